@@ -11,7 +11,9 @@ process.chdir(root);
 rmSync("dist", { recursive: true, force: true });
 
 try {
-  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], { stdio: "inherit" });
+  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
+    stdio: "inherit",
+  });
 } catch {
   // tsc has already said what is wrong; a stack trace of this script would hide it.
   process.exit(1);

@@ -20,7 +20,7 @@ type Cruise = {
 const output = execFileSync(
   process.execPath,
   [
-    "node_modules/dependency-cruiser/bin/dependency-cruise.mjs",
+    "node_modules/dependency-cruiser/bin/dependency-cruiser.mjs",
     "--config",
     ".dependency-cruiser.mjs",
     "--output-type",

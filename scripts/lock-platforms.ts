@@ -32,7 +32,8 @@ for (const [path, parent] of Object.entries(packages)) {
     const key = `node_modules/${name}`;
     if (packages[key] || packages[`${path}/${key}`]) continue;
     const platform = platformOf(name);
-    if (!platform || !/^\d/.test(version)) throw new Error(`${name}@${version} is missing and its name says no platform`);
+    if (!platform || !/^\d/.test(version))
+      throw new Error(`${name}@${version} is missing and its name says no platform`);
     const { dev, license } = parent;
     packages[key] = { version, ...(dev && { dev }), ...(license && { license }), optional: true, ...platform } as Entry;
     added.push(name);
