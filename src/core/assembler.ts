@@ -1,0 +1,205 @@
+import { type ApiError, toApiError } from "../protocol/errors.ts";
+import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
+import type { Item, OutputItem } from "../protocol/items.ts";
+import type { CreateRequest } from "../protocol/request.ts";
+import type { Response, Usage } from "../protocol/response.ts";
+import { EVENT } from "../protocol/table.ts";
+import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
+import type { BackendEvent, FinishReason, Runtime } from "./ports.ts";
+
+const NO_ITEMS: readonly never[] = Object.freeze([]);
+
+/**
+ * Turns what a backend says into the events of one response: numbered from 0 without gaps, ordered and complete, with
+ * items that open and close as the API's grammar demands. The growing response never leaves it: every event carries
+ * frozen values of its own.
+ */
+export class Assembler {
+  readonly #frame: Omit<Response, "status" | "completed_at" | "incomplete_details" | "output" | "error" | "usage">;
+  readonly #runtime: Runtime;
+  readonly #log = new EventLog();
+  /** Items that are done, by output index; a hole stands for one that is open or was dropped. */
+  readonly #output: OutputItem[] = [];
+  readonly #calls = new Map<number, OpenCall>();
+  #text: OpenText | null = null;
+  /** The item that grew last: the one that a cut-off finish has cut. */
+  #last: OpenText | OpenCall | null = null;
+  #added = 0;
+  #usage: Usage | null = null;
+  #finish: FinishReason | null = null;
+
+  constructor(request: CreateRequest, runtime: Runtime) {
+    this.#runtime = runtime;
+    this.#frame = responseFrame(request, runtime);
+  }
+
+  get id(): string {
+    return this.#frame.id;
+  }
+
+  get usage(): Usage | null {
+    return this.#usage;
+  }
+
+  /** The first two events. */
+  start(): readonly ServerEvent[] {
+    const response = this.#response("in_progress", NO_ITEMS);
+    this.#log.write({ type: EVENT.created, sequence_number: this.#log.next(), response });
+    this.#log.write({ type: EVENT.inProgress, sequence_number: this.#log.next(), response });
+    return this.#log.take();
+  }
+
+  /** The events that a batch of the backend's amounts to. */
+  push(batch: readonly BackendEvent[]): readonly ServerEvent[] {
+    for (const event of batch) this.#accept(event);
+    return this.#log.take();
+  }
+
+  /**
+   * Closes what is open, once the backend has ended, and gives the response as it is to be committed.
+   * @throws ApiError when the backend ended without saying that it had finished
+   */
+  finish(): { readonly events: readonly ServerEvent[]; readonly response: Response } {
+    const reason = this.#finish;
+    if (reason === null) throw toApiError(new Error("the backend ended its stream without a finish"));
+    const cut = reason === "stop" ? null : this.#last;
+    this.#closeText(this.#text !== null && this.#text === cut ? "incomplete" : "completed");
+    for (const call of this.#calls.values()) {
+      // A client runs a call as soon as it is done, so one that was cut short is dropped: it is never done.
+      if (call !== cut) this.#output[call.index] = call.close();
+    }
+    this.#calls.clear();
+    const output = this.#doneItems();
+    const response: Response =
+      reason === "stop"
+        ? this.#response("completed", output)
+        : { ...this.#response("incomplete", output), incomplete_details: { reason } };
+    return { events: this.#log.take(), response: Object.freeze(response) };
+  }
+
+  /** The last event, of a response that `finish` gave and that has been committed since. */
+  terminal(response: Response): TerminalEvent {
+    const type = response.status === "incomplete" ? EVENT.incomplete : EVENT.completed;
+    return { type, sequence_number: this.#log.next(), response };
+  }
+
+  /** The last event of a turn that failed. It shows the items that were done before. */
+  fail(error: ApiError): TerminalEvent {
+    const response = this.#response("failed", this.#doneItems());
+    return {
+      type: EVENT.failed,
+      sequence_number: this.#log.next(),
+      response: Object.freeze({ ...response, error: { code: error.code, message: error.message } }),
+    };
+  }
+
+  #accept(event: BackendEvent): void {
+    switch (event.type) {
+      case "text.delta":
+        return this.#textDelta("message", "output_text", event.delta);
+      case "refusal.delta":
+        return this.#textDelta("message", "refusal", event.delta);
+      case "reasoning.delta":
+        return this.#textDelta("reasoning", "reasoning_text", event.delta);
+      case "summary.delta":
+        return this.#textDelta("reasoning", "summary_text", event.delta);
+      case "call":
+        return this.#openCall(event);
+      case "call.delta":
+        return this.#callDelta(event.key, event.delta);
+      case "item":
+        return this.#wholeItem(event.item);
+      case "usage":
+        this.#usage = event.usage;
+        return;
+      case "finish":
+        this.#finish = event.reason;
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #textDelta(kind: "message" | "reasoning", part: TextKind, delta: string): void {
+    if (delta === "") return;
+    if (this.#text?.kind !== kind) {
+      this.#closeText("completed");
+      this.#text = new OpenText(kind, this.#runtime.newId(kind), this.#added++, this.#log);
+    }
+    this.#text.delta(part, delta);
+    this.#last = this.#text;
+  }
+
+  #closeText(status: "completed" | "incomplete"): void {
+    if (this.#text === null) return;
+    this.#output[this.#text.index] = this.#text.close(status);
+    this.#text = null;
+  }
+
+  /** Calls stay open until the end, since a model server may interleave their arguments. */
+  #openCall(event: Extract<BackendEvent, { type: "call" }>): void {
+    if (this.#calls.has(event.key)) return;
+    this.#closeText("completed");
+    const id = this.#runtime.newId(event.kind === "function" ? "functionCall" : "customToolCall");
+    const callId = event.callId ?? this.#runtime.newId("call");
+    const call = new OpenCall({ kind: event.kind, name: event.name, id, callId }, this.#added++, this.#log);
+    this.#calls.set(event.key, call);
+    this.#last = call;
+  }
+
+  #callDelta(key: number, delta: string): void {
+    const call = this.#calls.get(key);
+    if (call === undefined || delta === "") return;
+    call.delta(delta);
+    this.#last = call;
+  }
+
+  #wholeItem(item: Item): void {
+    this.#closeText("completed");
+    const output_index = this.#added++;
+    this.#output[output_index] = Object.freeze(item);
+    this.#log.write({ type: EVENT.itemAdded, sequence_number: this.#log.next(), output_index, item });
+    this.#log.write({ type: EVENT.itemDone, sequence_number: this.#log.next(), output_index, item });
+  }
+
+  #doneItems(): readonly OutputItem[] {
+    return Object.freeze(this.#output.filter((item) => item !== undefined));
+  }
+
+  #response(status: Response["status"], output: readonly OutputItem[]): Response {
+    const completed_at = status === "completed" ? Math.floor(this.#runtime.now() / 1000) : null;
+    return { ...this.#frame, status, completed_at, incomplete_details: null, output, error: null, usage: this.#usage };
+  }
+}
+
+/** What stays the same in every snapshot of the response. */
+function responseFrame(request: CreateRequest, runtime: Runtime) {
+  const { format, verbosity } = request.text;
+  return {
+    id: runtime.newId("response"),
+    object: "response" as const,
+    created_at: Math.floor(runtime.now() / 1000),
+    model: request.model,
+    previous_response_id: request.previous_response_id,
+    instructions: request.instructions,
+    tools: request.tools,
+    tool_choice: request.tool_choice,
+    truncation: request.truncation,
+    parallel_tool_calls: request.parallel_tool_calls ?? true,
+    text: verbosity === null ? { format } : { format, verbosity },
+    top_p: request.top_p ?? 1,
+    presence_penalty: request.presence_penalty ?? 0,
+    frequency_penalty: request.frequency_penalty ?? 0,
+    top_logprobs: request.top_logprobs ?? 0,
+    temperature: request.temperature ?? 1,
+    reasoning: request.reasoning,
+    max_output_tokens: request.max_output_tokens,
+    max_tool_calls: request.max_tool_calls,
+    store: request.store,
+    background: false,
+    service_tier: request.service_tier === null || request.service_tier === "auto" ? "default" : request.service_tier,
+    metadata: request.metadata,
+    safety_identifier: request.safety_identifier,
+    prompt_cache_key: request.prompt_cache_key,
+  };
+}

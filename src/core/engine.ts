@@ -1,0 +1,50 @@
+import type { EnginePorts } from "./ports.ts";
+import { Session, type SessionOptions } from "./session.ts";
+
+/** Holds the ports, opens sessions, and ends them all when the server goes. */
+export class Engine {
+  readonly #ports: EnginePorts;
+  readonly #sessions = new Set<Session>();
+  #draining = false;
+
+  constructor(ports: EnginePorts) {
+    this.#ports = ports;
+  }
+
+  /** Whether new turns are welcome; false from the start of a drain on. */
+  get ready(): boolean {
+    return !this.#draining;
+  }
+
+  /** Sessions that are open now. */
+  get openSessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** Opens the session of one connection, or of one HTTP request. Whoever opens it closes it. */
+  openSession(options: SessionOptions): Session {
+    const session: Session = new Session(this.#ports, options, () => this.#sessions.delete(session));
+    if (this.#draining) session.refuse();
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /** The names of the models that are served. */
+  models(): Promise<readonly string[]> {
+    return this.#ports.models.list();
+  }
+
+  /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */
+  async drain(deadline: AbortSignal): Promise<void> {
+    this.#draining = true;
+    const sessions = [...this.#sessions];
+    for (const session of sessions) session.refuse();
+    const failAll = (): void => {
+      for (const session of sessions) session.stop("shutting_down");
+    };
+    if (deadline.aborted) failAll();
+    deadline.addEventListener("abort", failAll, { once: true });
+    await Promise.all(sessions.map((session) => session.idle()));
+    deadline.removeEventListener("abort", failAll);
+  }
+}

@@ -1,0 +1,65 @@
+import type { Item, ToolCallItem } from "../protocol/items.ts";
+import { isItem, isToolCall, isToolOutput } from "../protocol/items.ts";
+import { itemNotFound, toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
+import type { Response } from "../protocol/response.ts";
+import type { Tenant } from "./ports.ts";
+
+/**
+ * One committed response with its own input and a link to its parent. Frozen: a fork is a second node with the same
+ * parent, and whatever is derived from a node may be kept beside it for good.
+ */
+export type ResponseNode = {
+  readonly id: string;
+  readonly tenant: Tenant;
+  readonly parent: ResponseNode | null;
+  readonly input: readonly Item[];
+  readonly response: Response;
+  /** What the node itself holds, in bytes, about; without its ancestors. */
+  readonly bytes: number;
+};
+
+export function commitNode(fields: Omit<ResponseNode, "bytes">): ResponseNode {
+  const bytes = NODE_OVERHEAD + measure(fields.input) + measure(fields.response.output);
+  return Object.freeze({ ...fields, input: Object.freeze(fields.input), bytes });
+}
+
+const NODE_OVERHEAD = 1024;
+const VALUE_OVERHEAD = 16;
+
+function measure(value: unknown): number {
+  if (typeof value === "string") return VALUE_OVERHEAD + value.length;
+  if (typeof value !== "object" || value === null) return VALUE_OVERHEAD;
+  let bytes = VALUE_OVERHEAD;
+  for (const member of Object.values(value)) bytes += VALUE_OVERHEAD + measure(member);
+  return bytes;
+}
+
+/**
+ * Checks the new input against the parent. References to items are refused, since items are not kept by id.
+ *
+ * Tool calls and their outputs must pair up once the new input follows the parent: each output answers a call that
+ * is still open, and no call stays open. Call ids may be used again once answered. Only the parent's own output can leave
+ * calls open, so the chain is not walked.
+ *
+ * @throws ApiError `item_not_found`, `tool_call_not_found`, `tool_output_missing`
+ */
+export function checkInput(parent: ResponseNode | null, input: readonly Item[]): void {
+  const open: ToolCallItem[] = parent === null ? [] : (parent.response.output as readonly Item[]).filter(isToolCall);
+  for (const item of input) {
+    if (isItem(item, "item_reference")) throw itemNotFound(item.id);
+    if (isToolCall(item)) open.push(item);
+    if (!isToolOutput(item)) continue;
+    const index = open.findIndex((call) => call.call_id === item.call_id);
+    if (index === -1) {
+      throw toolCallNotFound(item.type === "function_call_output" ? "function call" : "custom tool call", item.call_id);
+    }
+    open.splice(index, 1);
+  }
+  const [unanswered] = open;
+  if (unanswered !== undefined) {
+    throw toolOutputMissing(
+      unanswered.type === "function_call" ? "function call" : "custom tool call",
+      unanswered.call_id,
+    );
+  }
+}

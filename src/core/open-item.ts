@@ -1,0 +1,231 @@
+import type { ServerEvent } from "../protocol/events.ts";
+import type {
+  ItemStatus,
+  OutputItem,
+  OutputTextPart,
+  ReasoningTextPart,
+  RefusalPart,
+  SummaryTextPart,
+} from "../protocol/items.ts";
+import { EVENT } from "../protocol/table.ts";
+
+/** Output items that have been added and are not done yet. Each writes its own part of the event grammar. */
+
+/** The events of one response as they come into being, with the numbers they carry. */
+export class EventLog {
+  #sequence = 0;
+  #events: ServerEvent[] = [];
+
+  /** The `sequence_number` of the event that is about to be written. */
+  next(): number {
+    return this.#sequence++;
+  }
+
+  write(event: ServerEvent): void {
+    this.#events.push(event);
+  }
+
+  /** What was written since the last call. */
+  take(): readonly ServerEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+}
+
+export type TextKind = "output_text" | "refusal" | "reasoning_text" | "summary_text";
+type ContentPart = OutputTextPart | RefusalPart | ReasoningTextPart;
+
+const NONE: readonly never[] = Object.freeze([]);
+
+/** A message or a reasoning item: text in parts, one part open at a time. */
+export class OpenText {
+  readonly kind: "message" | "reasoning";
+  readonly index: number;
+  readonly #id: string;
+  readonly #log: EventLog;
+  readonly #content: ContentPart[] = [];
+  readonly #summary: SummaryTextPart[] = [];
+  #part: { readonly kind: TextKind; text: string } | null = null;
+
+  constructor(kind: "message" | "reasoning", id: string, index: number, log: EventLog) {
+    this.kind = kind;
+    this.index = index;
+    this.#id = id;
+    this.#log = log;
+    log.write({
+      type: EVENT.itemAdded,
+      sequence_number: log.next(),
+      output_index: index,
+      item: this.#item("in_progress"),
+    });
+  }
+
+  delta(kind: TextKind, delta: string): void {
+    let part = this.#part;
+    if (part?.kind !== kind) {
+      this.#closePart();
+      part = this.#openPart(kind);
+    }
+    part.text += delta;
+    const log = this.#log;
+    const item_id = this.#id;
+    const output_index = this.index;
+    const sequence_number = log.next();
+    const content_index = this.#content.length;
+    switch (kind) {
+      case "output_text":
+        log.write({
+          type: EVENT.textDelta,
+          sequence_number,
+          item_id,
+          output_index,
+          content_index,
+          delta,
+          logprobs: NONE,
+        });
+        break;
+      case "refusal":
+        log.write({ type: EVENT.refusalDelta, sequence_number, item_id, output_index, content_index, delta });
+        break;
+      case "reasoning_text":
+        log.write({ type: EVENT.reasoningDelta, sequence_number, item_id, output_index, content_index, delta });
+        break;
+      case "summary_text": {
+        const summary_index = this.#summary.length;
+        log.write({ type: EVENT.summaryDelta, sequence_number, item_id, output_index, summary_index, delta });
+        break;
+      }
+      default:
+        kind satisfies never;
+    }
+  }
+
+  /** Ends the item and returns it. */
+  close(status: ItemStatus): OutputItem {
+    this.#closePart();
+    const item = this.#item(status);
+    this.#log.write({ type: EVENT.itemDone, sequence_number: this.#log.next(), output_index: this.index, item });
+    return item;
+  }
+
+  #openPart(kind: TextKind): { readonly kind: TextKind; text: string } {
+    const log = this.#log;
+    const at = { sequence_number: log.next(), item_id: this.#id, output_index: this.index };
+    const part = makePart(kind, "");
+    if (part.type === "summary_text") {
+      log.write({ type: EVENT.summaryPartAdded, ...at, summary_index: this.#summary.length, part });
+    } else {
+      log.write({ type: EVENT.partAdded, ...at, content_index: this.#content.length, part });
+    }
+    this.#part = { kind, text: "" };
+    return this.#part;
+  }
+
+  #closePart(): void {
+    if (this.#part === null) return;
+    const { kind, text } = this.#part;
+    this.#part = null;
+    const log = this.#log;
+    const at = { item_id: this.#id, output_index: this.index };
+    const part = makePart(kind, text);
+    if (part.type === "summary_text") {
+      const summary_index = this.#summary.length;
+      log.write({ type: EVENT.summaryDone, sequence_number: log.next(), ...at, summary_index, text });
+      log.write({ type: EVENT.summaryPartDone, sequence_number: log.next(), ...at, summary_index, part });
+      this.#summary.push(part);
+      return;
+    }
+    const content_index = this.#content.length;
+    const sequence_number = log.next();
+    if (part.type === "output_text") {
+      log.write({ type: EVENT.textDone, sequence_number, ...at, content_index, text, logprobs: NONE });
+    } else if (part.type === "refusal") {
+      log.write({ type: EVENT.refusalDone, sequence_number, ...at, content_index, refusal: text });
+    } else {
+      log.write({ type: EVENT.reasoningDone, sequence_number, ...at, content_index, text });
+    }
+    log.write({ type: EVENT.partDone, sequence_number: log.next(), ...at, content_index, part });
+    this.#content.push(part);
+  }
+
+  #item(status: ItemStatus): OutputItem {
+    const content = Object.freeze([...this.#content]);
+    if (this.kind === "message") {
+      return Object.freeze({ type: "message", id: this.#id, status, role: "assistant", content } as const);
+    }
+    const summary = Object.freeze([...this.#summary]);
+    return Object.freeze({ type: "reasoning", id: this.#id, status, summary, content } as const);
+  }
+}
+
+/** A call of a function, with JSON arguments, or of a custom tool, with free text. */
+export class OpenCall {
+  readonly index: number;
+  readonly #kind: "function" | "custom";
+  readonly #id: string;
+  readonly #callId: string;
+  readonly #name: string;
+  readonly #log: EventLog;
+  #text = "";
+
+  constructor(
+    call: { readonly kind: "function" | "custom"; readonly id: string; readonly callId: string; readonly name: string },
+    index: number,
+    log: EventLog,
+  ) {
+    this.index = index;
+    this.#kind = call.kind;
+    this.#id = call.id;
+    this.#callId = call.callId;
+    this.#name = call.name;
+    this.#log = log;
+    log.write({
+      type: EVENT.itemAdded,
+      sequence_number: log.next(),
+      output_index: index,
+      item: this.#item("in_progress"),
+    });
+  }
+
+  delta(delta: string): void {
+    this.#text += delta;
+    const type = this.#kind === "function" ? EVENT.argumentsDelta : EVENT.customInputDelta;
+    const sequence_number = this.#log.next();
+    this.#log.write({ type, sequence_number, item_id: this.#id, output_index: this.index, delta });
+  }
+
+  /** Ends the call and returns it: from here on a client may run it. */
+  close(): OutputItem {
+    // Models leave out the arguments of a function that takes none; clients parse them as JSON all the same.
+    if (this.#kind === "function" && this.#text === "") this.delta("{}");
+    const log = this.#log;
+    const at = { sequence_number: log.next(), item_id: this.#id, output_index: this.index };
+    if (this.#kind === "function") log.write({ type: EVENT.argumentsDone, ...at, arguments: this.#text });
+    else log.write({ type: EVENT.customInputDone, ...at, input: this.#text });
+    const item = this.#item("completed");
+    log.write({ type: EVENT.itemDone, sequence_number: log.next(), output_index: this.index, item });
+    return item;
+  }
+
+  #item(status: ItemStatus): OutputItem {
+    const fields = { id: this.#id, status, call_id: this.#callId, name: this.#name };
+    return this.#kind === "function"
+      ? Object.freeze({ type: "function_call", ...fields, arguments: this.#text } as const)
+      : Object.freeze({ type: "custom_tool_call", ...fields, input: this.#text } as const);
+  }
+}
+
+function makePart(kind: TextKind, text: string): ContentPart | SummaryTextPart {
+  switch (kind) {
+    case "output_text":
+      return Object.freeze({ type: kind, text, annotations: NONE, logprobs: NONE });
+    case "refusal":
+      return Object.freeze({ type: kind, refusal: text });
+    case "reasoning_text":
+    case "summary_text":
+      return Object.freeze({ type: kind, text });
+    default:
+      return kind satisfies never;
+  }
+}

@@ -1,0 +1,154 @@
+import type { Item } from "../protocol/items.ts";
+import type { CreateRequest } from "../protocol/request.ts";
+import type { ResponseStatus, Usage } from "../protocol/response.ts";
+import type { IdKind } from "../protocol/ids.ts";
+import type { ErrorCode } from "../protocol/table.ts";
+import type { ServerEvent } from "../protocol/events.ts";
+import type { ResponseNode } from "./node.ts";
+
+/** Every interface that an adapter implements, and the values that cross it. */
+
+/** The owner of keys, nodes and limits; part of every storage key. */
+export type Tenant = string;
+
+/** What produces output for a context: a model server, a hosted API, the simulator. */
+export interface Backend {
+  /**
+   * Starts one generation. Batches arrive as the model produces them; the events of one batch (what one network chunk
+   * held) reach the client in one write. The last event is a `finish`.
+   *
+   * @throws ApiError synchronously, when the request asks for what this backend cannot do: the turn is then refused
+   * before its first event. After that, failures reject the iteration, with an `ApiError` when the client may know why.
+   * An abort of `signal` ends the iteration at once and leaves no connection behind.
+   */
+  stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]>;
+  /** Names of the models it serves, as it knows them; empty when it cannot tell. Rejects when it is unreachable. */
+  models(): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+export type BackendRequest = {
+  /** The backend's own name of the model. */
+  readonly model: string;
+  /** The last node of the chain, or null at the start of one. Nodes are frozen, so what is made of one may be kept. */
+  readonly parent: ResponseNode | null;
+  /** The new input, after the chain. This very array becomes the node's input. */
+  readonly input: readonly Item[];
+  /** Instructions, tools and the rest. Clients repeat their tools, but within a session equal tools are one array. */
+  readonly settings: Omit<CreateRequest, "input" | "model">;
+  /** Stands for the client's connection: a key for what happens once per connection. */
+  readonly session: object;
+};
+
+/** What a backend says while it generates. An item that a backend invents passes whole, as `item`. */
+export type BackendEvent =
+  | { readonly type: "text.delta"; readonly delta: string }
+  | { readonly type: "refusal.delta"; readonly delta: string }
+  | { readonly type: "reasoning.delta"; readonly delta: string }
+  | { readonly type: "summary.delta"; readonly delta: string }
+  /** A tool call begins. `key` names it among the calls of this response; calls may interleave. */
+  | {
+      readonly type: "call";
+      readonly key: number;
+      readonly kind: "function" | "custom";
+      readonly callId: string | null;
+      readonly name: string;
+    }
+  | { readonly type: "call.delta"; readonly key: number; readonly delta: string }
+  | { readonly type: "item"; readonly item: Item }
+  | { readonly type: "usage"; readonly usage: Usage }
+  | { readonly type: "finish"; readonly reason: FinishReason };
+
+export type FinishReason = "stop" | "max_output_tokens" | "content_filter";
+
+/** Model names to backends. */
+export interface Models {
+  /** @throws ApiError `model_not_found` */
+  resolve(model: string): { readonly backend: Backend; readonly model: string };
+  /** The models that this server offers, by the names that clients use. */
+  list(): Promise<readonly string[]>;
+}
+
+/** Keeps nodes beyond the session. All of its methods are per tenant: an id of another tenant does not exist. */
+export interface Store {
+  /** Keeps a node. Idempotent by id; when it resolves the node is as durable as this store makes it. */
+  put(node: ResponseNode): Promise<void>;
+  /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
+  load(tenant: Tenant, id: string): Promise<ResponseNode | undefined>;
+  delete(tenant: Tenant, id: string): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Time, chance and identity. */
+export interface Runtime {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Milliseconds of a clock that only goes forward. */
+  monotonic(): number;
+  newId(kind: IdKind): string;
+}
+
+/**
+ * Takes the events of a turn, in order. A promise means "wait, I am full"; it resolves when there is room again, and also
+ * when the client is gone.
+ */
+export type Emit = (events: readonly ServerEvent[]) => void | Promise<void>;
+
+export type Transport = "http" | "sse" | "websocket";
+
+/** What operators see of the engine: metrics, log and dashboard all hang here. */
+export interface Observer {
+  observe(event: EngineEvent): void;
+}
+
+export type EngineEvent =
+  | { readonly kind: "session.opened"; readonly tenant: Tenant; readonly session: string }
+  | { readonly kind: "session.closed"; readonly tenant: Tenant; readonly session: string }
+  | { readonly kind: "turn.started"; readonly tenant: Tenant; readonly responseId: string }
+  | ({ readonly kind: "turn.ended" } & TurnReport);
+
+/** One finished turn. Times are milliseconds, sizes are bytes. */
+export type TurnReport = {
+  readonly tenant: Tenant;
+  readonly transport: Transport;
+  readonly session: string;
+  readonly responseId: string;
+  readonly previousResponseId: string | null;
+  readonly model: string;
+  /** `abandoned`: the client left before the end. `refused`: no event was sent. */
+  readonly outcome: ResponseStatus | "abandoned" | "refused";
+  readonly errorCode: ErrorCode | null;
+  /** The error that stays on this side of the wire. */
+  readonly cause: unknown;
+  readonly itemsIn: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly usage: Usage | null;
+  /** From the start of the turn to its first delta or item; null when there was none. */
+  readonly timeToFirstOutput: number | null;
+  readonly duration: number;
+  /** New input and output, for a log that was told to show content. */
+  readonly content: { readonly input: readonly Item[]; readonly output: readonly unknown[] };
+};
+
+/** What the engine runs on. */
+export type EnginePorts = {
+  readonly models: Models;
+  readonly store: Store;
+  readonly runtime: Runtime;
+  readonly observer: Observer;
+  readonly limits: Limits;
+};
+
+/** Every bound of the engine, by name. */
+export type Limits = {
+  /** Bytes of nodes that one session keeps. */
+  readonly sessionBytes: number;
+  /** Turns that may wait in one lane. */
+  readonly queuedTurns: number;
+};
+
+export const DEFAULT_LIMITS: Limits = {
+  sessionBytes: 64 * 1024 * 1024,
+  queuedTurns: 64,
+};

@@ -1,0 +1,106 @@
+import { ApiError, type ErrorEvent, errorEvent, type ErrorFrame } from "./errors.ts";
+import type { ClientEvent, ServerEvent } from "./events.ts";
+import { parseCreateRequest } from "./request.ts";
+import { CLIENT_EVENT, EVENT } from "./table.ts";
+
+/** Bytes of the wire to values and back: JSON bodies, WebSocket frames and SSE blocks. */
+
+/** Parses JSON text. @throws ApiError `invalid_json` */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new ApiError("invalid_json", "We could not parse the JSON of your request.", { cause: error });
+  }
+}
+
+/** Reads one WebSocket text frame. @throws ApiError when it is not JSON, not an object, or not a known event */
+export function decodeClientEvent(text: string): ClientEvent {
+  const value = parseJson(text);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ApiError("invalid_type", "A WebSocket message must be a JSON object.");
+  }
+  const { type } = value as { readonly type?: unknown };
+  if (type === undefined) {
+    throw new ApiError("missing_required_parameter", "Missing required parameter: 'type'.", { param: "type" });
+  }
+  if (type !== CLIENT_EVENT.create) {
+    const name = typeof type === "string" ? `'${type.slice(0, 100)}'` : "that is not a string";
+    throw new ApiError("unsupported_event_type", `Unsupported event type ${name}.`, { param: "type" });
+  }
+  return { type: CLIENT_EVENT.create, request: parseCreateRequest(value) };
+}
+
+/** One WebSocket text frame. */
+export function encodeFrame(event: ServerEvent | ErrorFrame): string {
+  return JSON.stringify(event);
+}
+
+/** What ends an SSE stream. */
+export const SSE_DONE = "data: [DONE]\n\n";
+
+/**
+ * The SSE blocks of one event. A failure takes two: Open Responses announces it by an `error` event before
+ * `response.failed`, and that event takes a sequence number of its own.
+ */
+export function encodeSse(event: ServerEvent): readonly string[] {
+  if (event.type !== EVENT.failed) return [block(event)];
+  const { code, message } = event.response.error ?? { code: "server_error" as const, message: "" };
+  const announcement = errorEvent(new ApiError(code, message), event.sequence_number);
+  return [block(announcement), block({ ...event, sequence_number: event.sequence_number + 1 })];
+}
+
+function block(event: ServerEvent | ErrorEvent): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+}
+
+/**
+ * Cuts a byte stream into the data of its SSE events. Bytes are cut at line ends before they are decoded, so a chunk
+ * that splits a UTF-8 sequence, or a line, does no harm.
+ */
+export class SseDecoder {
+  readonly #decoder = new TextDecoder();
+  readonly #maxEventLength: number;
+  #rest = "";
+  #data: string | undefined;
+
+  /** @param maxEventLength characters that one event may have before it ends; a stream without line ends stops here */
+  constructor(maxEventLength: number) {
+    this.#maxEventLength = maxEventLength;
+  }
+
+  /** The events that these bytes complete. @throws RangeError when one event is longer than the limit */
+  push(bytes: Uint8Array): readonly string[] {
+    const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
+    const events: string[] = [];
+    let start = 0;
+    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
+      this.#line(text.slice(start, text.charCodeAt(end - 1) === 13 && end > start ? end - 1 : end), events);
+      start = end + 1;
+    }
+    this.#rest = text.slice(start);
+    if (this.#rest.length + (this.#data?.length ?? 0) > this.#maxEventLength) {
+      throw new RangeError(`an SSE event is longer than ${this.#maxEventLength} characters`);
+    }
+    return events;
+  }
+
+  /** The event that the end of the stream completes: some servers leave out the last empty line. */
+  end(): readonly string[] {
+    const events: string[] = [];
+    this.#line(this.#rest, events);
+    this.#line("", events);
+    this.#rest = "";
+    return events;
+  }
+
+  #line(line: string, events: string[]): void {
+    if (line === "") {
+      if (this.#data !== undefined) events.push(this.#data);
+      this.#data = undefined;
+    } else if (line.startsWith("data:")) {
+      const value = line.slice(line.charCodeAt(5) === 32 ? 6 : 5);
+      this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import { ERROR, type ErrorCode, EVENT } from "./table.ts";
+
+type ApiErrorOptions = {
+  /** The request field at fault, as a path (`input[0].content`). */
+  readonly param?: string | null;
+  /** Seconds after which a retry makes sense; sent in every place where clients look for it. */
+  readonly retryAfter?: number;
+  /** What really happened: for the log, never for the client. */
+  readonly cause?: unknown;
+};
+
+/** A failure that the client is told about: a code of the table, a sentence for a human, and where it is. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly code: ErrorCode;
+  readonly param: string | null;
+  readonly retryAfter: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ApiErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.param = options.param ?? null;
+    this.retryAfter = options.retryAfter;
+  }
+
+  /** The HTTP status that goes with the code. */
+  get status(): number {
+    return ERROR[this.code].status;
+  }
+}
+
+/** Anything that was thrown, as something that may be shown: the text of an unexpected error stays on this side. */
+export function toApiError(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown;
+  return new ApiError("server_error", "The server had an error while processing your request.", { cause: thrown });
+}
+
+// OpenAI's own words, in one place.
+
+export function previousResponseNotFound(id: string): ApiError {
+  const message = `Previous response with id '${id}' not found.`;
+  return new ApiError("previous_response_not_found", message, { param: "previous_response_id" });
+}
+
+export function toolCallNotFound(kind: "function call" | "custom tool call", callId: string): ApiError {
+  const message = `No tool call found for ${kind} output with call_id ${callId}.`;
+  return new ApiError("tool_call_not_found", message, { param: "input" });
+}
+
+export function toolOutputMissing(kind: "function call" | "custom tool call", callId: string): ApiError {
+  return new ApiError("tool_output_missing", `No tool output found for ${kind} ${callId}.`, { param: "input" });
+}
+
+export function itemNotFound(id: string): ApiError {
+  return new ApiError("item_not_found", `Item with id '${id}' not found.`, { param: "input" });
+}
+
+export function modelNotFound(model: string): ApiError {
+  return new ApiError("model_not_found", `The requested model '${model}' does not exist.`, { param: "model" });
+}
+
+export type ErrorObject = {
+  readonly message: string;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string;
+  readonly headers?: { readonly [name: string]: string };
+};
+
+function errorObject(error: ApiError): ErrorObject {
+  return { message: error.message, type: ERROR[error.code].type, param: error.param, code: error.code };
+}
+
+/** The headers that tell a client when to come back. */
+export function retryHeaders(error: ApiError): { readonly [name: string]: string } | undefined {
+  return error.retryAfter === undefined ? undefined : { "retry-after": String(error.retryAfter) };
+}
+
+/** The body of an HTTP error answer. */
+export type ErrorBody = { readonly error: ErrorObject };
+
+export function errorBody(error: ApiError): ErrorBody {
+  return { error: errorObject(error) };
+}
+
+/** A WebSocket error frame: nested, with `status`, and with the headers in both places where clients look. */
+export type ErrorFrame = {
+  readonly type: typeof EVENT.error;
+  readonly status: number;
+  readonly error: ErrorObject;
+  readonly headers?: { readonly [name: string]: string };
+};
+
+export function errorFrame(error: ApiError): ErrorFrame {
+  const headers = retryHeaders(error);
+  if (headers === undefined) return { type: EVENT.error, status: error.status, error: errorObject(error) };
+  return { type: EVENT.error, status: error.status, error: { ...errorObject(error), headers }, headers };
+}
+
+/** An SSE `error` event: flat for OpenAI's clients and nested for Open Responses, in one object. */
+export type ErrorEvent = {
+  readonly type: typeof EVENT.error;
+  readonly sequence_number: number;
+  readonly code: string;
+  readonly message: string;
+  readonly param: string | null;
+  readonly error: ErrorObject;
+};
+
+export function errorEvent(error: ApiError, sequenceNumber: number): ErrorEvent {
+  const nested = errorObject(error);
+  return {
+    type: EVENT.error,
+    sequence_number: sequenceNumber,
+    code: nested.code,
+    message: nested.message,
+    param: nested.param,
+    error: nested,
+  };
+}

@@ -1,0 +1,165 @@
+import Type from "typebox";
+
+/**
+ * Items and content parts. Each known type has a schema that checks what the server relies on and nothing more; unknown
+ * types, and unknown fields of known types, pass through unchanged.
+ */
+
+const Text = Type.String();
+const Status = Type.Optional(Type.Union([Type.String(), Type.Null()]));
+
+/** Content parts by type. A part of another type passes through. */
+export const PART_SCHEMAS = {
+  input_text: Type.Object({ type: Type.Literal("input_text"), text: Text }),
+  output_text: Type.Object({ type: Type.Literal("output_text"), text: Text }),
+  refusal: Type.Object({ type: Type.Literal("refusal"), refusal: Text }),
+  reasoning_text: Type.Object({ type: Type.Literal("reasoning_text"), text: Text }),
+  summary_text: Type.Object({ type: Type.Literal("summary_text"), text: Text }),
+  input_image: Type.Object({
+    type: Type.Literal("input_image"),
+    image_url: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    file_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    detail: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  }),
+} as const;
+
+/** A content part of any type. */
+export const PartSchema = Type.Object({ type: Type.String() });
+const Parts = Type.Array(PartSchema);
+const Output = Type.Union([Type.String(), Parts]);
+
+/** Input items by type. An item of another type passes through. */
+export const ITEM_SCHEMAS = {
+  message: Type.Object({
+    type: Type.Literal("message"),
+    role: Type.Union(["user", "assistant", "system", "developer"].map((role) => Type.Literal(role))),
+    content: Type.Union([Type.String(), Parts]),
+    status: Status,
+  }),
+  function_call: Type.Object({
+    type: Type.Literal("function_call"),
+    call_id: Text,
+    name: Text,
+    arguments: Text,
+    status: Status,
+  }),
+  function_call_output: Type.Object({
+    type: Type.Literal("function_call_output"),
+    call_id: Text,
+    output: Output,
+    status: Status,
+  }),
+  custom_tool_call: Type.Object({ type: Type.Literal("custom_tool_call"), call_id: Text, name: Text, input: Text }),
+  custom_tool_call_output: Type.Object({
+    type: Type.Literal("custom_tool_call_output"),
+    call_id: Text,
+    output: Output,
+  }),
+  reasoning: Type.Object({
+    type: Type.Literal("reasoning"),
+    summary: Type.Optional(Parts),
+    content: Type.Optional(Type.Union([Parts, Type.Null()])),
+    encrypted_content: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  }),
+  item_reference: Type.Object({ type: Type.Literal("item_reference"), id: Text }),
+} as const;
+
+export type ItemStatus = "in_progress" | "completed" | "incomplete";
+
+export type TextPart = { readonly type: "input_text" | "reasoning_text" | "summary_text"; readonly text: string };
+export type OutputTextPart = {
+  readonly type: "output_text";
+  readonly text: string;
+  readonly annotations: readonly never[];
+  readonly logprobs: readonly never[];
+};
+export type RefusalPart = { readonly type: "refusal"; readonly refusal: string };
+export type ReasoningTextPart = { readonly type: "reasoning_text"; readonly text: string };
+export type SummaryTextPart = { readonly type: "summary_text"; readonly text: string };
+export type ImagePart = {
+  readonly type: "input_image";
+  readonly image_url?: string | null;
+  readonly file_id?: string | null;
+  readonly detail?: string | null;
+};
+/** A content part as it arrived: known types have been checked, others are carried as they are. */
+export type Part = { readonly type: string; readonly [field: string]: unknown };
+
+export type MessageItem = {
+  readonly type: "message";
+  readonly role: "user" | "assistant" | "system" | "developer";
+  readonly content: string | readonly Part[];
+};
+export type FunctionCallItem = {
+  readonly type: "function_call";
+  readonly call_id: string;
+  readonly name: string;
+  readonly arguments: string;
+};
+export type CustomToolCallItem = {
+  readonly type: "custom_tool_call";
+  readonly call_id: string;
+  readonly name: string;
+  readonly input: string;
+};
+export type ToolOutputItem = {
+  readonly type: "function_call_output" | "custom_tool_call_output";
+  readonly call_id: string;
+  readonly output: string | readonly Part[];
+};
+export type ReasoningItem = {
+  readonly type: "reasoning";
+  readonly summary?: readonly Part[];
+  readonly content?: readonly Part[] | null;
+  readonly encrypted_content?: string | null;
+};
+export type ItemReference = { readonly type: "item_reference"; readonly id: string };
+
+/** One element of a context, as it arrived or as the model made it. Narrow it with the guards below. */
+export type Item = { readonly type: string; readonly [field: string]: unknown };
+
+type KnownItem = {
+  message: MessageItem;
+  function_call: FunctionCallItem;
+  custom_tool_call: CustomToolCallItem;
+  function_call_output: ToolOutputItem;
+  custom_tool_call_output: ToolOutputItem;
+  reasoning: ReasoningItem;
+  item_reference: ItemReference;
+};
+
+/** Narrows an item to a known type; sound because items are checked by `parseItems` before anything else sees them. */
+export function isItem<T extends keyof KnownItem>(item: Item, type: T): item is Item & KnownItem[T] {
+  return item.type === type;
+}
+
+export type ToolCallItem = FunctionCallItem | CustomToolCallItem;
+
+/** Whether the item asks the client to run a tool, and so needs an output before the conversation can go on. */
+export function isToolCall(item: Item): item is Item & ToolCallItem {
+  return item.type === "function_call" || item.type === "custom_tool_call";
+}
+
+/** Whether the item answers a tool call. */
+export function isToolOutput(item: Item): item is Item & ToolOutputItem {
+  return item.type === "function_call_output" || item.type === "custom_tool_call_output";
+}
+
+/** The types of output items that the assembler makes itself. */
+export type OutputMessage = {
+  readonly type: "message";
+  readonly id: string;
+  readonly status: ItemStatus;
+  readonly role: "assistant";
+  readonly content: readonly (OutputTextPart | RefusalPart)[];
+};
+export type OutputFunctionCall = FunctionCallItem & { readonly id: string; readonly status: ItemStatus };
+export type OutputCustomToolCall = CustomToolCallItem & { readonly id: string; readonly status: ItemStatus };
+export type OutputReasoning = {
+  readonly type: "reasoning";
+  readonly id: string;
+  readonly status: ItemStatus;
+  readonly summary: readonly SummaryTextPart[];
+  readonly content?: readonly ReasoningTextPart[];
+};
+export type OutputItem = OutputMessage | OutputFunctionCall | OutputCustomToolCall | OutputReasoning | Item;

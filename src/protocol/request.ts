@@ -1,0 +1,238 @@
+import Type from "typebox";
+import { ApiError } from "./errors.ts";
+import { type Item, ITEM_SCHEMAS, PART_SCHEMAS } from "./items.ts";
+import type { TextFormat } from "./response.ts";
+import { type Check, compileCheck } from "./validation.ts";
+
+/**
+ * The body of a create request, the same for `POST /v1/responses` and for `response.create`. `parseCreateRequest` is the
+ * border: an unknown value goes in, and a `CreateRequest` comes out that nobody checks again.
+ */
+
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Optional(Type.Union([schema, Type.Null()]));
+const oneOf = (...values: readonly string[]) => Type.Union(values.map((value) => Type.Literal(value)));
+
+export const CreateRequestSchema = Type.Object({
+  model: Type.String({ minLength: 1 }),
+  input: nullable(Type.Union([Type.String(), Type.Array(Type.Object({}))])),
+  previous_response_id: nullable(Type.String()),
+  instructions: nullable(Type.String()),
+  tools: nullable(Type.Array(Type.Object({ type: Type.String() }))),
+  tool_choice: nullable(Type.Union([oneOf("auto", "none", "required"), Type.Object({ type: Type.String() })])),
+  parallel_tool_calls: nullable(Type.Boolean()),
+  text: nullable(
+    Type.Object({
+      format: nullable(Type.Object({ type: oneOf("text", "json_object", "json_schema") })),
+      verbosity: nullable(Type.String()),
+    }),
+  ),
+  reasoning: nullable(Type.Object({ effort: nullable(Type.String()), summary: nullable(Type.String()) })),
+  max_output_tokens: nullable(Type.Integer({ minimum: 1 })),
+  max_tool_calls: nullable(Type.Integer({ minimum: 1 })),
+  temperature: nullable(Type.Number({ minimum: 0, maximum: 2 })),
+  top_p: nullable(Type.Number({ minimum: 0, maximum: 1 })),
+  top_logprobs: nullable(Type.Integer({ minimum: 0, maximum: 20 })),
+  presence_penalty: nullable(Type.Number({ minimum: -2, maximum: 2 })),
+  frequency_penalty: nullable(Type.Number({ minimum: -2, maximum: 2 })),
+  truncation: nullable(oneOf("auto", "disabled")),
+  include: nullable(Type.Array(Type.String())),
+  store: nullable(Type.Boolean()),
+  stream: nullable(Type.Boolean()),
+  background: nullable(Type.Boolean()),
+  metadata: nullable(
+    Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), { maxProperties: 16 }),
+  ),
+  user: nullable(Type.String()),
+  safety_identifier: nullable(Type.String()),
+  prompt_cache_key: nullable(Type.String()),
+  service_tier: nullable(Type.String()),
+});
+
+/** Fields of the Responses API, or of its real clients, that say nothing to a model server; never passed on to one. */
+const NOT_FOR_THE_MODEL = [
+  "type",
+  "access_programs",
+  "client_metadata",
+  "context_management",
+  "conversation",
+  "generate",
+  "image",
+  "moderation",
+  "multi_agent",
+  "prompt",
+  "prompt_cache_options",
+  "prompt_cache_retention",
+  "stream_id",
+  "stream_options",
+] as const;
+
+const KNOWN_FIELDS: ReadonlySet<string> = new Set([
+  ...Object.keys(CreateRequestSchema.properties),
+  ...NOT_FOR_THE_MODEL,
+]);
+
+/** Fields that change what a request means and that this server does not offer: refused, never ignored. */
+const UNSUPPORTED_FIELDS = {
+  background: "Background responses are not supported.",
+  conversation: "Conversations are not supported.",
+  prompt: "Prompt templates are not supported.",
+} as const;
+
+/** A tool as the client declared it. */
+export type Tool = { readonly type: string; readonly [field: string]: unknown };
+export type ToolChoice = "auto" | "none" | "required" | { readonly type: string; readonly [field: string]: unknown };
+
+/** A create request with every default filled in. Settings that the client left out and that have no default are null. */
+export type CreateRequest = {
+  readonly model: string;
+  readonly input: readonly Item[];
+  readonly previous_response_id: string | null;
+  readonly instructions: string | null;
+  readonly tools: readonly Tool[];
+  readonly tool_choice: ToolChoice;
+  readonly parallel_tool_calls: boolean | null;
+  readonly text: { readonly format: TextFormat; readonly verbosity: string | null };
+  readonly reasoning: { readonly effort: string | null; readonly summary: string | null } | null;
+  readonly max_output_tokens: number | null;
+  readonly max_tool_calls: number | null;
+  readonly temperature: number | null;
+  readonly top_p: number | null;
+  readonly top_logprobs: number | null;
+  readonly presence_penalty: number | null;
+  readonly frequency_penalty: number | null;
+  readonly truncation: "auto" | "disabled";
+  readonly store: boolean;
+  readonly stream: boolean;
+  readonly metadata: { readonly [key: string]: string };
+  readonly user: string | null;
+  readonly safety_identifier: string | null;
+  readonly prompt_cache_key: string | null;
+  readonly service_tier: string | null;
+  /** Fields that the API does not know (`top_k`, `seed`, …), for the model server to make sense of. */
+  readonly extra: { readonly [field: string]: unknown };
+};
+
+const checkBody = compileCheck(CreateRequestSchema);
+const checkItem = Object.fromEntries(
+  Object.entries(ITEM_SCHEMAS).map(([type, schema]) => [type, compileCheck(schema)]),
+);
+const checkPart = Object.fromEntries(
+  Object.entries(PART_SCHEMAS).map(([type, schema]) => [type, compileCheck(schema)]),
+);
+const NameSchema = Type.Object({ name: Type.String({ minLength: 1 }) });
+const checkTool: Record<string, Check> = {
+  function: compileCheck(
+    Type.Interface([NameSchema], {
+      parameters: nullable(Type.Object({})),
+      description: nullable(Type.String()),
+      strict: nullable(Type.Boolean()),
+    }),
+  ),
+  custom: compileCheck(NameSchema),
+};
+const checkFormat = compileCheck(Type.Interface([NameSchema], { schema: Type.Object({}) }));
+const checkChoice: Record<string, Check> = {
+  function: compileCheck(NameSchema),
+  custom: compileCheck(NameSchema),
+  allowed_tools: compileCheck(
+    Type.Object({ mode: oneOf("auto", "required"), tools: Type.Array(Type.Object({ type: Type.String() })) }),
+  ),
+};
+
+/**
+ * Checks a create request and fills in its defaults.
+ * @throws ApiError `invalid_type`, `invalid_value`, `missing_required_parameter` or `unsupported_parameter`, with `param`.
+ */
+export function parseCreateRequest(value: unknown): CreateRequest {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ApiError("invalid_type", "The request body must be a JSON object.");
+  }
+  checkBody(value, "");
+  const body = value as RawBody;
+  for (const [field, message] of Object.entries(UNSUPPORTED_FIELDS)) {
+    const given = (body as Record<string, unknown>)[field];
+    if (given !== undefined && given !== null && given !== false) {
+      throw new ApiError("unsupported_parameter", message, { param: field });
+    }
+  }
+  if ((body.input ?? null) === null && (body.previous_response_id ?? null) === null) {
+    const message = "Missing required parameter: 'input' (or 'previous_response_id').";
+    throw new ApiError("missing_required_parameter", message, { param: "input" });
+  }
+  const tools = body.tools ?? [];
+  tools.forEach((tool, index) => checkTool[tool.type]?.(tool, `tools[${index}]`));
+  const choice = body.tool_choice ?? "auto";
+  if (typeof choice === "object") checkChoice[choice.type]?.(choice, "tool_choice");
+  const format = body.text?.format ?? { type: "text" };
+  if (format.type === "json_schema") checkFormat(format, "text.format");
+  return {
+    model: body.model,
+    input: parseInput(body.input ?? []),
+    previous_response_id: body.previous_response_id ?? null,
+    instructions: body.instructions ?? null,
+    tools,
+    tool_choice: choice,
+    parallel_tool_calls: body.parallel_tool_calls ?? null,
+    text: { format, verbosity: body.text?.verbosity ?? null },
+    reasoning: body.reasoning
+      ? { effort: body.reasoning.effort ?? null, summary: body.reasoning.summary ?? null }
+      : null,
+    max_output_tokens: body.max_output_tokens ?? null,
+    max_tool_calls: body.max_tool_calls ?? null,
+    temperature: body.temperature ?? null,
+    top_p: body.top_p ?? null,
+    top_logprobs: body.top_logprobs ?? null,
+    presence_penalty: body.presence_penalty ?? null,
+    frequency_penalty: body.frequency_penalty ?? null,
+    truncation: body.truncation ?? "disabled",
+    store: body.store ?? true,
+    stream: body.stream ?? false,
+    metadata: body.metadata ?? {},
+    user: body.user ?? null,
+    safety_identifier: body.safety_identifier ?? null,
+    prompt_cache_key: body.prompt_cache_key ?? null,
+    service_tier: body.service_tier ?? null,
+    extra: Object.fromEntries(Object.entries(body).filter(([field]) => !KNOWN_FIELDS.has(field))),
+  };
+}
+
+/** The input as items: a string is one user message, and a message may leave out its `type`. */
+function parseInput(input: string | readonly object[]): readonly Item[] {
+  if (typeof input === "string") return [{ type: "message", role: "user", content: input }];
+  return input.map((item, index) => parseItem(item as { readonly [field: string]: unknown }, `input[${index}]`));
+}
+
+function parseItem(raw: { readonly [field: string]: unknown }, path: string): Item {
+  const { type } = raw;
+  if (type !== undefined && typeof type !== "string") {
+    throw new ApiError("invalid_type", `Invalid type for '${path}.type': expected a string.`, {
+      param: `${path}.type`,
+    });
+  }
+  if (type === undefined && !("role" in raw)) {
+    throw new ApiError("missing_required_parameter", `Missing required parameter: '${path}.type'.`, {
+      param: `${path}.type`,
+    });
+  }
+  const item: Item = type === undefined ? { ...raw, type: "message" } : (raw as Item);
+  checkItem[item.type]?.(item, path);
+  for (const field of ["content", "output", "summary"] as const) {
+    const parts = item[field];
+    if (!(item.type in checkItem) || !Array.isArray(parts)) continue;
+    parts.forEach((part: { readonly type: string }, index) =>
+      checkPart[part.type]?.(part, `${path}.${field}[${index}]`),
+    );
+  }
+  return item;
+}
+
+/** The shape that `checkBody` has proved. */
+type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
+  readonly [Field in Exclude<keyof CreateRequest, "model" | "input" | "extra" | "text" | "reasoning">]?:
+    | CreateRequest[Field]
+    | null;
+} & {
+  readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;
+  readonly reasoning?: { readonly effort?: string | null; readonly summary?: string | null } | null;
+};

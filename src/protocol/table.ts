@@ -1,0 +1,97 @@
+/**
+ * The table: every name and number of the wire, written once. Everything else in the program refers to these rows, and
+ * PROTOCOL.md is held against them by a test.
+ */
+
+/** What a client may send over WebSocket. */
+export const CLIENT_EVENT = {
+  create: "response.create",
+} as const;
+
+/** What the server sends over SSE and WebSocket. */
+export const EVENT = {
+  created: "response.created",
+  inProgress: "response.in_progress",
+  completed: "response.completed",
+  failed: "response.failed",
+  incomplete: "response.incomplete",
+  itemAdded: "response.output_item.added",
+  itemDone: "response.output_item.done",
+  partAdded: "response.content_part.added",
+  partDone: "response.content_part.done",
+  textDelta: "response.output_text.delta",
+  textDone: "response.output_text.done",
+  refusalDelta: "response.refusal.delta",
+  refusalDone: "response.refusal.done",
+  reasoningDelta: "response.reasoning_text.delta",
+  reasoningDone: "response.reasoning_text.done",
+  summaryPartAdded: "response.reasoning_summary_part.added",
+  summaryPartDone: "response.reasoning_summary_part.done",
+  summaryDelta: "response.reasoning_summary_text.delta",
+  summaryDone: "response.reasoning_summary_text.done",
+  argumentsDelta: "response.function_call_arguments.delta",
+  argumentsDone: "response.function_call_arguments.done",
+  customInputDelta: "response.custom_tool_call_input.delta",
+  customInputDone: "response.custom_tool_call_input.done",
+  error: "error",
+} as const;
+
+/** The events that end a turn; exactly one of them is the last event of every turn that had a first one. */
+export const TERMINAL_EVENTS = [EVENT.completed, EVENT.failed, EVENT.incomplete] as const;
+
+type ErrorRow = {
+  /** The HTTP status, also the `status` of a WebSocket error frame. */
+  readonly status: number;
+  /** OpenAI's coarse class of the error. */
+  readonly type: string;
+  /** A code that OpenAI does not define; PROTOCOL.md lists these apart. */
+  readonly ours?: true;
+};
+
+/** Error codes, with the status and the type that go with each. */
+export const ERROR = {
+  invalid_json: { status: 400, type: "invalid_request_error" },
+  invalid_type: { status: 400, type: "invalid_request_error" },
+  invalid_value: { status: 400, type: "invalid_request_error" },
+  missing_required_parameter: { status: 400, type: "invalid_request_error" },
+  unsupported_parameter: { status: 400, type: "invalid_request_error" },
+  unsupported_event_type: { status: 400, type: "invalid_request_error", ours: true },
+  unsupported_tool: { status: 400, type: "invalid_request_error", ours: true },
+  previous_response_not_found: { status: 400, type: "invalid_request_error" },
+  tool_call_not_found: { status: 400, type: "invalid_request_error", ours: true },
+  tool_output_missing: { status: 400, type: "invalid_request_error", ours: true },
+  item_not_found: { status: 400, type: "invalid_request_error", ours: true },
+  model_not_found: { status: 400, type: "invalid_request_error" },
+  context_length_exceeded: { status: 400, type: "invalid_request_error" },
+  invalid_prompt: { status: 400, type: "invalid_request_error" },
+  invalid_api_key: { status: 401, type: "invalid_request_error" },
+  not_found: { status: 404, type: "invalid_request_error", ours: true },
+  method_not_allowed: { status: 405, type: "invalid_request_error", ours: true },
+  request_too_large: { status: 413, type: "invalid_request_error", ours: true },
+  unsupported_media_type: { status: 415, type: "invalid_request_error", ours: true },
+  too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
+  rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
+  server_error: { status: 500, type: "server_error" },
+  server_shutting_down: { status: 503, type: "server_error", ours: true },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERROR;
+
+type CloseRow = { readonly code: number; readonly reason: string };
+
+/** Why the server ends a WebSocket connection. An error that only concerns one turn never closes it. */
+export const CLOSE = {
+  server_restart: { code: 1012, reason: "server is restarting" },
+  binary_message: { code: 1003, reason: "binary messages are not supported" },
+  invalid_utf8: { code: 1007, reason: "text messages must be UTF-8" },
+  message_too_big: { code: 1009, reason: "message is larger than the limit" },
+  internal_error: { code: 1011, reason: "internal error" },
+  slow_client: { code: 1013, reason: "client reads too slowly" },
+} as const satisfies Record<string, CloseRow>;
+
+export type CloseReason = keyof typeof CLOSE;
+
+/** Why a response may end incomplete. */
+export const INCOMPLETE = ["max_output_tokens", "content_filter"] as const;
+
+export type IncompleteReason = (typeof INCOMPLETE)[number];

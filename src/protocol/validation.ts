@@ -1,0 +1,86 @@
+import type { TSchema } from "typebox";
+import { Compile } from "typebox/compile";
+import type { TLocalizedValidationError } from "typebox/error";
+import { ApiError } from "./errors.ts";
+
+/** Throws the `ApiError` that names what is wrong and where, or returns: afterwards the value is known to fit the schema. */
+export type Check = (value: unknown, path: string) => void;
+
+/**
+ * Compiles a schema once. `path` is where the value sits in the request (`""` for the whole), so that an error's `param`
+ * reads as OpenAI's do: `input[0].content[1].text`.
+ */
+export function compileCheck(schema: TSchema): Check {
+  const validator = Compile(schema);
+  return (value, path) => {
+    if (!validator.Check(value)) throw toApiError(validator.Errors(value), value, path);
+  };
+}
+
+function toApiError(errors: readonly TLocalizedValidationError[], value: unknown, path: string): ApiError {
+  // In a union the deepest branch is the one that the sender meant.
+  const depth = Math.max(...errors.map((error) => error.instancePath.split("/").length));
+  const pointer = errors.find((error) => error.instancePath.split("/").length === depth)?.instancePath ?? "";
+  const found = errors.filter((error) => error.instancePath === pointer);
+  const param = path + toPath(pointer, path === "");
+  for (const error of found) {
+    if (error.keyword === "required") {
+      const name = param === "" ? error.params.requiredProperties[0] : `${param}.${error.params.requiredProperties[0]}`;
+      return new ApiError("missing_required_parameter", `Missing required parameter: '${name}'.`, {
+        param: name ?? null,
+      });
+    }
+  }
+  const actual = at(value, pointer);
+  const types = new Set(found.flatMap((error) => (error.keyword === "type" ? error.params.type : [])));
+  const choices = found.flatMap((error) => (error.keyword === "const" ? [String(error.params.allowedValue)] : []));
+  if (choices.length > 0 && (typeof actual === "string" || types.size === 0)) {
+    const list = choices.map((choice) => `'${choice}'`).join(", ");
+    const message = `Invalid value: ${quote(actual)}. Supported values are: ${list}.`;
+    return new ApiError("invalid_value", message, { param: param || null });
+  }
+  if (types.size > 0 && !types.has(typeName(actual))) {
+    if (choices.length > 0) types.add("string");
+    const message = `Invalid type for '${param}': expected ${[...types].map(withArticle).join(" or ")}, but got ${withArticle(typeName(actual))} instead.`;
+    return new ApiError("invalid_type", message, { param: param || null });
+  }
+  const reason =
+    found.find((error) => error.keyword !== "type" && error.keyword !== "anyOf")?.message ?? "is not valid";
+  return new ApiError("invalid_value", `Invalid value for '${param}': ${reason}.`, { param: param || null });
+}
+
+/** `/input/0/content` → `input[0].content`. */
+function toPath(pointer: string, isStart: boolean): string {
+  const keys = pointer
+    .split("/")
+    .slice(1)
+    .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const path = keys.map((key) => (/^\d+$/.test(key) ? `[${key}]` : `.${key}`)).join("");
+  return isStart && path.startsWith(".") ? path.slice(1) : path;
+}
+
+function at(value: unknown, pointer: string): unknown {
+  let current = value;
+  for (const key of pointer.split("/").slice(1)) {
+    if (typeof current !== "object" || current === null) return undefined;
+    current = (current as Record<string, unknown>)[key.replaceAll("~1", "/").replaceAll("~0", "~")];
+  }
+  return current;
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  if (Number.isInteger(value)) return "integer";
+  return typeof value;
+}
+
+function withArticle(name: string): string {
+  if (name === "null") return "null";
+  return /^[aeio]/.test(name) ? `an ${name}` : `a ${name}`;
+}
+
+function quote(value: unknown): string {
+  const text = typeof value === "string" ? `'${value}'` : (JSON.stringify(value) ?? "undefined");
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
