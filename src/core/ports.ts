@@ -1,6 +1,6 @@
 import type { Item } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
-import type { ResponseStatus, Usage } from "../protocol/response.ts";
+import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/table.ts";
 import type { ServerEvent } from "../protocol/events.ts";
@@ -116,7 +116,7 @@ export type TurnReport = {
   readonly previousResponseId: string | null;
   readonly model: string;
   /** `abandoned`: the client left before the end. `refused`: no event was sent. */
-  readonly outcome: ResponseStatus | "abandoned" | "refused";
+  readonly outcome: "completed" | "incomplete" | "failed" | "abandoned" | "refused";
   readonly errorCode: ErrorCode | null;
   /** The error that stays on this side of the wire. */
   readonly cause: unknown;

@@ -4,7 +4,7 @@ import { Lane } from "./lane.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
 import { Retention } from "./retention.ts";
-import { type StopReason, Turn, type TurnOutcome } from "./turn.ts";
+import { type StopReason, Turn, type TurnEnd } from "./turn.ts";
 
 export type SessionOptions = { readonly tenant: Tenant; readonly transport: Transport };
 
@@ -29,7 +29,7 @@ export class Session {
   readonly #cache: Retention;
   readonly #lane: Lane;
   /** Turns that wait or run, with the promise of their end. */
-  readonly #turns = new Map<Turn, Promise<TurnOutcome>>();
+  readonly #turns = new Map<Turn, Promise<TurnEnd>>();
   readonly #onClose: () => void;
   #tools: { readonly json: string; readonly value: CreateRequest["tools"] } | null = null;
   #instructions: string | null = null;
@@ -50,7 +50,7 @@ export class Session {
    * Runs one turn, after all earlier ones of its lane.
    * @throws ApiError when it is refused, before any event
    */
-  async create(request: CreateRequest, sink: TurnSink): Promise<TurnOutcome> {
+  async create(request: CreateRequest, sink: TurnSink): Promise<TurnEnd> {
     if (this.#refusesTurns)
       throw new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
     const turn = new Turn(this.#ports, {
@@ -70,9 +70,9 @@ export class Session {
     const end = this.#lane.run(() => turn.run());
     this.#turns.set(turn, end);
     try {
-      const outcome = await end;
-      if (outcome === "failed") this.forget(request.previous_response_id);
-      return outcome;
+      const result = await end;
+      if (result.outcome === "failed") this.forget(request.previous_response_id);
+      return result;
     } catch (error) {
       this.forget(request.previous_response_id);
       throw error;

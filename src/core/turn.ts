@@ -1,9 +1,10 @@
 import { ApiError, toApiError } from "../protocol/errors.ts";
 import type { TerminalEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
-import type { BackendEvent, Emit, EnginePorts, Tenant, Transport, TurnReport } from "./ports.ts";
+import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
 
 /** Why a turn is stopped from outside. */
 export type StopReason = "client_left" | "shutting_down";
@@ -39,8 +40,11 @@ type TurnState =
   | { readonly phase: "stopped"; readonly reason: StopReason }
   | { readonly phase: "ended" };
 
-/** How a turn ended that was not refused. */
-export type TurnOutcome = "completed" | "incomplete" | "failed" | "abandoned";
+/** How a turn ended that was not refused; `error` is there when it failed. */
+export type TurnEnd = {
+  readonly outcome: "completed" | "incomplete" | "failed" | "abandoned";
+  readonly error: ApiError | null;
+};
 
 /**
  * One `response.create` until its terminal event. It is refused by a rejection before its first event, or it emits exactly
@@ -66,22 +70,23 @@ export class Turn {
   }
 
   /** Runs the turn to its end. @throws ApiError when it is refused: no event was emitted then, and none will be */
-  async run(): Promise<TurnOutcome> {
+  async run(): Promise<TurnEnd> {
     const { runtime, observer } = this.#ports;
     const { request, origin } = this.#options;
     const startedAt = runtime.monotonic();
     const assembler = new Assembler(request, runtime);
     const meter: Meter = { firstOutputAt: null, error: null, output: [] };
-    let outcome: TurnReport["outcome"] = "refused";
+    let outcome: TurnEnd["outcome"] | "refused" = "refused";
     try {
       const { parent, batches } = await this.#begin(startedAt);
       observer.observe({ kind: "turn.started", tenant: origin.tenant, responseId: assembler.id });
       const terminal = await this.#generate(assembler, parent, batches, meter);
-      if (terminal === null) return (outcome = "abandoned");
-      outcome = terminal.response.status as TurnOutcome;
-      meter.output = terminal.response.output;
-      await this.#options.emit([terminal]);
-      return outcome;
+      outcome = terminal === null ? "abandoned" : OUTCOME[terminal.type];
+      if (terminal !== null) {
+        meter.output = terminal.response.output;
+        await this.#options.emit([terminal]);
+      }
+      return { outcome, error: meter.error };
     } catch (thrown) {
       meter.error = this.#explain(thrown);
       throw meter.error;
@@ -191,6 +196,12 @@ export class Turn {
     return new ApiError("server_shutting_down", message, { retryAfter: 1 });
   }
 }
+
+const OUTCOME = {
+  [EVENT.completed]: "completed",
+  [EVENT.incomplete]: "incomplete",
+  [EVENT.failed]: "failed",
+} as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
 
 type Meter = { firstOutputAt: number | null; error: ApiError | null; output: readonly unknown[] };
 
