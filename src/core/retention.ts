@@ -14,14 +14,17 @@ type Entry = {
 export class Retention {
   readonly #budget: number;
   readonly #entries = new Map<string, Entry>();
+  readonly #keyOf: (node: ResponseNode) => string;
   /** The ends of chains, least recently used first. */
-  readonly #leaves = new Set<string>();
+  readonly #leaves = new Queue();
   /** What is left of chains that have begun to be let go; these go before anything else. */
-  readonly #stumps = new Set<string>();
+  readonly #stumps = new Queue();
   #bytes = 0;
 
-  constructor(budget: number) {
+  /** @param keyOf what names a node here, when its id alone does not */
+  constructor(budget: number, keyOf: (node: ResponseNode) => string = (node) => node.id) {
     this.#budget = budget;
+    this.#keyOf = keyOf;
   }
 
   /** Bytes held, ancestors that only descendants keep included. */
@@ -34,33 +37,34 @@ export class Retention {
   }
 
   /** The node, now the most recently used. */
-  get(id: string): ResponseNode | undefined {
-    const entry = this.#entries.get(id);
+  get(key: string): ResponseNode | undefined {
+    const entry = this.#entries.get(key);
     if (!entry?.listed) return undefined;
-    if (this.#leaves.delete(id) || this.#stumps.delete(id)) this.#leaves.add(id);
+    if (this.#leaves.delete(key) || this.#stumps.delete(key)) this.#leaves.add(key);
     return entry.node;
   }
 
+  /** Keeps the node, and lets go of others until the budget holds; of this one too, when nothing else is left to give. */
   add(node: ResponseNode): void {
-    const known = this.#entries.get(node.id);
+    const known = this.#entries.get(this.#keyOf(node));
     if (known !== undefined) {
       known.listed = true;
       return;
     }
     this.#insert(node, true);
     while (this.#bytes > this.#budget) {
-      const [oldest] = this.#stumps.size > 0 ? this.#stumps : this.#leaves;
+      const oldest = this.#stumps.shift() ?? this.#leaves.shift();
       if (oldest === undefined) return;
       this.#release(oldest);
     }
   }
 
-  /** Makes the id unknown. Descendants keep working; the bytes go when the last of them does. */
-  delete(id: string): boolean {
-    const entry = this.#entries.get(id);
+  /** Makes the node unknown. Descendants keep working; the bytes go when the last of them does. */
+  delete(key: string): boolean {
+    const entry = this.#entries.get(key);
     if (!entry?.listed) return false;
     entry.listed = false;
-    if (entry.children === 0) this.#release(id);
+    if (entry.children === 0) this.#release(key);
     return true;
   }
 
@@ -75,42 +79,77 @@ export class Retention {
     // An ancestor may be missing here (let go, or made elsewhere) while the new node still holds it in memory: count it.
     const lineage: { node: ResponseNode; listed: boolean }[] = [{ node, listed }];
     let parent = node.parent;
-    while (parent !== null && !this.#entries.has(parent.id)) {
+    while (parent !== null && !this.#entries.has(this.#keyOf(parent))) {
       lineage.push({ node: parent, listed: false });
       parent = parent.parent;
     }
-    for (const fresh of lineage.reverse()) {
+    for (const fresh of lineage.toReversed()) {
       if (fresh.node.parent !== null) {
-        const above = this.#entries.get(fresh.node.parent.id);
+        const parentKey = this.#keyOf(fresh.node.parent);
+        const above = this.#entries.get(parentKey);
         if (above !== undefined) above.children += 1;
-        this.#leaves.delete(fresh.node.parent.id);
-        this.#stumps.delete(fresh.node.parent.id);
+        this.#leaves.delete(parentKey);
+        this.#stumps.delete(parentKey);
       }
-      this.#entries.set(fresh.node.id, { ...fresh, children: 0 });
+      this.#entries.set(this.#keyOf(fresh.node), { ...fresh, children: 0 });
       this.#bytes += fresh.node.bytes;
     }
-    this.#leaves.add(node.id);
+    this.#leaves.add(this.#keyOf(node));
   }
 
   /** Lets a leaf go, and every ancestor that nothing else needs. */
-  #release(id: string): void {
-    let next: string | undefined = id;
-    while (next !== undefined) {
+  #release(key: string): void {
+    let next = key;
+    for (;;) {
       const entry = this.#entries.get(next);
       if (entry === undefined) return;
       this.#entries.delete(next);
       this.#leaves.delete(next);
       this.#stumps.delete(next);
       this.#bytes -= entry.node.bytes;
-      const above: Entry | undefined = entry.node.parent ? this.#entries.get(entry.node.parent.id) : undefined;
+      if (entry.node.parent === null) return;
+      next = this.#keyOf(entry.node.parent);
+      const above = this.#entries.get(next);
       if (above === undefined) return;
       above.children -= 1;
       if (above.children > 0) return;
       if (above.listed) {
-        this.#stumps.add(above.node.id);
+        this.#stumps.add(next);
         return;
       }
-      next = above.node.id;
     }
+  }
+}
+
+/** Keys in the order in which they came. */
+class Queue {
+  readonly #keys = new Set<string>();
+  // A set remembers where deleted keys were until it is rebuilt, and a fresh iterator steps over each of them; one that
+  // is kept has passed them already.
+  #first = this.#keys.values();
+
+  add(key: string): void {
+    this.#keys.add(key);
+  }
+
+  delete(key: string): boolean {
+    return this.#keys.delete(key);
+  }
+
+  /** Takes the first key out. */
+  shift(): string | undefined {
+    if (this.#keys.size === 0) return undefined;
+    let { done, value } = this.#first.next();
+    if (done) {
+      // The end was reached once, and an iterator never leaves it, whatever came since.
+      this.#first = this.#keys.values();
+      ({ value } = this.#first.next());
+    }
+    if (value !== undefined) this.#keys.delete(value);
+    return value;
+  }
+
+  clear(): void {
+    this.#keys.clear();
   }
 }

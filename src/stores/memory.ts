@@ -1,0 +1,54 @@
+import type { ResponseNode } from "../core/node.ts";
+import type { Store, Tenant } from "../core/ports.ts";
+import { Retention } from "../core/retention.ts";
+
+export type MemoryStoreOptions = {
+  /** Bytes of nodes that are kept, of all tenants together. */
+  readonly budgetBytes: number;
+};
+
+/**
+ * Keeps nodes in the memory of the process: the least recently used ends of chains go when the budget runs out, and all
+ * of them when the process ends. A node that it has let go is as unknown as one that it never had.
+ */
+export class MemoryStore implements Store {
+  readonly #nodes: Retention;
+  /**
+   * Nodes that were put, with all of their ancestors before them. A node holds its parent whether that was stored or
+   * not, so without this a `store: false` ancestor would be served from here.
+   */
+  readonly #whole = new WeakSet<ResponseNode>();
+
+  constructor({ budgetBytes }: MemoryStoreOptions) {
+    this.#nodes = new Retention(budgetBytes, (node) => keyOf(node.tenant, node.id));
+  }
+
+  /** Bytes held. */
+  get bytes(): number {
+    return this.#nodes.bytes;
+  }
+
+  async put(node: ResponseNode): Promise<void> {
+    // Its chain can never be loaded, so neither can it: keeping it would only cost bytes.
+    if (node.parent !== null && !this.#whole.has(node.parent)) return;
+    this.#whole.add(node);
+    this.#nodes.add(node);
+  }
+
+  async load(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
+    return this.#nodes.get(keyOf(tenant, id));
+  }
+
+  async delete(tenant: Tenant, id: string): Promise<boolean> {
+    return this.#nodes.delete(keyOf(tenant, id));
+  }
+
+  async close(): Promise<void> {
+    this.#nodes.clear();
+  }
+}
+
+/** The length keeps a tenant from spelling the key of another one. */
+function keyOf(tenant: Tenant, id: string): string {
+  return `${tenant.length}:${tenant}:${id}`;
+}
