@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import { makeNode } from "./nodes.ts";
+import { storeContract } from "./store-contract.ts";
+
+const PLENTY = 1 << 30;
+
+storeContract("MemoryStore", async () => new MemoryStore({ budgetBytes: PLENTY }));
+
+describe("only in memory", () => {
+  const nodeBytes = makeNode("resp_0").bytes;
+
+  test("a loaded node is the very node that was put, and forks share their parent", async () => {
+    const store = new MemoryStore({ budgetBytes: PLENTY });
+    const root = makeNode("resp_1");
+    const left = makeNode("resp_2", { parent: root });
+    const right = makeNode("resp_3", { parent: root });
+    for (const node of [root, left, right]) await store.put(node);
+    expect(await store.load("acme", "resp_1")).toBe(root);
+    expect((await store.load("acme", "resp_2"))?.parent).toBe(root);
+    expect((await store.load("acme", "resp_3"))?.parent).toBe(root);
+  });
+
+  test("one budget binds all tenants, and the least recently used chain goes first", async () => {
+    const store = new MemoryStore({ budgetBytes: 3 * nodeBytes });
+    for (const tenant of ["a", "b", "c"]) await store.put(makeNode("resp_1", { tenant }));
+    await store.load("a", "resp_1");
+    await store.put(makeNode("resp_1", { tenant: "d" }));
+    const known = await Promise.all(["a", "b", "c", "d"].map((tenant) => store.load(tenant, "resp_1")));
+    expect(known.map((node) => node?.tenant)).toEqual(["a", undefined, "c", "d"]);
+    expect(store.bytes).toBeLessThanOrEqual(3 * nodeBytes);
+  });
+
+  test("a chain goes on after the store has let go of its earlier nodes", async () => {
+    const store = new MemoryStore({ budgetBytes: 4 * nodeBytes });
+    const root = makeNode("resp_1");
+    await store.put(root);
+    for (const id of ["resp_a", "resp_b", "resp_c", "resp_d"]) await store.put(makeNode(id));
+    expect(await store.load("acme", "resp_1")).toBeUndefined();
+    // A session may still hold the node that the store has let go.
+    const tip = makeNode("resp_2", { parent: root });
+    await store.put(tip);
+    expect(await store.load("acme", "resp_2")).toBe(tip);
+    expect(await store.load("acme", "resp_1")).toBeUndefined();
+  });
+
+  test("a node that can never be loaded costs no bytes", async () => {
+    const store = new MemoryStore({ budgetBytes: PLENTY });
+    const unstored = makeNode("resp_1", { request: { store: false } });
+    await store.put(makeNode("resp_2", { parent: unstored }));
+    expect(store.bytes).toBe(0);
+  });
+
+  test("nothing is left after 10,000 turns but what the budget allows", async () => {
+    const budgetBytes = 50 * nodeBytes;
+    const store = new MemoryStore({ budgetBytes });
+    let tip = makeNode("resp_0");
+    for (let index = 1; index <= 10_000; index++) {
+      await store.put(tip);
+      tip = makeNode(`resp_${index}`, { parent: index % 20 === 0 ? null : tip });
+    }
+    expect(store.bytes).toBeLessThanOrEqual(budgetBytes);
+    expect(store.bytes).toBeGreaterThan(budgetBytes / 2);
+  });
+
+  test("closing lets go of everything", async () => {
+    const store = new MemoryStore({ budgetBytes: PLENTY });
+    await store.put(makeNode("resp_1"));
+    await store.close();
+    expect(store.bytes).toBe(0);
+    expect(await store.load("acme", "resp_1")).toBeUndefined();
+  });
+});

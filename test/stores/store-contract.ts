@@ -1,0 +1,190 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Store } from "../../src/core/ports.ts";
+import { chainOf, contextOf, makeNode } from "./nodes.ts";
+
+/**
+ * What every store does. `open` gives a store that holds nothing; it is closed after each test. Nodes are compared by
+ * value, since most stores give back copies.
+ */
+export function storeContract(name: string, open: () => Promise<Store>): void {
+  describe(`${name} keeps the store's contract`, () => {
+    let store: Store;
+    beforeEach(async () => {
+      store = await open();
+    });
+    afterEach(async () => {
+      await store.close();
+    });
+
+    test("a node that was put is loaded, equal and frozen", async () => {
+      const node = makeNode("resp_1");
+      await store.put(node);
+      const loaded = await store.load("acme", "resp_1");
+      expect(loaded).toEqual(node);
+      expect(Object.isFrozen(loaded)).toBe(true);
+      expect(Object.isFrozen(loaded?.input)).toBe(true);
+    });
+
+    test("a node is there as soon as its put resolves, for every reader at once", async () => {
+      const nodes = Array.from({ length: 20 }, (_, index) => makeNode(`resp_${index}`));
+      const loaded = await Promise.all(
+        nodes.map(async (node) => {
+          await store.put(node);
+          return store.load("acme", node.id);
+        }),
+      );
+      expect(loaded).toEqual(nodes);
+    });
+
+    test("a node is loaded with its whole chain behind it", async () => {
+      const root = makeNode("resp_1");
+      const middle = makeNode("resp_2", { parent: root });
+      const tip = makeNode("resp_3", { parent: middle });
+      for (const node of [root, middle, tip]) await store.put(node);
+      const loaded = await store.load("acme", "resp_3");
+      expect(chainOf(loaded).map((node) => node.id)).toEqual(["resp_1", "resp_2", "resp_3"]);
+      expect(loaded).toEqual(tip);
+      expect(chainOf(loaded).every((node) => Object.isFrozen(node))).toBe(true);
+    });
+
+    test("a chain of 500 nodes comes back in order", async () => {
+      let tip = makeNode("resp_0");
+      await store.put(tip);
+      for (let index = 1; index < 500; index++) {
+        tip = makeNode(`resp_${index}`, { parent: tip });
+        await store.put(tip);
+      }
+      expect(contextOf(await store.load("acme", "resp_499"))).toEqual(contextOf(tip));
+    });
+
+    test("an id that was never put is unknown", async () => {
+      await store.put(makeNode("resp_1"));
+      for (const id of ["resp_2", "resp_", "", "RESP_1", "resp_1 ", "%", "constructor"]) {
+        expect([id, await store.load("acme", id), await store.delete("acme", id)]).toEqual([id, undefined, false]);
+      }
+    });
+
+    test("a second put of a node changes nothing", async () => {
+      const root = makeNode("resp_1");
+      const tip = makeNode("resp_2", { parent: root });
+      await store.put(root);
+      await store.put(tip);
+      await store.put(root);
+      await Promise.all([store.put(tip), store.put(tip)]);
+      expect(await store.load("acme", "resp_1")).toEqual(root);
+      expect(await store.load("acme", "resp_2")).toEqual(tip);
+    });
+
+    test("a fork is two nodes with one parent", async () => {
+      const root = makeNode("resp_1");
+      const left = makeNode("resp_2", { parent: root });
+      const right = makeNode("resp_3", { parent: root });
+      for (const node of [root, left, right]) await store.put(node);
+      expect(await store.load("acme", "resp_2")).toEqual(left);
+      expect(await store.load("acme", "resp_3")).toEqual(right);
+      expect(await store.delete("acme", "resp_2")).toBe(true);
+      expect(await store.load("acme", "resp_3")).toEqual(right);
+    });
+
+    test("a chain goes on from a node that was loaded", async () => {
+      await store.put(makeNode("resp_1"));
+      const parent = await store.load("acme", "resp_1");
+      const tip = makeNode("resp_2", { parent: parent ?? null });
+      await store.put(tip);
+      expect(contextOf(await store.load("acme", "resp_2"))).toEqual(contextOf(tip));
+    });
+
+    test("a node with an ancestor that was never put is unknown", async () => {
+      const root = makeNode("resp_1");
+      const unstored = makeNode("resp_2", { parent: root, request: { store: false } });
+      const tip = makeNode("resp_3", { parent: unstored });
+      const last = makeNode("resp_4", { parent: tip });
+      for (const node of [root, tip, last]) await store.put(node);
+      for (const id of ["resp_2", "resp_3", "resp_4"]) {
+        expect([id, await store.load("acme", id)]).toEqual([id, undefined]);
+      }
+      expect(await store.load("acme", "resp_1")).toEqual(root);
+    });
+
+    test("no id is known to another tenant", async () => {
+      const node = makeNode("resp_1", { tenant: "acme" });
+      await store.put(node);
+      for (const tenant of ["other", "", "Acme", "acme ", "acm", "acme:resp_1", "4:acme"]) {
+        const answers = [await store.load(tenant, "resp_1"), await store.delete(tenant, "resp_1")];
+        expect([tenant, ...answers]).toEqual([tenant, undefined, false]);
+      }
+      expect(await store.load("acme", "resp_1")).toEqual(node);
+    });
+
+    test("tenants whose names and ids could be read as one another keep apart", async () => {
+      const twins = [
+        makeNode("c", { tenant: "a:b" }),
+        makeNode("b:c", { tenant: "a" }),
+        makeNode("a", { tenant: "b/c" }),
+        makeNode("c/a", { tenant: "b" }),
+        makeNode("c", { tenant: "" }),
+        makeNode("c", { tenant: "a" }),
+      ];
+      for (const node of twins) await store.put(node);
+      for (const node of twins) expect(await store.load(node.tenant, node.id)).toEqual(node);
+      expect(await store.delete("a", "c")).toBe(true);
+      for (const node of twins.slice(0, 5)) expect(await store.load(node.tenant, node.id)).toEqual(node);
+    });
+
+    test("a deleted node is unknown, once", async () => {
+      await store.put(makeNode("resp_1"));
+      expect(await store.delete("acme", "resp_1")).toBe(true);
+      expect(await store.load("acme", "resp_1")).toBeUndefined();
+      expect(await store.delete("acme", "resp_1")).toBe(false);
+    });
+
+    test("the descendants of a deleted node keep their context, and can be continued", async () => {
+      const root = makeNode("resp_1");
+      const middle = makeNode("resp_2", { parent: root });
+      const tip = makeNode("resp_3", { parent: middle });
+      for (const node of [root, middle, tip]) await store.put(node);
+      expect(await store.delete("acme", "resp_1")).toBe(true);
+      expect(await store.delete("acme", "resp_2")).toBe(true);
+      const loaded = await store.load("acme", "resp_3");
+      expect(contextOf(loaded)).toEqual(contextOf(tip));
+      const next = makeNode("resp_4", { parent: loaded ?? null });
+      await store.put(next);
+      expect(contextOf(await store.load("acme", "resp_4"))).toEqual(contextOf(next));
+    });
+
+    test("unknown item types, unknown fields and any text come back unchanged", async () => {
+      const input = [
+        { type: "from_the_future", payload: { deep: [1, { deeper: null }], flag: false }, id: "x" },
+        {
+          type: "message",
+          role: "user",
+          phase: "final",
+          content: [{ type: "input_hologram", data: "…", detail: { n: 0.1 } }],
+        },
+        { type: "function_call", call_id: "c1", name: "f", arguments: '{"a": 1,  "b":"\\u0000"}' },
+        { type: "function_call_output", call_id: "c1", output: "line\nline\r\n\t\u0000 \u2028 \ud83d\ude80 '\"\\ %s" },
+        { type: "reasoning", summary: [], encrypted_content: "A".repeat(100_000) },
+      ];
+      const invention = { type: "image_generation_call", id: "ig_1", result: "AAAA", nested: { a: [true] } };
+      const node = makeNode("resp_1", {
+        input,
+        output: [
+          { type: "item", item: invention },
+          { type: "text.delta", delta: "ünï © 漢字 \ud83d\udc69\u200d\ud83d\ude80" },
+        ],
+        request: { metadata: { a: "b" }, tools: [{ type: "web_search", odd: 1 }], text: { format: { type: "text" } } },
+      });
+      await store.put(node);
+      const loaded = await store.load("acme", "resp_1");
+      expect(JSON.stringify(loaded?.input)).toBe(JSON.stringify(input));
+      expect(loaded?.response.output[0]).toEqual(invention);
+      expect(loaded?.response).toEqual(node.response);
+    });
+
+    test("closing twice is harmless", async () => {
+      await store.put(makeNode("resp_1"));
+      await store.close();
+      await store.close();
+    });
+  });
+}
