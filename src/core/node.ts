@@ -2,7 +2,9 @@ import type { Item, ToolCallItem } from "../protocol/items.ts";
 import { isItem, isToolCall, isToolOutput } from "../protocol/items.ts";
 import { itemNotFound, toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
 import type { Response } from "../protocol/response.ts";
-import type { Tenant } from "./ports.ts";
+
+/** The owner of keys, nodes and limits; part of every storage key. */
+export type Tenant = string;
 
 /**
  * One committed response with its own input and a link to its parent. Frozen: a fork is a second node with the same

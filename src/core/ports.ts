@@ -4,12 +4,11 @@ import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/table.ts";
 import type { ServerEvent } from "../protocol/events.ts";
-import type { ResponseNode } from "./node.ts";
+import type { ResponseNode, Tenant } from "./node.ts";
 
 /** Every interface that an adapter implements, and the values that cross it. */
 
-/** The owner of keys, nodes and limits; part of every storage key. */
-export type Tenant = string;
+export type { Tenant } from "./node.ts";
 
 /** What produces output for a context: a model server, a hosted API, the simulator. */
 export interface Backend {

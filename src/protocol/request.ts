@@ -1,7 +1,6 @@
 import Type from "typebox";
 import { ApiError } from "./errors.ts";
 import { type Item, ITEM_SCHEMAS, PART_SCHEMAS } from "./items.ts";
-import type { TextFormat } from "./response.ts";
 import { type Check, compileCheck } from "./validation.ts";
 
 /**
@@ -82,6 +81,9 @@ const UNSUPPORTED_FIELDS = {
 /** A tool as the client declared it. */
 export type Tool = { readonly type: string; readonly [field: string]: unknown };
 export type ToolChoice = "auto" | "none" | "required" | { readonly type: string; readonly [field: string]: unknown };
+
+/** How the model's text is to be formed. */
+export type TextFormat = { readonly type: string; readonly [field: string]: unknown };
 
 /** A create request with every default filled in. Settings that the client left out and that have no default are null. */
 export type CreateRequest = {

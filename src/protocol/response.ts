@@ -1,5 +1,5 @@
 import type { OutputItem } from "./items.ts";
-import type { Tool, ToolChoice } from "./request.ts";
+import type { TextFormat, Tool, ToolChoice } from "./request.ts";
 import type { ErrorCode, IncompleteReason } from "./table.ts";
 
 export type ResponseStatus = "in_progress" | "completed" | "failed" | "incomplete";
@@ -14,8 +14,6 @@ export type Usage = {
 };
 
 export type ResponseError = { readonly code: ErrorCode; readonly message: string };
-
-export type TextFormat = { readonly type: string; readonly [field: string]: unknown };
 
 /**
  * A response, as every snapshot shows it. All 31 keys that Open Responses demands are always present; where it forbids

@@ -1,0 +1,235 @@
+import { type Dispatcher, Pool } from "undici";
+import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
+import { SseDecoder } from "../protocol/codec.ts";
+import { ApiError } from "../protocol/errors.ts";
+import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
+import { ChatContexts, hasChatForm, type ReasoningField } from "./chat-context.ts";
+import { brokenStream, parseRetryAfter, refusedByServer, unreachable } from "./chat-errors.ts";
+import { ChatStream } from "./chat-stream.ts";
+import { Watchdog } from "./watchdog.ts";
+
+export type ChatCompletionsOptions = ChatRequestOptions & {
+  /** Base URL, such as `http://127.0.0.1:8000/v1`. */
+  readonly url: string;
+  readonly key: string | null;
+  /** The field that takes earlier reasoning back to the model; null keeps it from the model. */
+  readonly reasoningField: ReasoningField;
+  readonly connectTimeoutMs: number;
+  /** From the request to the first byte of the answer: queueing and prefill take their time. */
+  readonly firstByteTimeoutMs: number;
+  /** Between two chunks of the answer. */
+  readonly silenceTimeoutMs: number;
+  /** How often a request is sent again that failed before the first byte of its answer. */
+  readonly retries: number;
+  /** The wait before the first retry; it doubles with each. */
+  readonly retryDelayMs: number;
+  readonly log: BackendLog;
+};
+
+/** Where a backend says what an operator should know. */
+export type BackendLog = { warn(fields: object, message: string): void };
+
+/** Statuses that another try may mend. */
+const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
+/** A server that asks for a longer wait than this is left to the client's own patience. */
+const LONGEST_RETRY_WAIT_SECONDS = 10;
+const ERROR_BODY_BYTES = 64 * 1024;
+const MAX_EVENT_LENGTH = 64 * 1024 * 1024;
+/** Below this one copy is cheaper than several writes. */
+const SMALL_BODY = 128 * 1024;
+
+/** Any server that speaks OpenAI's `/v1/chat/completions`: vLLM, SGLang, llama.cpp, Ollama, a hosted API. */
+export class ChatCompletionsBackend implements Backend {
+  readonly #options: ChatCompletionsOptions;
+  readonly #pool: Pool;
+  readonly #path: string;
+  readonly #headers: { readonly [name: string]: string };
+  readonly #contexts: ChatContexts;
+  /** Types that were left out of what the model sees, by connection: each is worth one line. */
+  readonly #reported = new WeakMap<object, Set<string>>();
+
+  constructor(options: ChatCompletionsOptions) {
+    const url = new URL(options.url);
+    this.#options = options;
+    this.#path = url.pathname.replace(/\/+$/, "");
+    this.#pool = new Pool(url.origin, {
+      connections: null,
+      connect: { timeout: options.connectTimeoutMs },
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    this.#headers = options.key === null ? {} : { authorization: `Bearer ${options.key}` };
+    this.#contexts = new ChatContexts(options.reasoningField);
+  }
+
+  stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
+    const head = chatHead(request, this.#options);
+    this.#report(request, head);
+    const body = requestBody(head, this.#contexts.messages(request.parent, request.input).pieces(), request);
+    return this.#run(head, body, signal);
+  }
+
+  async models(): Promise<readonly string[]> {
+    const { statusCode, body } = await this.#pool.request({
+      method: "GET",
+      path: `${this.#path}/models`,
+      headers: this.#headers,
+      headersTimeout: this.#options.connectTimeoutMs,
+      bodyTimeout: this.#options.connectTimeoutMs,
+    });
+    const text = await body.text();
+    if (statusCode !== 200) throw refusedByServer(statusCode, undefined, text);
+    const { data } = JSON.parse(text) as { data?: readonly { id?: unknown }[] };
+    return (data ?? []).flatMap((model) => (typeof model.id === "string" ? model.id : []));
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async *#run(head: ChatHead, body: RequestBody, signal: AbortSignal): AsyncGenerator<readonly BackendEvent[]> {
+    const watchdog = new Watchdog(signal);
+    try {
+      const response = await this.#send(body, watchdog);
+      yield* this.#read(response, head, watchdog);
+    } finally {
+      watchdog.stop();
+    }
+  }
+
+  async *#read(
+    response: Dispatcher.ResponseData,
+    head: ChatHead,
+    watchdog: Watchdog,
+  ): AsyncGenerator<readonly BackendEvent[]> {
+    const decoder = new SseDecoder(MAX_EVENT_LENGTH);
+    const stream = new ChatStream(head);
+    const chunks = (response.body as unknown as NodeChunks).iterator({ destroyOnReturn: false });
+    try {
+      for (;;) {
+        watchdog.expect(this.#options.silenceTimeoutMs, "sent nothing for too long");
+        const { done, value } = await chunks.next();
+        watchdog.relax();
+        const events: BackendEvent[] = [];
+        for (const data of done ? decoder.end() : decoder.push(value)) stream.read(data, events);
+        if (done) stream.end(events);
+        if (events.length > 0) yield events;
+        if (stream.ended) return;
+      }
+    } catch (error) {
+      throw (
+        watchdog.explain(error) ?? (error instanceof ApiError ? error : brokenStream("broke off its answer", error))
+      );
+    } finally {
+      // After its last event the connection is worth keeping: what still comes is read and thrown away.
+      if (stream.ended) response.body.on("error", () => undefined).resume();
+      else response.body.on("error", () => undefined).destroy();
+    }
+  }
+
+  /** Sends the request, again if need be, until an event stream begins. @throws ApiError */
+  async #send(body: RequestBody, watchdog: Watchdog): Promise<Dispatcher.ResponseData> {
+    for (let attempt = 0; ; attempt += 1) {
+      const result = await this.#attempt(body, watchdog);
+      if ("response" in result) return result.response;
+      if (!result.transient || attempt >= this.#options.retries) throw result.error;
+      const asked = (result.error.retryAfter ?? 0) * 1000;
+      if (asked > LONGEST_RETRY_WAIT_SECONDS * 1000) throw result.error;
+      // The jitter keeps clients that failed together from coming back together.
+      const backoff = this.#options.retryDelayMs * 2 ** attempt * (0.5 + Math.random());
+      this.#options.log.warn({ attempt: attempt + 1, err: result.error.cause }, "trying the model server again");
+      await watchdog.wait(Math.max(asked, backoff));
+    }
+  }
+
+  async #attempt(body: RequestBody, watchdog: Watchdog): Promise<Attempt> {
+    watchdog.expect(this.#options.firstByteTimeoutMs, "did not begin to answer in time");
+    let response: Dispatcher.ResponseData;
+    try {
+      response = await this.#pool.request({
+        method: "POST",
+        path: `${this.#path}/chat/completions`,
+        headers: { ...this.#headers, ...body.headers },
+        body: body.bytes as Uint8Array,
+        signal: watchdog.signal,
+      });
+    } catch (error) {
+      const explained = watchdog.explain(error);
+      if (explained !== null) throw explained;
+      return { error: unreachable(error), transient: true };
+    }
+    const { statusCode, headers } = response;
+    const type = String(headers["content-type"] ?? "");
+    if (statusCode === 200 && type.startsWith("text/event-stream")) return { response };
+    const text = await readBeginning(response);
+    watchdog.relax();
+    if (statusCode === 200) {
+      const cause = new Error(`content type ${type}: ${text.slice(0, 500)}`);
+      return {
+        error: brokenStream("answered with something that is not a chat completion stream", cause),
+        transient: false,
+      };
+    }
+    const retryAfter = headers["retry-after"];
+    const seconds = parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter);
+    return {
+      error: refusedByServer(statusCode, seconds === undefined ? undefined : String(seconds), text),
+      transient: TRANSIENT.has(statusCode),
+    };
+  }
+
+  #report(request: BackendRequest, head: ChatHead): void {
+    const foreign = request.input.filter((item) => !hasChatForm(item)).map((item) => item.type);
+    if (head.tools.omitted.length === 0 && foreign.length === 0) return;
+    const reported = this.#reported.get(request.session) ?? new Set();
+    this.#reported.set(request.session, reported);
+    const tools = head.tools.omitted.filter((type) => !reported.has(`tool ${type}`));
+    const items = foreign.filter((type) => !reported.has(`item ${type}`));
+    for (const type of tools) reported.add(`tool ${type}`);
+    for (const type of items) reported.add(`item ${type}`);
+    if (tools.length + items.length === 0) return;
+    this.#options.log.warn({ tools, items }, "left out of what the model sees: chat servers have no form for these");
+  }
+}
+
+type Attempt =
+  | { readonly response: Dispatcher.ResponseData }
+  | { readonly error: ApiError; readonly transient: boolean };
+
+/** The part of a Node stream that `undici` leaves out of its types. */
+type NodeChunks = { iterator(options: { destroyOnReturn: boolean }): AsyncIterator<Uint8Array, undefined> };
+
+type RequestBody = {
+  readonly bytes: Uint8Array | Iterable<Uint8Array>;
+  readonly headers: { readonly "content-type": string; readonly "content-length": string };
+};
+
+/** The head, then the messages as they are: what was serialised once is only copied to the socket. */
+function requestBody(head: ChatHead, messages: readonly Uint8Array[], request: BackendRequest): RequestBody {
+  const pieces = [Buffer.from(head.json), ...messages, Buffer.from("]}")];
+  const [, first] = pieces;
+  // Each message brings a comma; the first one has nothing to be separated from, unless instructions precede it.
+  if (request.settings.instructions === null && messages.length > 0 && first !== undefined)
+    pieces[1] = first.subarray(1);
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  return {
+    bytes: length <= SMALL_BODY ? Buffer.concat(pieces, length) : pieces,
+    headers: { "content-type": "application/json", "content-length": String(length) },
+  };
+}
+
+/** The beginning of an error's text, so that a large page of HTML costs nothing. */
+async function readBeginning(response: Dispatcher.ResponseData): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length >= ERROR_BODY_BYTES) break;
+    }
+  } catch {
+    // A broken error page is still an error page; what has come of it will do.
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

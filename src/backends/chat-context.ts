@@ -1,0 +1,239 @@
+import type { ResponseNode } from "../core/node.ts";
+import { isItem, isToolCall, isToolOutput, type Item, type Part, type ToolOutputItem } from "../protocol/items.ts";
+import { Rope } from "./rope.ts";
+
+/**
+ * Items as chat messages. The mapping is a function of the sequence of items alone: however turns cut it, the same items
+ * give the same bytes. It is also incremental: a node's context is its parent's plus its own items, and old messages are
+ * never made again.
+ *
+ * | items | message |
+ * |---|---|
+ * | `message` of user, system, developer | one message; developer becomes system |
+ * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts joined, their calls in order |
+ * | `function_call_output`, `custom_tool_call_output` | one tool message; images in it follow in a user message |
+ * | anything else | nothing |
+ *
+ * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
+ * the last answer.
+ */
+
+/** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
+export type ReasoningField = "reasoning_content" | "reasoning" | null;
+
+/** The assistant message that is still growing. */
+type Run = {
+  readonly text: string | null;
+  readonly reasoning: string;
+  readonly calls: readonly ChatToolCall[];
+};
+
+type ChatToolCall = {
+  readonly id: string;
+  readonly type: "function";
+  readonly function: { readonly name: string; readonly arguments: string };
+};
+
+type State = {
+  /** Finished messages, each behind a comma. */
+  readonly closed: Rope;
+  readonly run: Run | null;
+  /** Ids of calls in finished messages that have no answer yet. */
+  readonly open: readonly string[];
+  /** Items that wait for those answers. */
+  readonly deferred: readonly Item[];
+};
+
+const START: State = { closed: Rope.empty, run: null, open: [], deferred: [] };
+const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [] };
+
+/** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
+export class ChatContexts {
+  readonly #reasoningField: ReasoningField;
+  readonly #ofNode = new WeakMap<ResponseNode, State>();
+  readonly #ofInput = new WeakMap<readonly Item[], State>();
+
+  constructor(reasoningField: ReasoningField) {
+    this.#reasoningField = reasoningField;
+  }
+
+  /** The messages of the chain and of the new input behind it: bytes of JSON objects, each preceded by a comma. */
+  messages(parent: ResponseNode | null, input: readonly Item[]): Rope {
+    const state = this.#after(this.#chain(parent), input);
+    this.#ofInput.set(input, state);
+    return this.#close(state);
+  }
+
+  /** The state at the end of a chain. Only nodes that were not seen before are looked at. */
+  #chain(tip: ResponseNode | null): State {
+    const unseen: ResponseNode[] = [];
+    let state: State | undefined;
+    for (let node = tip; node !== null && state === undefined; node = node.parent) {
+      state = this.#ofNode.get(node);
+      if (state === undefined) unseen.push(node);
+    }
+    let current = state ?? START;
+    for (const node of unseen.toReversed()) {
+      const afterInput = this.#ofInput.get(node.input) ?? this.#after(current, node.input);
+      current = this.#after(afterInput, node.response.output);
+      this.#ofNode.set(node, current);
+    }
+    return current;
+  }
+
+  #after(state: State, items: readonly Item[]): State {
+    const writer = new Writer(state, this.#reasoningField);
+    for (const item of items) writer.add(item);
+    return writer.state();
+  }
+
+  /** With the last assistant message finished, as the end of a request wants it. */
+  #close(state: State): Rope {
+    const writer = new Writer(state, this.#reasoningField);
+    writer.finish();
+    return writer.state().closed;
+  }
+}
+
+/** Whether chat messages have a place for the item; what has none is left out of what the model sees. */
+export function hasChatForm(item: Item): boolean {
+  return isItem(item, "message") || isItem(item, "reasoning") || isToolCall(item) || isToolOutput(item);
+}
+
+class Writer {
+  readonly #reasoningField: ReasoningField;
+  readonly #base: Rope;
+  #text = "";
+  #run: Run | null;
+  #open: readonly string[];
+  #deferred: readonly Item[];
+
+  constructor(state: State, reasoningField: ReasoningField) {
+    this.#base = state.closed;
+    this.#run = state.run;
+    this.#open = state.open;
+    this.#deferred = state.deferred;
+    this.#reasoningField = reasoningField;
+  }
+
+  state(): State {
+    return { closed: this.#base.append(this.#text), run: this.#run, open: this.#open, deferred: this.#deferred };
+  }
+
+  add(item: Item): void {
+    if (isToolOutput(item)) return this.#toolOutput(item);
+    if (this.#open.length > 0 && this.#run === null) {
+      this.#deferred = [...this.#deferred, item];
+      return;
+    }
+    if (isItem(item, "message") && item.role !== "assistant") {
+      this.#closeRun();
+      if (this.#open.length > 0) return this.add(item);
+      // Templates of many models take nothing but a string for the system.
+      if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) });
+      else this.#message({ role: "system", content: plainText(item.content, "\n") });
+      return;
+    }
+    this.#extendRun(item);
+  }
+
+  finish(): void {
+    this.#closeRun();
+    this.#flush();
+  }
+
+  #extendRun(item: Item): void {
+    const run = this.#run ?? EMPTY_RUN;
+    if (isItem(item, "message")) {
+      this.#run = { ...run, text: (run.text ?? "") + plainText(item.content, "") };
+    } else if (isItem(item, "reasoning")) {
+      // The summary stands in where the text itself is not known.
+      const parts = item.content?.length ? item.content : (item.summary ?? []);
+      this.#run = { ...run, reasoning: run.reasoning + plainText(parts, "") };
+    } else if (isToolCall(item)) {
+      const text = item.type === "function_call" ? item.arguments : JSON.stringify({ input: item.input });
+      const call = { id: item.call_id, type: "function", function: { name: item.name, arguments: text } } as const;
+      this.#run = { ...run, calls: [...run.calls, call] };
+    }
+  }
+
+  #closeRun(): void {
+    const run = this.#run;
+    if (run === null) return;
+    this.#run = null;
+    const reasoning = this.#reasoningField === null ? "" : run.reasoning;
+    const hasCalls = run.calls.length > 0;
+    if (run.text === null && reasoning === "" && !hasCalls) return;
+    const message: Record<string, unknown> = { role: "assistant", content: run.text ?? (hasCalls ? null : "") };
+    if (reasoning !== "" && this.#reasoningField !== null) message[this.#reasoningField] = reasoning;
+    if (hasCalls) message["tool_calls"] = run.calls;
+    this.#open = [...this.#open, ...run.calls.map((call) => call.id)];
+    this.#message(message);
+  }
+
+  #toolOutput(item: ToolOutputItem & Item): void {
+    this.#closeRun();
+    const index = this.#open.indexOf(item.call_id);
+    if (index === -1 && this.#deferred.length > 0) {
+      this.#deferred = [...this.#deferred, item];
+      return;
+    }
+    if (index !== -1) this.#open = this.#open.toSpliced(index, 1);
+    this.#message({ role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") });
+    const images = typeof item.output === "string" ? [] : item.output.filter((part) => part.type === "input_image");
+    if (images.length > 0) {
+      const label = { type: "input_text", text: `Image output of tool call ${item.call_id}:` };
+      this.#deferred = [...this.#deferred, { type: "message", role: "user", content: [label, ...images] }];
+    }
+    if (this.#open.length === 0) this.#flush();
+  }
+
+  #flush(): void {
+    const items = this.#deferred;
+    this.#deferred = [];
+    for (const item of items) this.add(item);
+  }
+
+  #message(message: object): void {
+    this.#text += `,${JSON.stringify(message)}`;
+  }
+}
+
+/** Text parts as one string; other parts have no place in it. */
+function plainText(content: string | readonly Part[], separator: string): string {
+  if (typeof content === "string") return content;
+  return content.flatMap((part) => textOf(part) ?? []).join(separator);
+}
+
+function textOf(part: Part): string | undefined {
+  if (part.type === "refusal") return part["refusal"] as string;
+  const text = part["text"];
+  return typeof text === "string" ? text : undefined;
+}
+
+/** One text part becomes a string, which every server takes; more than that becomes a list of chat parts. */
+function chatContent(content: string | readonly Part[]): string | readonly object[] {
+  if (typeof content === "string") return content;
+  const [only] = content;
+  if (content.length === 1 && only !== undefined) {
+    const text = textOf(only);
+    if (text !== undefined) return text;
+  }
+  return content.map(chatPart);
+}
+
+function chatPart(part: Part): object {
+  const text = textOf(part);
+  if (text !== undefined) return { type: "text", text };
+  if (part.type === "input_image" && typeof part["image_url"] === "string") {
+    const detail = part["detail"];
+    const url = part["image_url"];
+    return { type: "image_url", image_url: typeof detail === "string" ? { url, detail } : { url } };
+  }
+  if (part.type === "input_file") {
+    const { type: _, ...file } = part;
+    return { type: "file", file };
+  }
+  // `input_audio` is the same in chat; for the rest the model server is the judge.
+  return part;
+}

@@ -1,0 +1,91 @@
+import { ApiError } from "../protocol/errors.ts";
+
+/**
+ * What goes wrong at a model server, as the client may hear of it. A request that the server refuses is the client's to
+ * mend, so the server's own words are passed on; of everything else only the kind is told, and the rest is for the log.
+ */
+
+const CONTEXT_LENGTH = /context[ _](length|window|size)|maximum context|too many tokens|exceed\w* .*context/i;
+
+export function unreachable(cause: unknown): ApiError {
+  return new ApiError("server_error", "The model server could not be reached.", { cause });
+}
+
+export function brokenStream(what: string, cause?: unknown): ApiError {
+  return new ApiError("server_error", `The model server ${what}.`, { cause });
+}
+
+/** An answer with an error status. `body` is its beginning. */
+export function refusedByServer(status: number, retryAfter: string | undefined, body: string): ApiError {
+  const cause = new Error(`the model server answered ${status}: ${body.slice(0, 2000)}`);
+  const { message, code } = readError(body);
+  if (code === "context_length_exceeded" || (status === 400 && message !== null && CONTEXT_LENGTH.test(message))) {
+    return contextLengthExceeded(cause);
+  }
+  switch (status) {
+    case 400:
+    case 413:
+    case 422:
+      return new ApiError("invalid_prompt", message ?? `The model server refused the request (${status}).`, { cause });
+    case 404:
+      return new ApiError("model_not_found", "The model server does not know this model.", { param: "model", cause });
+    case 401:
+    case 403:
+      return new ApiError("server_error", "The model server does not accept this server's key.", { cause });
+    case 429: {
+      const seconds = parseRetryAfter(retryAfter);
+      const when = seconds === undefined ? "later" : `in ${seconds}s`;
+      const options = seconds === undefined ? { cause } : { cause, retryAfter: seconds };
+      return new ApiError(
+        "rate_limit_exceeded",
+        `The model server's rate limit is reached. Please try again ${when}.`,
+        options,
+      );
+    }
+    default:
+      return new ApiError("server_error", `The model server had an error (${status}).`, { cause });
+  }
+}
+
+/** An error that the server reports inside its stream. */
+export function reportedByServer(error: unknown): ApiError {
+  const cause = new Error(`the model server reported an error in its stream: ${JSON.stringify(error).slice(0, 2000)}`);
+  const { message, code } = readError(JSON.stringify({ error }));
+  if (code === "context_length_exceeded" || (message !== null && CONTEXT_LENGTH.test(message))) {
+    return contextLengthExceeded(cause);
+  }
+  if (code === "rate_limit_exceeded" || code === "429") {
+    return new ApiError("rate_limit_exceeded", "The model server's rate limit is reached. Please try again later.", {
+      cause,
+    });
+  }
+  return brokenStream("reported an error while it generated", cause);
+}
+
+function contextLengthExceeded(cause: unknown): ApiError {
+  const message = "Your input exceeds the context window of this model. Please adjust your input and try again.";
+  return new ApiError("context_length_exceeded", message, { param: "input", cause });
+}
+
+/** `{"error":{"message","code"}}`, or the variants that servers have: a string, or `message` and `detail` at the top. */
+function readError(body: string): { readonly message: string | null; readonly code: string | null } {
+  try {
+    const value = JSON.parse(body) as { error?: unknown; message?: unknown; detail?: unknown } | null;
+    const error = value?.error ?? value;
+    if (typeof error === "string") return { message: error, code: null };
+    const { message, detail, code } = (error ?? {}) as { message?: unknown; detail?: unknown; code?: unknown };
+    const text = message ?? detail;
+    return {
+      message: typeof text === "string" ? text : null,
+      code: typeof code === "string" || typeof code === "number" ? String(code) : null,
+    };
+  } catch {
+    return { message: null, code: null };
+  }
+}
+
+/** Seconds of a Retry-After header that names seconds. */
+export function parseRetryAfter(value: string | undefined): number | undefined {
+  const seconds = Number(value);
+  return value === undefined || !Number.isFinite(seconds) || seconds < 0 ? undefined : Math.ceil(seconds);
+}

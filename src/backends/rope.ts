@@ -1,0 +1,53 @@
+/**
+ * UTF-8 text that only grows, as an immutable value. Appending to the newest end writes into spare room behind it, so a
+ * long chain stays a few large pieces; appending to an older end (a fork) starts a piece of its own and shares what is
+ * before it. Nothing is ever copied.
+ */
+export class Rope {
+  static readonly empty = new Rope(null, 0, 0);
+
+  /** Bytes in all. */
+  readonly length: number;
+  readonly #piece: Piece | null;
+  readonly #end: number;
+
+  private constructor(piece: Piece | null, end: number, length: number) {
+    this.#piece = piece;
+    this.#end = end;
+    this.length = length;
+  }
+
+  append(text: string): Rope {
+    if (text === "") return this;
+    const size = Buffer.byteLength(text);
+    let piece = this.#piece;
+    let start = this.#end;
+    if (piece === null || piece.used !== start || piece.bytes.length - start < size) {
+      // Spare room in proportion to what is there already: few pieces, and never much waste.
+      const room = Math.min(Math.max(this.length >> 2, SMALLEST_PIECE), LARGEST_SPARE_ROOM);
+      piece = { before: this, bytes: Buffer.allocUnsafeSlow(size + room), used: 0 };
+      start = 0;
+    }
+    piece.bytes.write(text, start);
+    piece.used = start + size;
+    return new Rope(piece, piece.used, this.length + size);
+  }
+
+  /** The bytes, in order. */
+  pieces(): readonly Uint8Array[] {
+    const pieces: Uint8Array[] = [];
+    let piece = this.#piece;
+    let end = this.#end;
+    while (piece !== null) {
+      pieces.push(piece.bytes.subarray(0, end));
+      end = piece.before.#end;
+      piece = piece.before.#piece;
+    }
+    return pieces.toReversed();
+  }
+}
+
+type Piece = { readonly before: Rope; readonly bytes: Buffer; used: number };
+
+const SMALLEST_PIECE = 2 * 1024;
+const LARGEST_SPARE_ROOM = 256 * 1024;

@@ -1,0 +1,73 @@
+import { ApiError } from "../protocol/errors.ts";
+
+/**
+ * Watches over one call of a model server: it ends the call when the client is gone, and when the server lets the time
+ * pass in which something should have come. It only counts while somebody waits, so a slow client is no silent server.
+ */
+export class Watchdog {
+  readonly #abort = new AbortController();
+  readonly #client: AbortSignal;
+  #timer: NodeJS.Timeout | undefined;
+  #verdict: ApiError | null = null;
+
+  constructor(client: AbortSignal) {
+    this.#client = client;
+    if (client.aborted) this.#abort.abort();
+    else client.addEventListener("abort", this.#onClientAbort, { once: true });
+  }
+
+  /** Aborts what must end. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** From now on something must come within this time, or the call ends with "The model server `complaint`." */
+  expect(milliseconds: number, complaint: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#verdict = new ApiError("server_error", `The model server ${complaint}.`);
+      this.#abort.abort();
+    }, milliseconds);
+  }
+
+  /** It has come. */
+  relax(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** What the watchdog has to say of an error; null when it was not the one to end the call. */
+  explain(error: unknown): ApiError | null {
+    if (this.#verdict !== null) return this.#verdict;
+    if (!this.#client.aborted) return null;
+    return new ApiError("server_error", "The client has left.", { cause: error });
+  }
+
+  /** Resolves after this time. @throws when the client is gone */
+  wait(milliseconds: number): Promise<void> {
+    this.relax();
+    return new Promise((resolve, reject) => {
+      const { signal } = this.#abort;
+      const done = (): void => {
+        signal.removeEventListener("abort", cancel);
+        resolve();
+      };
+      const timer = setTimeout(done, milliseconds);
+      const cancel = (): void => {
+        clearTimeout(timer);
+        reject(new ApiError("server_error", "The client has left."));
+      };
+      if (signal.aborted) cancel();
+      else signal.addEventListener("abort", cancel, { once: true });
+    });
+  }
+
+  /** Ends the watch; nothing of it remains. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#client.removeEventListener("abort", this.#onClientAbort);
+  }
+
+  readonly #onClientAbort = (): void => {
+    this.#abort.abort();
+  };
+}
