@@ -1,0 +1,190 @@
+import type { Static, TSchema } from "typebox";
+import {
+  apiKeys,
+  choice,
+  integer,
+  jsonObject,
+  type Kind,
+  models,
+  onOff,
+  optionalText,
+  seconds,
+  size,
+  text,
+  url,
+} from "./setting-kinds.ts";
+
+/**
+ * Every setting, said once. Types, flags, environment names, help texts, the table of `turnwire config` and the published
+ * JSON schema all come from these rows.
+ */
+
+export const GROUPS = ["Server", "Model", "Simulator", "Memory", "Logs"] as const;
+
+export type Setting = Kind & {
+  readonly group: (typeof GROUPS)[number];
+  /** The flag, where it is not the name in kebab-case. */
+  readonly flag?: string;
+};
+
+export const SETTINGS = {
+  host: {
+    ...text("<host>", "an address", { default: "127.0.0.1", description: "Address to listen on." }),
+    group: "Server",
+  },
+  port: {
+    ...integer({ minimum: 0, maximum: 65_535, default: 4400, description: "Port to listen on; 0 takes a free one." }),
+    value: "<port>",
+    group: "Server",
+  },
+  apiKeys: {
+    ...apiKeys("A tenant and its key. Without any, only this machine can connect."),
+    flag: "api-key",
+    group: "Server",
+  },
+  allowUnauthenticated: {
+    ...onOff("Listen on other addresses without keys: whoever reaches the port may use the model."),
+    group: "Server",
+  },
+  tlsCert: {
+    ...optionalText("<file>", "a file name", { description: "Certificate chain (PEM), for https and wss." }),
+    group: "Server",
+  },
+  tlsKey: {
+    ...optionalText("<file>", "a file name", { description: "Private key of the certificate (PEM)." }),
+    group: "Server",
+  },
+  maxMessageBytes: {
+    ...size({ default: "64MiB", description: "Largest request body or WebSocket message." }),
+    group: "Server",
+  },
+  graceSeconds: {
+    ...seconds({ default: 30, description: "How long running turns may go on once the server is told to stop." }),
+    group: "Server",
+  },
+
+  backend: {
+    ...url("An OpenAI-compatible model server, such as http://localhost:8000/v1. Without it: the simulator."),
+    group: "Model",
+  },
+  backendKey: {
+    ...optionalText("<key>", "a key", { description: "API key that the model server wants." }),
+    secret: true,
+    group: "Model",
+  },
+  models: {
+    ...models("A model name that clients use, and the model server's own. '*=name' serves every other name."),
+    flag: "model",
+    group: "Model",
+  },
+  connectTimeout: {
+    ...seconds({ default: 10, description: "To reach the model server." }),
+    group: "Model",
+  },
+  firstByteTimeout: {
+    ...seconds({ default: 300, description: "Until the model server begins to answer." }),
+    group: "Model",
+  },
+  silenceTimeout: {
+    ...seconds({ default: 120, description: "Without a byte in the middle of an answer." }),
+    group: "Model",
+  },
+  backendRetries: {
+    ...integer({
+      minimum: 0,
+      maximum: 10,
+      default: 2,
+      description: "Further attempts while nothing has been answered.",
+    }),
+    group: "Model",
+  },
+  reasoningPassback: {
+    ...choice(["reasoning_content", "reasoning", "none"], {
+      default: "reasoning_content",
+      description: "Message field in which earlier reasoning goes back to the model server.",
+    }),
+    value: "<field|none>",
+    group: "Model",
+  },
+  strictTools: {
+    ...onOff("Refuse tools that the model server cannot be offered, instead of leaving them out."),
+    group: "Model",
+  },
+  backendMaxTokensField: {
+    ...choice(["max_tokens", "max_completion_tokens"], {
+      default: "max_tokens",
+      description: "Field that carries the output limit: max_tokens or max_completion_tokens.",
+    }),
+    value: "<field>",
+    group: "Model",
+  },
+  backendExtraBody: {
+    ...jsonObject("Fields added to every request to the model server."),
+    group: "Model",
+  },
+
+  simDelayMs: {
+    ...integer({ minimum: 0, maximum: 600_000, default: 0, description: "Milliseconds before the first token." }),
+    value: "<ms>",
+    group: "Simulator",
+  },
+  simRate: {
+    ...integer({
+      minimum: 0,
+      maximum: 1_000_000,
+      default: 0,
+      description: "Tokens per second; 0 is as fast as it can.",
+    }),
+    group: "Simulator",
+  },
+  simRounds: {
+    ...integer({ minimum: 0, maximum: 1000, default: 1, description: "Rounds of tool calls before it answers." }),
+    group: "Simulator",
+  },
+
+  dataDir: {
+    ...text("<folder>", "a folder", {
+      default: ".turnwire",
+      description: "Reserved: this version keeps everything in memory and writes nothing.",
+    }),
+    group: "Memory",
+  },
+  storeBytes: {
+    ...size({ default: "512MiB", description: "Stored responses, of all tenants; the least recently used go first." }),
+    group: "Memory",
+  },
+  sessionBytes: {
+    ...size({ default: "64MiB", description: "Context that one connection may hold." }),
+    group: "Memory",
+  },
+
+  logLevel: {
+    ...choice(["trace", "debug", "info", "warn", "error", "silent"], {
+      default: "info",
+      description: "Least important line to log: trace, debug, info, warn, error or silent.",
+    }),
+    value: "<level>",
+    group: "Logs",
+  },
+  logContent: {
+    ...onOff("Also log input and output of the responses that are stored; store:false is never logged."),
+    group: "Logs",
+  },
+} as const satisfies { readonly [name: string]: Setting };
+
+export type SettingName = keyof typeof SETTINGS;
+
+type Value<Row> = Row extends { readonly decode: (value: never) => infer Decoded }
+  ? Decoded
+  : Row extends { readonly schema: infer Schema extends TSchema }
+    ? Static<Schema>
+    : never;
+
+type OptionalName = {
+  [Name in SettingName]: (typeof SETTINGS)[Name]["schema"] extends { readonly "~optional": unknown } ? Name : never;
+}[SettingName];
+
+/** A whole configuration, checked and with every default filled in. Sizes are bytes. */
+export type Config = {
+  readonly [Name in Exclude<SettingName, OptionalName>]: Value<(typeof SETTINGS)[Name]>;
+} & { readonly [Name in OptionalName]?: Value<(typeof SETTINGS)[Name]> };
