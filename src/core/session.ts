@@ -1,4 +1,4 @@
-import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import { ApiError, previousResponseNotFound, toApiError } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import { Lane } from "./lane.ts";
 import type { ResponseNode } from "./node.ts";
@@ -11,6 +11,8 @@ export type SessionOptions = { readonly tenant: Tenant; readonly transport: Tran
 /** One turn as its transport sees it. */
 export type TurnSink = {
   readonly emit: Emit;
+  /** Told of a refusal in the turn's place in its lane: after what earlier turns say and before a later one speaks. */
+  readonly refuse?: (error: ApiError) => void;
   /** Size of the request as it came, in bytes. */
   readonly bytesIn: number;
   /** Bytes sent of this turn so far. */
@@ -51,8 +53,10 @@ export class Session {
    * @throws ApiError when it is refused, before any event
    */
   async create(request: CreateRequest, sink: TurnSink): Promise<TurnEnd> {
-    if (this.#refusesTurns)
-      throw new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
+    if (this.#refusesTurns) {
+      const error = new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
+      return this.reject(error, request.previous_response_id, sink);
+    }
     const turn = new Turn(this.#ports, {
       request: this.#share(request),
       origin: {
@@ -67,18 +71,24 @@ export class Session {
       resolveParent: () => this.#resolve(request.previous_response_id),
       keep: (node) => this.#cache.add(node),
     });
-    const end = this.#lane.run(() => turn.run());
+    const end = this.#inLane(() => turn.run(), request.previous_response_id, sink);
     this.#turns.set(turn, end);
     try {
-      const result = await end;
-      if (result.outcome === "failed") this.forget(request.previous_response_id);
-      return result;
-    } catch (error) {
-      this.forget(request.previous_response_id);
-      throw error;
+      return await end;
     } finally {
       this.#turns.delete(turn);
     }
+  }
+
+  /**
+   * Takes the place of a turn whose request could not be read.
+   * @throws ApiError that very error, when all earlier turns of the lane have ended
+   */
+  async reject(error: ApiError, previousResponseId: string | null, sink: TurnSink): Promise<TurnEnd> {
+    const refuse = async (): Promise<never> => {
+      throw error;
+    };
+    return this.#inLane(refuse, previousResponseId, sink);
   }
 
   /** A failed continuation forgets its parent, so the client knows where it stands and sends the full input. */
@@ -108,6 +118,26 @@ export class Session {
     this.#cache.clear();
     this.#ports.observer.observe({ kind: "session.closed", tenant: this.tenant, session: this.id });
     this.#onClose();
+  }
+
+  /** What follows from a failure happens before the next turn of the lane begins, so that turn already sees it. */
+  async #inLane(run: () => Promise<TurnEnd>, previousResponseId: string | null, sink: TurnSink): Promise<TurnEnd> {
+    let refusal: unknown;
+    const refuse = (error: unknown): never => {
+      // The lane hands on what a turn threw, and throws itself when it is full: either is told once.
+      if (refusal !== error) {
+        refusal = error;
+        this.forget(previousResponseId);
+        sink.refuse?.(toApiError(error));
+      }
+      throw error;
+    };
+    const inOrder = async (): Promise<TurnEnd> => {
+      const end = await run().catch(refuse);
+      if (end.outcome === "failed") this.forget(previousResponseId);
+      return end;
+    };
+    return this.#lane.run(inOrder).catch(refuse);
   }
 
   async #resolve(id: string | null): Promise<ResponseNode | null> {

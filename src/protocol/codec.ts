@@ -31,6 +31,19 @@ export function decodeClientEvent(text: string): ClientEvent {
   return { type: CLIENT_EVENT.create, request: parseCreateRequest(value) };
 }
 
+/**
+ * The id that a frame wants to continue from, for a frame that `decodeClientEvent` has refused; null when it names none.
+ * A continuation that fails is forgotten (protocol rule of the local cache) even when it fails to be read.
+ */
+export function continuedResponseId(text: string): string | null {
+  try {
+    const { type, previous_response_id: id } = parseJson(text) as Record<string, unknown>;
+    return type === CLIENT_EVENT.create && typeof id === "string" ? id : null;
+  } catch {
+    return null;
+  }
+}
+
 /** One WebSocket text frame. */
 export function encodeFrame(event: ServerEvent | ErrorFrame): string {
   return JSON.stringify(event);
