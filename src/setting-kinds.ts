@@ -106,7 +106,7 @@ function decodeModels(given: readonly string[] | { readonly [name: string]: stri
   const models = new Map<string, string>();
   for (const [name, upstream] of pairs) {
     if (name === "" || upstream === "") throw new Error("needs a name on both sides of '='");
-    if (upstream === "*") throw new Error("needs the upstream's name after '='; '*' may only stand before it");
+    if (upstream === "*" && name !== "*") throw new Error(`needs the model server's name for the model '${name}'`);
     if (models.has(name)) throw new Error(`names the model '${name}' twice`);
     models.set(name, upstream);
   }

@@ -1,0 +1,145 @@
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
+import { PinoPretty } from "pino-pretty";
+import type { EngineEvent, Observer, Store, TurnReport } from "./core/ports.ts";
+import { ERROR } from "./protocol/table.ts";
+import { describeError } from "./observe-error.ts";
+import { formatLine } from "./observe-pretty.ts";
+
+/**
+ * The log: one line for each turn that ended. It tells sizes, times and outcomes; content only for what is stored, and
+ * only when it was asked for; keys never.
+ */
+
+export type Log = Logger;
+
+export type LogOptions = {
+  readonly level: string;
+  /** For a person at a terminal; JSON lines otherwise. */
+  readonly pretty?: boolean;
+  readonly destination?: DestinationStream;
+};
+
+/** What a reader who has stopped reading may cost; beyond it lines are dropped. */
+const BUFFER_BYTES = 16 * 1024 * 1024;
+
+/** Wherever a key could get into a line, should an object that carries one be logged. */
+const SECRETS = ["authorization", "cookie", "key", "apiKey", "apiKeys", "backendKey"].flatMap((name) =>
+  ["", "*.", "*.*."].map((depth) => `${depth}${name}`),
+);
+
+export function createLog(options: LogOptions): Log {
+  return pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      // pino's own would print whatever an error carries, such as the body of a request.
+      serializers: { err: describeError },
+      redact: { paths: SECRETS, censor: "[hidden]" },
+    },
+    options.pretty ? prettyStream(options.destination) : (options.destination ?? stdout()),
+  );
+}
+
+/** Resolves when all lines have been handed to the operating system. */
+export function flushLog(log: Log): Promise<void> {
+  return new Promise((resolve) => {
+    log.flush(() => resolve());
+  });
+}
+
+/** Not synchronous: a pipe that nobody empties must not stop the server. */
+function stdout(): DestinationStream {
+  return pino.destination({ dest: 1, sync: false, maxLength: BUFFER_BYTES });
+}
+
+function prettyStream(destination: DestinationStream | undefined): DestinationStream {
+  return PinoPretty({
+    sync: true,
+    ...(destination !== undefined && { destination }),
+    // The line is written by formatLine; what is left for pino-pretty is the time and the level.
+    hideObject: true,
+    translateTime: "SYS:HH:MM:ss",
+    messageFormat: (line) => formatLine(line),
+  });
+}
+
+/** Writes the engine's events to a log. */
+export class LogObserver implements Observer {
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  observe(event: EngineEvent): void {
+    switch (event.kind) {
+      case "session.opened":
+      case "session.closed":
+        this.#log.debug({ tenant: event.tenant, session: event.session }, event.kind);
+        break;
+      case "turn.started":
+        this.#log.debug({ tenant: event.tenant, responseId: event.responseId }, event.kind);
+        break;
+      case "turn.ended":
+        this.#log[levelOf(event)](turnFields(event), "turn");
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+}
+
+/** A client's mistake is worth a warning; what only the operator can mend is an error; a stop is neither. */
+function levelOf(report: TurnReport): "info" | "warn" | "error" {
+  if (report.errorCode === null || report.errorCode === "server_shutting_down") return "info";
+  return ERROR[report.errorCode].status < 500 ? "warn" : "error";
+}
+
+function turnFields(report: TurnReport): object {
+  const { usage } = report;
+  return {
+    responseId: report.responseId,
+    previousResponseId: report.previousResponseId,
+    tenant: report.tenant,
+    session: report.session,
+    transport: report.transport,
+    model: report.model,
+    outcome: report.outcome,
+    errorCode: report.errorCode,
+    itemsIn: report.itemsIn,
+    bytesIn: report.bytesIn,
+    bytesOut: report.bytesOut,
+    inputTokens: usage?.input_tokens ?? null,
+    cachedTokens: usage?.input_tokens_details.cached_tokens ?? null,
+    outputTokens: usage?.output_tokens ?? null,
+    reasoningTokens: usage?.output_tokens_details.reasoning_tokens ?? null,
+    firstOutputMs: rounded(report.timeToFirstOutput),
+    durationMs: rounded(report.duration),
+    ...(report.cause !== undefined && { err: report.cause }),
+  };
+}
+
+function rounded(milliseconds: number | null): number | null {
+  return milliseconds === null ? null : Math.round(milliseconds * 10) / 10;
+}
+
+/**
+ * A store whose nodes are also logged. Content is logged here and nowhere else: what `store: false` keeps from the store
+ * cannot get into the log either.
+ */
+export function withContentLog(store: Store, log: Log): Store {
+  return {
+    async put(node) {
+      await store.put(node);
+      log.info(
+        { responseId: node.id, tenant: node.tenant, input: node.input, output: node.response.output },
+        "content",
+      );
+    },
+    load: (tenant, id) => store.load(tenant, id),
+    delete: (tenant, id) => store.delete(tenant, id),
+    close: () => store.close(),
+  };
+}
