@@ -1,0 +1,470 @@
+import { createServer, type Server } from "node:net";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ChatCompletionsBackend, type ChatCompletionsOptions } from "../../src/backends/chat-completions.ts";
+import type { BackendEvent } from "../../src/core/ports.ts";
+import { ApiError } from "../../src/protocol/errors.ts";
+import { parseCreateRequest } from "../../src/protocol/request.ts";
+import { answer, block, ChatUpstream, delta, refuse, text, USAGE } from "../support/chat-upstream.ts";
+
+let upstream: ChatUpstream;
+const backends: ChatCompletionsBackend[] = [];
+const warnings: { fields: object; message: string }[] = [];
+
+beforeEach(async () => {
+  upstream = await ChatUpstream.start();
+  warnings.length = 0;
+});
+
+afterEach(async () => {
+  vi.useRealTimers();
+  await Promise.all(backends.splice(0).map((backend) => backend.close()));
+  await upstream.close();
+  expect(upstream.faults).toEqual([]);
+});
+
+function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBackend {
+  const backend = new ChatCompletionsBackend({
+    url: upstream.url,
+    key: "upstream-key",
+    reasoningField: "reasoning_content",
+    connectTimeoutMs: 5000,
+    firstByteTimeoutMs: 60_000,
+    silenceTimeoutMs: 60_000,
+    retries: 2,
+    retryDelayMs: 1,
+    maxTokensField: "max_tokens",
+    strictTools: false,
+    extraBody: {},
+    log: { warn: (fields, message) => warnings.push({ fields, message }) },
+    ...options,
+  });
+  backends.push(backend);
+  return backend;
+}
+
+type Ask = { readonly fields?: object; readonly session?: object; readonly signal?: AbortSignal };
+
+async function ask(backend: ChatCompletionsBackend, { fields = {}, session = {}, signal }: Ask = {}) {
+  const settings = parseCreateRequest({ model: "m", input: "hi", ...fields });
+  const batches = backend.stream(
+    { model: settings.model, parent: null, input: settings.input, settings, session },
+    signal ?? new AbortController().signal,
+  );
+  const events: BackendEvent[] = [];
+  for await (const batch of batches) events.push(...batch);
+  return events;
+}
+
+async function failure(backend: ChatCompletionsBackend, options: Ask = {}): Promise<ApiError> {
+  const error: unknown = await ask(backend, options).then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof ApiError)) throw new Error("should fail with an ApiError", { cause: error });
+  return error;
+}
+
+const usage: BackendEvent = {
+  type: "usage",
+  usage: {
+    input_tokens: 11,
+    input_tokens_details: { cached_tokens: 5 },
+    output_tokens: 7,
+    output_tokens_details: { reasoning_tokens: 3 },
+    total_tokens: 18,
+  },
+};
+const finish = (reason: "stop" | "max_output_tokens" | "content_filter"): BackendEvent => ({ type: "finish", reason });
+
+describe("reading a stream", () => {
+  test("text, usage and finish", async () => {
+    upstream.script(
+      answer(delta({ role: "assistant", content: "" }), delta({ content: "Hé" }), delta({ content: "llo" }, "stop")),
+    );
+    expect(await ask(open())).toEqual([
+      { type: "text.delta", delta: "Hé" },
+      { type: "text.delta", delta: "llo" },
+      usage,
+      finish("stop"),
+    ]);
+    expect(upstream.calls[0]?.headers).toMatchObject({ authorization: "Bearer upstream-key" });
+    expect(upstream.calls[0]?.body.messages).toEqual([{ role: "user", content: "hi" }]);
+  });
+
+  test.each(["reasoning_content", "reasoning"])("reasoning comes from %s", async (field) => {
+    upstream.script(answer(delta({ [field]: "because" }), delta({ content: "so" }, "stop")));
+    expect((await ask(open())).slice(0, 2)).toEqual([
+      { type: "reasoning.delta", delta: "because" },
+      { type: "text.delta", delta: "so" },
+    ]);
+  });
+
+  test("reasoning that comes under both names counts once", async () => {
+    upstream.script(answer(delta({ reasoning: "x", reasoning_content: "x" }, "stop")));
+    expect((await ask(open()))[0]).toEqual({ type: "reasoning.delta", delta: "x" });
+  });
+
+  test("parallel calls whose arguments interleave", async () => {
+    const piece = (index: number, fields: object) => delta({ tool_calls: [{ index, ...fields }] });
+    upstream.script(
+      answer(
+        piece(0, { id: "a", type: "function", function: { name: "read", arguments: "" } }),
+        piece(1, { id: "b", type: "function", function: { name: "list", arguments: '{"x"' } }),
+        piece(0, { function: { arguments: '{"p":1' } }),
+        piece(1, { function: { arguments: ":2}" } }),
+        piece(0, { function: { arguments: "}" } }),
+        delta({}, "tool_calls"),
+      ),
+    );
+    expect(await ask(open())).toEqual([
+      { type: "call", key: 0, kind: "function", callId: "a", name: "read" },
+      { type: "call", key: 1, kind: "function", callId: "b", name: "list" },
+      { type: "call.delta", key: 1, delta: '{"x"' },
+      { type: "call.delta", key: 0, delta: '{"p":1' },
+      { type: "call.delta", key: 1, delta: ":2}" },
+      { type: "call.delta", key: 0, delta: "}" },
+      usage,
+      finish("stop"),
+    ]);
+  });
+
+  test.each([
+    ["give every call the same index", [{ index: 0 }, { index: 0 }]],
+    ["give no index", [{}, {}]],
+  ])("servers that %s", async (_, [first, second]) => {
+    const whole = (fields: object | undefined, id: string) => ({
+      ...fields,
+      id,
+      function: { name: "read", arguments: `{"id":"${id}"}` },
+    });
+    upstream.script(
+      answer(delta({ tool_calls: [whole(first, "a")] }), delta({ tool_calls: [whole(second, "b")] }, "tool_calls")),
+    );
+    const calls = (await ask(open())).filter((event) => event.type === "call" || event.type === "call.delta");
+    expect(calls).toEqual([
+      { type: "call", key: 0, kind: "function", callId: "a", name: "read" },
+      { type: "call.delta", key: 0, delta: '{"id":"a"}' },
+      { type: "call", key: 1, kind: "function", callId: "b", name: "read" },
+      { type: "call.delta", key: 1, delta: '{"id":"b"}' },
+    ]);
+  });
+
+  test("a call without an id, with its arguments as a value", async () => {
+    upstream.script(
+      answer(delta({ tool_calls: [{ index: 0, function: { name: "read", arguments: { a: 1 } } }] }, "tool_calls")),
+    );
+    expect((await ask(open())).slice(0, 2)).toEqual([
+      { type: "call", key: 0, kind: "function", callId: null, name: "read" },
+      { type: "call.delta", key: 0, delta: '{"a":1}' },
+    ]);
+  });
+
+  test("a call of a custom tool comes back as one, with its text", async () => {
+    const piece = (fields: object) => delta({ tool_calls: [{ index: 0, ...fields }] });
+    upstream.script(
+      answer(
+        piece({ id: "a", function: { name: "patch", arguments: '{"input":"*** ' } }),
+        piece({ function: { arguments: 'Begin\\nEnd"}' } }),
+        delta({}, "tool_calls"),
+      ),
+    );
+    expect((await ask(open(), { fields: { tools: [{ type: "custom", name: "patch" }] } })).slice(0, 3)).toEqual([
+      { type: "call", key: 0, kind: "custom", callId: "a", name: "patch" },
+      { type: "call.delta", key: 0, delta: "*** " },
+      { type: "call.delta", key: 0, delta: "Begin\nEnd" },
+    ]);
+  });
+
+  test("a refusal", async () => {
+    upstream.script(answer(delta({ refusal: "No." }, "stop")));
+    expect((await ask(open()))[0]).toEqual({ type: "refusal.delta", delta: "No." });
+  });
+
+  test.each([
+    ["length", "max_output_tokens"],
+    ["content_filter", "content_filter"],
+  ] as const)("finish reason %s", async (reason, expected) => {
+    upstream.script(answer(delta({ content: "cut" }), delta({}, reason)));
+    expect((await ask(open())).at(-1)).toEqual(finish(expected));
+  });
+
+  test("a stream without [DONE], without usage and without the last empty line", async () => {
+    upstream.script((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+      response.end(`data: ${JSON.stringify(delta({ content: "x" }, "stop"))}`);
+    });
+    expect(await ask(open())).toEqual([{ type: "text.delta", delta: "x" }, finish("stop")]);
+  });
+
+  test("chunks that cut characters and lines, with CRLF and comments", async () => {
+    const bytes = Buffer.from(
+      `: ping\r\n\r\n${block(delta({ content: "日本語" })).replaceAll("\n", "\r\n")}data: [DONE]\r\n\r\n`,
+    );
+    upstream.script(async (response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      for (const byte of bytes) {
+        await new Promise<void>((resolve) => {
+          response.write(Buffer.of(byte), () => resolve());
+        });
+      }
+      response.end();
+    });
+    expect(await ask(open())).toEqual([{ type: "text.delta", delta: "日本語" }, finish("stop")]);
+  });
+
+  test("what one chunk of the network holds comes as one batch", async () => {
+    upstream.script((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.end(["a", "b", "c"].map((content) => block(delta({ content }))).join("") + block(delta({}, "stop")));
+    });
+    const settings = parseCreateRequest({ model: "m", input: "hi" });
+    const batches: number[] = [];
+    const request = { model: "m", parent: null, input: settings.input, settings, session: {} };
+    for await (const batch of open().stream(request, new AbortController().signal)) batches.push(batch.length);
+    expect(batches[0]).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe("what goes wrong", () => {
+  test.each([
+    [400, { error: { message: "tools are not supported" } }, "invalid_prompt", "tools are not supported"],
+    [400, { error: { message: "x", code: "context_length_exceeded" } }, "context_length_exceeded", "context window"],
+    [
+      400,
+      { error: { message: "This model's maximum context length is 4096 tokens." } },
+      "context_length_exceeded",
+      "context window",
+    ],
+    [422, { detail: "bad field" }, "invalid_prompt", "bad field"],
+    [401, { error: { message: "Incorrect API key: sk-secret" } }, "server_error", "does not accept this server's key"],
+    [404, { error: { message: "secret" } }, "model_not_found", "does not know this model"],
+    [500, { error: { message: "secret" } }, "server_error", "had an error (500)"],
+    [503, "<html>secret</html>", "server_error", "had an error (503)"],
+    [429, { error: { message: "secret" } }, "rate_limit_exceeded", "rate limit"],
+  ])("status %i with %j is %s", async (status, body, code, words) => {
+    upstream.otherwise(refuse(status, body));
+    const error = await failure(open());
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(words);
+    expect(error.message).not.toContain("secret");
+    expect(error.cause).toBeInstanceOf(Error);
+  });
+
+  test("a server that is down", async () => {
+    const url = upstream.url;
+    const backend = open({ url });
+    await upstream.close();
+    const error = await failure(backend);
+    expect(error).toMatchObject({ code: "server_error", message: "The model server could not be reached." });
+    upstream = await ChatUpstream.start();
+  });
+
+  test("an answer that is HTML", async () => {
+    upstream.script(refuse(200, "<html>hello</html>"));
+    const error = await failure(open());
+    expect(error.message).toBe("The model server answered with something that is not a chat completion stream.");
+    expect(upstream.calls).toHaveLength(1);
+  });
+
+  test.each([
+    ["is not JSON", "{oops"],
+    ["is not an object", "17"],
+  ])("a chunk that %s", async (_, chunk) => {
+    upstream.script(answer(delta({ content: "a" }), chunk));
+    expect((await failure(open())).message).toMatch(/sent a chunk that is not/);
+  });
+
+  test("a stream that ends before its end", async () => {
+    upstream.script((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.end(block(delta({ content: "half" })));
+    });
+    expect((await failure(open())).message).toBe("The model server ended before the response was finished.");
+  });
+
+  test("a connection that breaks in mid-stream", async () => {
+    upstream.script((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(block(delta({ content: "half" })), () => response.destroy());
+    });
+    const error = await failure(open());
+    expect(error).toMatchObject({ code: "server_error", message: "The model server broke off its answer." });
+    expect(upstream.calls).toHaveLength(1);
+  });
+
+  test("an error that the server reports in its stream", async () => {
+    upstream.script(answer(delta({ content: "a" }), { error: { message: "secret", code: 500 } }));
+    const error = await failure(open());
+    expect(error.message).toBe("The model server reported an error while it generated.");
+  });
+
+  test("a server that does not begin to answer", async () => {
+    upstream.script(() => undefined);
+    const error = await failure(open({ firstByteTimeoutMs: 20 }));
+    expect(error.message).toBe("The model server did not begin to answer in time.");
+    expect(upstream.calls).toHaveLength(1);
+  });
+
+  test("a server that falls silent", async () => {
+    upstream.script((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(block(delta({ content: "half" })));
+    });
+    const error = await failure(open({ silenceTimeoutMs: 20 }));
+    expect(error.message).toBe("The model server sent nothing for too long.");
+  });
+
+  test("a slow reader is no silent server", async () => {
+    upstream.script((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(block(delta({ content: "a" })));
+      response.end(block(delta({ content: "b" }, "stop")));
+    });
+    const settings = parseCreateRequest({ model: "m", input: "hi" });
+    const request = { model: "m", parent: null, input: settings.input, settings, session: {} };
+    const events: BackendEvent[] = [];
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    for await (const batch of open({ silenceTimeoutMs: 1000 }).stream(request, new AbortController().signal)) {
+      vi.advanceTimersByTime(3_600_000);
+      events.push(...batch);
+    }
+    vi.useRealTimers();
+    expect(events.at(-1)).toEqual(finish("stop"));
+  });
+
+  test("a tool that allowed_tools does not allow", async () => {
+    const tools = [
+      { type: "function", name: "a", parameters: {} },
+      { type: "function", name: "b", parameters: {} },
+    ];
+    const tool_choice = { type: "allowed_tools", mode: "auto", tools: [{ type: "function", name: "a" }] };
+    upstream.script(
+      answer(delta({ tool_calls: [{ index: 0, id: "x", function: { name: "b", arguments: "{}" } }] }, "tool_calls")),
+    );
+    expect((await failure(open(), { fields: { tools, tool_choice } })).message).toContain("'b'");
+  });
+});
+
+describe("trying again", () => {
+  test.each([500, 502, 503, 504, 429, 408])("status %i before the first byte is tried again", async (status) => {
+    upstream.script(refuse(status, {}), refuse(status, {}), text("third time"));
+    expect((await ask(open()))[0]).toEqual({ type: "text.delta", delta: "third time" });
+    expect(upstream.calls).toHaveLength(3);
+    expect(upstream.calls[2]?.raw).toBe(upstream.calls[0]?.raw);
+  });
+
+  test("a refusal of the request itself is not", async () => {
+    upstream.script(refuse(400, { error: { message: "no" } }));
+    await failure(open());
+    expect(upstream.calls).toHaveLength(1);
+  });
+
+  test("a server that closes the connection without an answer", async () => {
+    const sockets: number[] = [];
+    const server: Server = createServer((socket) => {
+      sockets.push(1);
+      socket.on("error", () => undefined);
+      socket.once("data", () => socket.destroy());
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+    expect((await failure(open({ url }))).message).toBe("The model server could not be reached.");
+    expect(sockets).toHaveLength(3);
+    server.close();
+  });
+
+  test("a server that asks for a long wait is not asked again, and the client hears how long", async () => {
+    upstream.script(refuse(429, {}, { "retry-after": "120" }));
+    const error = await failure(open());
+    expect(error).toMatchObject({ code: "rate_limit_exceeded", retryAfter: 120 });
+    expect(error.message).toContain("try again in 120s");
+    expect(upstream.calls).toHaveLength(1);
+  });
+
+  test("a client that leaves during the wait ends it", async () => {
+    upstream.script(refuse(503, {}));
+    const client = new AbortController();
+    const failed = failure(open({ retryDelayMs: 600_000 }), { signal: client.signal });
+    await expect.poll(() => warnings.length).toBe(1);
+    client.abort();
+    await failed;
+    expect(upstream.calls).toHaveLength(1);
+  });
+});
+
+describe("connections", () => {
+  test("a client that leaves in mid-stream ends the call at the server", async () => {
+    const gone = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    upstream.script((response) => {
+      response.on("close", () => gone.resolve());
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(block(delta({ content: "a" })));
+    });
+    const client = new AbortController();
+    const settings = parseCreateRequest({ model: "m", input: "hi" });
+    const request = { model: "m", parent: null, input: settings.input, settings, session: {} };
+    const reading = (async () => {
+      for await (const _ of open().stream(request, client.signal)) begun.resolve();
+    })();
+    await begun.promise;
+    client.abort();
+    await expect(reading).rejects.toBeInstanceOf(ApiError);
+    await gone.promise;
+  });
+
+  test("turns one after another share a connection", async () => {
+    const ports = new Set<unknown>();
+    upstream.otherwise((response, call) => {
+      ports.add(response.socket?.remotePort);
+      return text("x")(response, call);
+    });
+    const backend = open();
+    for (let turn = 0; turn < 10; turn += 1) await ask(backend);
+    // Two at most: the end of one answer may still be on its way when the next turn begins.
+    expect(ports.size).toBeLessThanOrEqual(2);
+  });
+
+  test("a body larger than one write arrives whole", async () => {
+    upstream.script(text("x"));
+    const long = "é".repeat(300_000);
+    await ask(open(), {
+      fields: {
+        input: [
+          { role: "user", content: long },
+          { role: "user", content: "end" },
+        ],
+      },
+    });
+    expect(upstream.calls[0]?.body.messages).toEqual([
+      { role: "user", content: long },
+      { role: "user", content: "end" },
+    ]);
+  });
+});
+
+test("what the model does not see is said once per connection", async () => {
+  upstream.otherwise(text("x"));
+  const backend = open();
+  const session = {};
+  const fields = {
+    tools: [{ type: "web_search" }],
+    input: [
+      { type: "mcp_list_tools", id: "m" },
+      { role: "user", content: "hi" },
+    ],
+  };
+  await ask(backend, { fields, session });
+  await ask(backend, { fields, session });
+  expect(warnings.map((warning) => warning.fields)).toEqual([{ tools: ["web_search"], items: ["mcp_list_tools"] }]);
+  await ask(backend, { fields });
+  expect(warnings).toHaveLength(2);
+});
+
+test("lists the models of the server", async () => {
+  expect(await open().models()).toEqual(["upstream-model"]);
+  expect(USAGE.total_tokens).toBe(18);
+});

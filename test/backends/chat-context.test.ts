@@ -1,0 +1,239 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ChatContexts } from "../../src/backends/chat-context.ts";
+import { commitNode, type ResponseNode } from "../../src/core/node.ts";
+import type { Item } from "../../src/protocol/items.ts";
+import type { Response } from "../../src/protocol/response.ts";
+
+const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") => new ChatContexts(field);
+
+function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = contexts()): unknown[] {
+  const json = Buffer.concat(chat.messages(parent, input).pieces()).toString("utf8");
+  return JSON.parse(`[${json.slice(1)}]`) as unknown[];
+}
+
+let count = 0;
+function node(parent: ResponseNode | null, input: readonly Item[], output: readonly Item[]): ResponseNode {
+  count += 1;
+  const response = { id: `resp_${count}`, output } as unknown as Response;
+  return commitNode({ id: response.id, tenant: "test", parent, input, response });
+}
+
+const user = (text: string): Item => ({ type: "message", role: "user", content: [{ type: "input_text", text }] });
+const assistant = (text: string): Item => ({
+  type: "message",
+  role: "assistant",
+  content: [{ type: "output_text", text }],
+});
+const call = (id: string, name = "read", args = "{}"): Item => ({
+  type: "function_call",
+  call_id: id,
+  name,
+  arguments: args,
+});
+const output = (id: string, text = "done"): Item => ({ type: "function_call_output", call_id: id, output: text });
+const thought = (text: string): Item => ({
+  type: "reasoning",
+  summary: [],
+  content: [{ type: "reasoning_text", text }],
+});
+
+describe("messages", () => {
+  test("a user message with one text becomes a string, with several parts a list", () => {
+    const image = { type: "input_image", image_url: "data:image/png;base64,AA==", detail: "low" };
+    expect(messagesOf(null, [user("hi"), { type: "message", role: "user", content: "plain" }])).toEqual([
+      { role: "user", content: "hi" },
+      { role: "user", content: "plain" },
+    ]);
+    const content = [{ type: "input_text", text: "look" }, image];
+    expect(messagesOf(null, [{ type: "message", role: "user", content }])).toEqual([
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "look" },
+          { type: "image_url", image_url: { url: "data:image/png;base64,AA==", detail: "low" } },
+        ],
+      },
+    ]);
+  });
+
+  test("developer and system messages are the system's, always as a string", () => {
+    const parts = [
+      { type: "input_text", text: "one" },
+      { type: "input_text", text: "two" },
+    ];
+    expect(
+      messagesOf(null, [
+        { type: "message", role: "developer", content: parts },
+        { type: "message", role: "system", content: "three" },
+      ]),
+    ).toEqual([
+      { role: "system", content: "one\ntwo" },
+      { role: "system", content: "three" },
+    ]);
+  });
+
+  test("consecutive items of the assistant are one message", () => {
+    expect(
+      messagesOf(null, [
+        user("go"),
+        thought("hmm"),
+        assistant("first "),
+        assistant("second"),
+        call("c1"),
+        call("c2", "list", '{"a":1}'),
+      ]),
+    ).toEqual([
+      { role: "user", content: "go" },
+      {
+        role: "assistant",
+        content: "first second",
+        reasoning_content: "hmm",
+        tool_calls: [
+          { id: "c1", type: "function", function: { name: "read", arguments: "{}" } },
+          { id: "c2", type: "function", function: { name: "list", arguments: '{"a":1}' } },
+        ],
+      },
+    ]);
+  });
+
+  test("calls without text have null content, and reasoning alone leaves no message unless it is passed back", () => {
+    expect(messagesOf(null, [call("c1"), output("c1")])[0]).toMatchObject({ role: "assistant", content: null });
+    expect(messagesOf(null, [user("a"), thought("secret"), user("b")], contexts(null))).toEqual([
+      { role: "user", content: "a" },
+      { role: "user", content: "b" },
+    ]);
+    expect(messagesOf(null, [thought("why")], contexts("reasoning"))).toEqual([
+      { role: "assistant", content: "", reasoning: "why" },
+    ]);
+  });
+
+  test("a summary stands in for reasoning whose text is not known, and encrypted reasoning says nothing", () => {
+    const summary = {
+      type: "reasoning",
+      summary: [{ type: "summary_text", text: "in short" }],
+      encrypted_content: "x",
+    };
+    const encrypted = { type: "reasoning", summary: [], encrypted_content: "x" };
+    expect(messagesOf(null, [summary, assistant("a")])).toEqual([
+      { role: "assistant", content: "a", reasoning_content: "in short" },
+    ]);
+    expect(messagesOf(null, [encrypted, assistant("a")])).toEqual([{ role: "assistant", content: "a" }]);
+  });
+
+  test("a custom tool call is a function call with one string", () => {
+    const custom = { type: "custom_tool_call", call_id: "c1", name: "patch", input: 'say "hi"' };
+    const answer = { type: "custom_tool_call_output", call_id: "c1", output: [{ type: "input_text", text: "ok" }] };
+    expect(messagesOf(null, [custom, answer])).toEqual([
+      {
+        role: "assistant",
+        content: null,
+        tool_calls: [
+          { id: "c1", type: "function", function: { name: "patch", arguments: '{"input":"say \\"hi\\""}' } },
+        ],
+      },
+      { role: "tool", tool_call_id: "c1", content: "ok" },
+    ]);
+  });
+
+  test("what comes between a call and its output is put behind the output", () => {
+    const items = [call("c1"), call("c2"), output("c1", "one"), user("wait"), output("c2", "two"), user("go on")];
+    expect(messagesOf(null, items).map((message) => (message as { role: string; content: string }).content)).toEqual([
+      null,
+      "one",
+      "two",
+      "wait",
+      "go on",
+    ]);
+  });
+
+  test("images in a tool output follow the outputs in a user message", () => {
+    const image = { type: "input_image", image_url: "data:image/png;base64,AA==" };
+    const shot = { type: "function_call_output", call_id: "c1", output: [{ type: "input_text", text: "shot" }, image] };
+    const messages = messagesOf(null, [call("c1"), call("c2"), shot, output("c2")]);
+    expect(messages.map((message) => (message as { role: string }).role)).toEqual([
+      "assistant",
+      "tool",
+      "tool",
+      "user",
+    ]);
+    expect(messages[3]).toEqual({
+      role: "user",
+      content: [
+        { type: "text", text: "Image output of tool call c1:" },
+        { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
+      ],
+    });
+  });
+
+  test("call ids may be used again once they are answered", () => {
+    const items = [call("c", "a"), output("c", "1"), call("c", "b"), output("c", "2"), user("end")];
+    expect(messagesOf(null, items).map((message) => (message as { role: string }).role)).toEqual([
+      "assistant",
+      "tool",
+      "assistant",
+      "tool",
+      "user",
+    ]);
+  });
+
+  test("items that chat has no form for are left out and break nothing apart", () => {
+    const search = { type: "web_search_call", id: "ws_1", status: "completed" };
+    expect(messagesOf(null, [assistant("a"), search, assistant("b")])).toEqual([{ role: "assistant", content: "ab" }]);
+  });
+});
+
+describe("one mapping", () => {
+  // A conversation as agents make them: every call is answered before the next thing happens.
+  const texts = fc.string({ maxLength: 20 });
+  const round = fc.oneof(
+    texts.map((text) => [user(text)]),
+    texts.map((text) => [assistant(text)]),
+    texts.map((text) => [thought(text)]),
+    fc
+      .tuple(fc.array(fc.constantFrom("c1", "c2", "c3"), { minLength: 1, maxLength: 3 }), texts, fc.boolean())
+      .map(([ids, text, interrupted]) => [
+        ...ids.map((id) => call(id)),
+        ...(interrupted ? [user("meanwhile")] : []),
+        ...ids.map((id) => output(id, text)),
+      ]),
+  );
+  const conversation = fc.array(round, { maxLength: 12 }).map((rounds) => rounds.flat());
+
+  test("the same items give the same bytes, however turns cut them", () => {
+    fc.assert(
+      fc.property(conversation, fc.array(fc.nat({ max: 5 }), { maxLength: 30 }), (items, cuts) => {
+        const chat = contexts();
+        let parent: ResponseNode | null = null;
+        let rest: readonly Item[] = items;
+        for (const [index, size] of cuts.entries()) {
+          const input = rest.slice(0, size);
+          const made = rest.slice(size, size + ((index % 3) + 1));
+          // As in a real run, the request is mapped before its output is known.
+          chat.messages(parent, input);
+          parent = node(parent, input, made);
+          rest = rest.slice(size + made.length);
+        }
+        const cut = Buffer.concat(chat.messages(parent, rest).pieces()).toString("utf8");
+        const whole = Buffer.concat(contexts().messages(null, items).pieces()).toString("utf8");
+        expect(cut).toBe(whole);
+      }),
+    );
+  });
+
+  test("forks of one parent do not disturb each other", () => {
+    const chat = contexts();
+    const root = node(null, [user("root")], [assistant("yes")]);
+    const forks = ["a", "b", "c"].map((name) => node(root, [user(name)], [assistant(`${name}!`)]));
+    for (const fork of forks) messagesOf(fork, [user("next")], chat);
+    for (const [index, name] of ["a", "b", "c"].entries()) {
+      expect(messagesOf(forks[index] ?? null, [user("end")], chat)).toEqual([
+        { role: "user", content: "root" },
+        { role: "assistant", content: "yes" },
+        { role: "user", content: name },
+        { role: "assistant", content: `${name}!` },
+        { role: "user", content: "end" },
+      ]);
+    }
+  });
+});
