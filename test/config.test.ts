@@ -1,0 +1,288 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Ajv } from "ajv";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { completeConfig, ConfigError, ConfigSchema, type ConfigSources, parseConfig } from "../src/config.ts";
+import { flagOf, SETTING_NAMES, settingOf, variableOf } from "../src/config-sources.ts";
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "turnwire-config-"));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function file(content: unknown, name = "turnwire.config.json"): void {
+  writeFileSync(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
+}
+
+function parse(...args: readonly string[]) {
+  return parseConfig({ args, folder });
+}
+
+/** What is wrong, a line for each problem. */
+function problems(sources: ConfigSources): readonly string[] {
+  try {
+    parseConfig({ folder, ...sources });
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(({ where, what }) => `${where} ${what}`);
+    throw error;
+  }
+  return [];
+}
+
+describe("where a setting comes from", () => {
+  test("flags go before the environment, that before the file, and that before the defaults", () => {
+    file({ host: "127.0.0.4", port: 4, logLevel: "warn", simRounds: 4 });
+    const environment = { TURNWIRE_HOST: "127.0.0.3", TURNWIRE_PORT: "3", TURNWIRE_LOG_LEVEL: "error" };
+    const { config, origins } = parseConfig({ args: ["--host", "127.0.0.2", "--port=2"], environment, folder });
+    expect(config).toMatchObject({ host: "127.0.0.2", port: 2, logLevel: "error", simRounds: 4, graceSeconds: 30 });
+    expect(origins).toMatchObject({
+      host: "--host",
+      port: "--port",
+      logLevel: "TURNWIRE_LOG_LEVEL",
+      simRounds: 'turnwire.config.json: "simRounds"',
+      graceSeconds: "default",
+    });
+  });
+
+  test("every setting has a flag and a variable of its own that set it", () => {
+    const flags = SETTING_NAMES.map(flagOf);
+    expect(new Set(flags).size).toBe(flags.length);
+    for (const name of SETTING_NAMES) {
+      const text = EXAMPLES[name];
+      const args = settingOf(name).value === null ? [`--${flagOf(name)}`] : [`--${flagOf(name)}`, text];
+      // A certificate is nothing without its key.
+      const pair = { TURNWIRE_TLS_CERT: "cert.pem", TURNWIRE_TLS_KEY: "key.pem" };
+      const byFlag = parseConfig({ args, environment: pair, folder });
+      const byVariable = parseConfig({ environment: { ...pair, [variableOf(name)]: text }, folder });
+      expect(byFlag.origins[name], name).toBe(`--${flagOf(name)}`);
+      expect(byVariable.origins[name], name).toBe(variableOf(name));
+      expect(byFlag.config[name], name).toEqual(byVariable.config[name]);
+      expect(byFlag.config[name], name).not.toEqual(completeConfig({})[name]);
+    }
+  });
+
+  test("a list replaces the list of a later source", () => {
+    file({ models: { a: "x", b: "y" } });
+    expect([...parse("--model", "c=z", "--model", "d").config.models]).toEqual([
+      ["c", "z"],
+      ["d", "d"],
+    ]);
+  });
+
+  test("--config names another file, which must exist", () => {
+    file({ port: 1 });
+    file({ port: 2 }, "other.json");
+    expect(parse("--config", "other.json").config.port).toBe(2);
+    expect(parseConfig({ environment: { TURNWIRE_CONFIG: "other.json" }, folder }).config.port).toBe(2);
+    expect(problems({ args: ["--config", "absent.json"] })).toEqual(["absent.json does not exist"]);
+  });
+
+  test("an empty variable counts as absent", () => {
+    expect(parseConfig({ environment: { TURNWIRE_PORT: "", TURNWIRE_API_KEYS: "" }, folder }).origins.port).toBe(
+      "default",
+    );
+  });
+
+  test("what Kubernetes says about a service named turnwire is not taken for settings", () => {
+    const environment = {
+      TURNWIRE_PORT: "tcp://10.0.0.1:4400",
+      TURNWIRE_PORT_4400_TCP_PORT: "4400",
+      TURNWIRE_SERVICE_HOST: "10.0.0.1",
+      TURNWIRE_SERVICE_PORT: "4400",
+    };
+    expect(parseConfig({ environment, folder }).config).toMatchObject({ host: "127.0.0.1", port: 4400 });
+  });
+});
+
+describe("problems", () => {
+  test("all of them are told at once, each with where it comes from", () => {
+    file({ backendRetries: -1, hots: "x" });
+    const args = [
+      "--prot",
+      "1",
+      "--log-level",
+      "loud",
+      "extra",
+      "--backend-extra-body",
+      "[1]",
+      "--model",
+      "--sim-rate",
+    ];
+    const environment = { TURNWIRE_API_KEY: "a=b", TURNWIRE_PORT: "abc" };
+    expect(problems({ args, environment })).toEqual([
+      "--model needs a value",
+      "--sim-rate needs a value",
+      "--prot is not a flag; did you mean --port?",
+      "extra is not expected here",
+      "TURNWIRE_API_KEY is not a setting; did you mean TURNWIRE_API_KEYS?",
+      'turnwire.config.json: "hots" is not a setting; did you mean host?',
+      'TURNWIRE_PORT "abc" is not a whole number from 0 to 65535',
+      'turnwire.config.json: "backendRetries" "-1" is not a whole number from 0 to 10',
+      '--backend-extra-body "[1]" is not a JSON object',
+      '--log-level "loud" is not one of trace, debug, info, warn, error, silent',
+    ]);
+  });
+
+  test("a word that resembles nothing gets no suggestion", () => {
+    expect(problems({ args: ["--zzzzzz", "-x"] })).toEqual(["--zzzzzz is not a flag", "-x is not a flag"]);
+  });
+
+  test("a variable that resembles no setting is somebody else's", () => {
+    expect(problems({ environment: { TURNWIRE_IMAGE_TAG: "1" } })).toEqual([]);
+  });
+
+  test("a switch can be turned on, off, and not to anything else", () => {
+    expect(parse("--log-content").config.logContent).toBe(true);
+    expect(parse("--log-content=false").config.logContent).toBe(false);
+    expect(parse("--no-log-content").config.logContent).toBe(false);
+    expect(problems({ args: ["--log-content=maybe"] })).toEqual(['--log-content "maybe" is not true or false']);
+    expect(problems({ args: ["--no-port"] })).toEqual([
+      "--no-port is not a flag; --port takes a value and cannot be negated",
+    ]);
+  });
+
+  test("a secret is never part of the text", () => {
+    file(`{ "apiKeys": { "a": "sk-secret" `);
+    const sources = { args: ["--api-key", "sk-secret"], environment: { TURNWIRE_BACKEND_KEY: "sk-secret" } };
+    expect(problems(sources)).toEqual([
+      expect.stringMatching(/^turnwire\.config\.json is not valid JSON/),
+      "--api-key must be written as tenant=key",
+    ]);
+    file({ apiKeys: { a: ["sk-secret", "sk-secret"], b: 7 }, backendKey: { is: "sk-secret" } });
+    expect(problems({}).join("\n")).not.toContain("sk-secret");
+    expect(problems({})).toHaveLength(2);
+  });
+
+  test("a file that holds no object is refused", () => {
+    file("[]");
+    expect(problems({})).toEqual(["turnwire.config.json must hold a JSON object"]);
+  });
+});
+
+describe("values", () => {
+  test.each([
+    ["65536", 65_536],
+    ["64KiB", 65_536],
+    ["64 kb", 65_536],
+    ["64MiB", 67_108_864],
+    ["64mb", 67_108_864],
+    ["64m", 67_108_864],
+    ["1.5GiB", 1_610_612_736],
+  ])("the size %s is %i bytes", (text, bytes) => {
+    expect(parse("--max-message-bytes", text).config.maxMessageBytes).toBe(bytes);
+  });
+
+  test.each(["0", "1", "-1", "64zb", "MiB", "1..5m", "2000GiB"])("%s is not a size", (text) => {
+    expect(problems({ args: [`--store-bytes=${text}`] })).toHaveLength(1);
+  });
+
+  test("models are names, or pairs of a name and the model server's own", () => {
+    file({ models: { "gpt-5": "qwen3:32b", "*": "small" } });
+    expect([...parse().config.models]).toEqual([
+      ["gpt-5", "qwen3:32b"],
+      ["*", "small"],
+    ]);
+    expect([...parse("--model", "a", "--model", "b=org/c=d").config.models]).toEqual([
+      ["a", "a"],
+      ["b", "org/c=d"],
+    ]);
+    expect([...parse("--model", "*").config.models]).toEqual([["*", "*"]]);
+    expect(problems({ args: ["--model", "a=*"] })).toHaveLength(1);
+    expect(problems({ args: ["--model", "=b"] })).toHaveLength(1);
+    expect(problems({ args: ["--model", "a", "--model", "a=b"] })).toHaveLength(1);
+  });
+
+  test("a tenant may have several keys, and a key one tenant", () => {
+    file({ apiKeys: { a: ["k1", "k2"], b: "k3" } });
+    const keys = [
+      { tenant: "a", key: "k1" },
+      { tenant: "a", key: "k2" },
+      { tenant: "b", key: "k3" },
+    ];
+    expect(parse().config.apiKeys).toEqual(keys);
+    expect(parse("--api-key", "a=k1", "--api-key", "a=k2", "--api-key", "b=k3").config.apiKeys).toEqual(keys);
+    expect(parseConfig({ environment: { TURNWIRE_API_KEYS: "a=k1, a=k2,b=k3" }, folder }).config.apiKeys).toEqual(keys);
+    expect(parse("--api-key", "a=k=,=").config.apiKeys).toEqual([{ tenant: "a", key: "k=,=" }]);
+    expect(problems({ args: ["--api-key", "a=k", "--api-key", "b=k"] })).toEqual([
+      "--api-key has the same key twice, the second time for the tenant 'b'",
+    ]);
+    expect(problems({ args: ["--api-key", "a=k k"] })).toHaveLength(1);
+    expect(problems({ args: ["--api-key", "a="] })).toHaveLength(1);
+    expect(problems({ args: ["--api-key", "a/b=k"] })).toHaveLength(1);
+  });
+});
+
+describe("without API keys", () => {
+  test.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("it listens on %s", (host) => {
+    expect(parse("--host", host).config.host).toBe(host);
+  });
+
+  test.each(["0.0.0.0", "::", "192.168.1.1", "localhost.example.com", "127.example.com"])("it refuses %s", (host) => {
+    expect(problems({ args: ["--host", host] })).toEqual([
+      `--host "${host}" lets other machines connect, but there are no API keys: add --api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model`,
+    ]);
+    expect(() => completeConfig({ host })).toThrow(ConfigError);
+  });
+
+  test("a key or --allow-unauthenticated lifts that", () => {
+    expect(problems({ args: ["--host", "0.0.0.0", "--api-key", "a=b"] })).toEqual([]);
+    expect(problems({ args: ["--host", "0.0.0.0", "--allow-unauthenticated"] })).toEqual([]);
+  });
+});
+
+test("a certificate needs its key, and the key its certificate", () => {
+  expect(problems({ args: ["--tls-cert", "a"] })).toEqual(["--tls-cert needs --tls-key as well"]);
+  expect(problems({ args: ["--tls-key", "a"] })).toEqual(["--tls-key needs --tls-cert as well"]);
+});
+
+describe("the published schema", () => {
+  const published: unknown = JSON.parse(readFileSync(new URL("../src/config.schema.json", import.meta.url), "utf8"));
+
+  test("is the one that the program has; `turnwire config --schema` prints it", () => {
+    expect(published).toEqual(JSON.parse(JSON.stringify(ConfigSchema)));
+  });
+
+  test("accepts what the program accepts", () => {
+    const accepts = new Ajv().compile(published as object);
+    expect(accepts({ $schema: "x", port: 1, models: ["a"], apiKeys: { a: ["b"] }, storeBytes: "1GiB" })).toBe(true);
+    expect(accepts({ port: "1" })).toBe(false);
+    expect(accepts({ prot: 1 })).toBe(false);
+  });
+});
+
+/** For each setting a text that is not its default. */
+const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = {
+  host: "localhost",
+  port: "1",
+  apiKeys: "a=b",
+  allowUnauthenticated: "true",
+  tlsCert: "cert.pem",
+  tlsKey: "key.pem",
+  maxMessageBytes: "1MiB",
+  graceSeconds: "1.5",
+  backend: "http://localhost:8000/v1",
+  backendKey: "k",
+  models: "a=b",
+  connectTimeout: "1",
+  firstByteTimeout: "1",
+  silenceTimeout: "1",
+  backendRetries: "0",
+  reasoningPassback: "none",
+  strictTools: "true",
+  backendMaxTokensField: "max_completion_tokens",
+  backendExtraBody: '{"a":1}',
+  simDelayMs: "1",
+  simRate: "1",
+  simRounds: "3",
+  dataDir: "elsewhere",
+  storeBytes: "1MiB",
+  sessionBytes: "1MiB",
+  logLevel: "debug",
+  logContent: "1",
+};
