@@ -8,6 +8,13 @@ import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
 import type { BackendEvent, FinishReason, Runtime } from "./ports.ts";
 
 const NO_ITEMS: readonly never[] = Object.freeze([]);
+const NO_USAGE: Usage = Object.freeze({
+  input_tokens: 0,
+  input_tokens_details: Object.freeze({ cached_tokens: 0 }),
+  output_tokens: 0,
+  output_tokens_details: Object.freeze({ reasoning_tokens: 0 }),
+  total_tokens: 0,
+});
 
 /**
  * Turns what a backend says into the events of one response: numbered from 0 without gaps, ordered and complete, with
@@ -27,6 +34,7 @@ export class Assembler {
   #added = 0;
   #usage: Usage | null = null;
   #finish: FinishReason | null = null;
+  #boundary: "none" | "wanted" | "reached" = "none";
 
   constructor(request: CreateRequest, runtime: Runtime) {
     this.#runtime = runtime;
@@ -41,6 +49,26 @@ export class Assembler {
     return this.#usage;
   }
 
+  /** Whether the backend has said that it is done. */
+  get isFinished(): boolean {
+    return this.#finish !== null;
+  }
+
+  /** Whether no item is open, so that nothing would be cut in two. */
+  get isIdle(): boolean {
+    return this.#text === null && this.#calls.size === 0;
+  }
+
+  /** Whether the output has come to the end of an item after `stopAtBoundary`; what the backend still says is not heard. */
+  get isAtBoundary(): boolean {
+    return this.#boundary === "reached";
+  }
+
+  /** From now on the output ends where the next item would begin. */
+  stopAtBoundary(): void {
+    if (this.#boundary === "none") this.#boundary = "wanted";
+  }
+
   /** The first two events. */
   start(): readonly ServerEvent[] {
     const response = this.#response("in_progress", NO_ITEMS);
@@ -51,7 +79,13 @@ export class Assembler {
 
   /** The events that a batch of the backend's amounts to. */
   push(batch: readonly BackendEvent[]): readonly ServerEvent[] {
-    for (const event of batch) this.#accept(event);
+    for (const event of batch) {
+      if (this.#boundary === "wanted" && this.#opensItem(event) && this.#calls.size === 0) {
+        this.#closeText("completed");
+        this.#boundary = "reached";
+      }
+      if (this.#boundary !== "reached") this.#accept(event);
+    }
     return this.#log.take();
   }
 
@@ -75,6 +109,42 @@ export class Assembler {
         ? this.#response("completed", output)
         : { ...this.#response("incomplete", output), incomplete_details: { reason } };
     return { events: this.#log.take(), response: Object.freeze(response) };
+  }
+
+  /**
+   * Ends a response whose backend was stopped on purpose. A steer waits for the end of an item, so none is open but text
+   * that is whole; an interrupt has dropped what was open.
+   */
+  cut(reason: "steered" | "interrupted"): { readonly events: readonly ServerEvent[]; readonly response: Response } {
+    this.#closeText("completed");
+    const response = { ...this.#response("incomplete", this.#doneItems()), incomplete_details: { reason } };
+    return { events: this.#log.take(), response: Object.freeze(response) };
+  }
+
+  /** Drops the open items, each with an event of its own, behind the acknowledgement of the interrupt. */
+  interrupt(): readonly ServerEvent[] {
+    const response_id = this.id;
+    this.#log.write({ type: EVENT.interruptAccepted, sequence_number: this.#log.next(), response_id });
+    const open = [...(this.#text === null ? [] : [this.#text]), ...this.#calls.values()];
+    for (const { id, index } of open.toSorted((a, b) => a.index - b.index)) {
+      const at = { response_id, item_id: id, output_index: index };
+      this.#log.write({ type: EVENT.itemInterrupted, sequence_number: this.#log.next(), ...at });
+    }
+    this.#text = null;
+    this.#calls.clear();
+    return this.#log.take();
+  }
+
+  /** An event beside the output, such as an acknowledgement: it takes its number from the same count. */
+  aside(make: (sequenceNumber: number) => ServerEvent): ServerEvent {
+    return make(this.#log.next());
+  }
+
+  /** Ends a warm-up: nothing was generated, and nothing was counted. */
+  finishWarmUp(): { readonly events: readonly ServerEvent[]; readonly response: Response } {
+    this.#usage = NO_USAGE;
+    this.#finish = "stop";
+    return this.finish();
   }
 
   /** The last event, of a response that `finish` gave and that has been committed since. */
@@ -117,6 +187,26 @@ export class Assembler {
         return;
       default:
         event satisfies never;
+    }
+  }
+
+  #opensItem(event: BackendEvent): boolean {
+    switch (event.type) {
+      case "text.delta":
+      case "refusal.delta":
+        return this.#text?.kind !== "message";
+      case "reasoning.delta":
+      case "summary.delta":
+        return this.#text?.kind !== "reasoning";
+      case "call":
+      case "item":
+        return true;
+      case "call.delta":
+      case "usage":
+      case "finish":
+        return false;
+      default:
+        return event satisfies never;
     }
   }
 

@@ -42,7 +42,7 @@ const NONE: readonly never[] = Object.freeze([]);
 export class OpenText {
   readonly kind: "message" | "reasoning";
   readonly index: number;
-  readonly #id: string;
+  readonly id: string;
   readonly #log: EventLog;
   readonly #content: ContentPart[] = [];
   readonly #summary: SummaryTextPart[] = [];
@@ -51,7 +51,7 @@ export class OpenText {
   constructor(kind: "message" | "reasoning", id: string, index: number, log: EventLog) {
     this.kind = kind;
     this.index = index;
-    this.#id = id;
+    this.id = id;
     this.#log = log;
     log.write({
       type: EVENT.itemAdded,
@@ -69,7 +69,7 @@ export class OpenText {
     }
     part.text += delta;
     const log = this.#log;
-    const item_id = this.#id;
+    const item_id = this.id;
     const output_index = this.index;
     const sequence_number = log.next();
     const content_index = this.#content.length;
@@ -111,7 +111,7 @@ export class OpenText {
 
   #openPart(kind: TextKind): { readonly kind: TextKind; text: string } {
     const log = this.#log;
-    const at = { sequence_number: log.next(), item_id: this.#id, output_index: this.index };
+    const at = { sequence_number: log.next(), item_id: this.id, output_index: this.index };
     const part = makePart(kind, "");
     if (part.type === "summary_text") {
       log.write({ type: EVENT.summaryPartAdded, ...at, summary_index: this.#summary.length, part });
@@ -127,7 +127,7 @@ export class OpenText {
     const { kind, text } = this.#part;
     this.#part = null;
     const log = this.#log;
-    const at = { item_id: this.#id, output_index: this.index };
+    const at = { item_id: this.id, output_index: this.index };
     const part = makePart(kind, text);
     if (part.type === "summary_text") {
       const summary_index = this.#summary.length;
@@ -152,10 +152,10 @@ export class OpenText {
   #item(status: ItemStatus): OutputItem {
     const content = Object.freeze([...this.#content]);
     if (this.kind === "message") {
-      return Object.freeze({ type: "message", id: this.#id, status, role: "assistant", content } as const);
+      return Object.freeze({ type: "message", id: this.id, status, role: "assistant", content } as const);
     }
     const summary = Object.freeze([...this.#summary]);
-    return Object.freeze({ type: "reasoning", id: this.#id, status, summary, content } as const);
+    return Object.freeze({ type: "reasoning", id: this.id, status, summary, content } as const);
   }
 }
 
@@ -163,7 +163,7 @@ export class OpenText {
 export class OpenCall {
   readonly index: number;
   readonly #kind: "function" | "custom";
-  readonly #id: string;
+  readonly id: string;
   readonly #callId: string;
   readonly #name: string;
   readonly #log: EventLog;
@@ -176,7 +176,7 @@ export class OpenCall {
   ) {
     this.index = index;
     this.#kind = call.kind;
-    this.#id = call.id;
+    this.id = call.id;
     this.#callId = call.callId;
     this.#name = call.name;
     this.#log = log;
@@ -192,7 +192,7 @@ export class OpenCall {
     this.#text += delta;
     const type = this.#kind === "function" ? EVENT.argumentsDelta : EVENT.customInputDelta;
     const sequence_number = this.#log.next();
-    this.#log.write({ type, sequence_number, item_id: this.#id, output_index: this.index, delta });
+    this.#log.write({ type, sequence_number, item_id: this.id, output_index: this.index, delta });
   }
 
   /** Ends the call and returns it: from here on a client may run it. */
@@ -200,7 +200,7 @@ export class OpenCall {
     // Models leave out the arguments of a function that takes none; clients parse them as JSON all the same.
     if (this.#kind === "function" && this.#text === "") this.delta("{}");
     const log = this.#log;
-    const at = { sequence_number: log.next(), item_id: this.#id, output_index: this.index };
+    const at = { sequence_number: log.next(), item_id: this.id, output_index: this.index };
     if (this.#kind === "function") log.write({ type: EVENT.argumentsDone, ...at, arguments: this.#text });
     else log.write({ type: EVENT.customInputDone, ...at, input: this.#text });
     const item = this.#item("completed");
@@ -209,7 +209,7 @@ export class OpenCall {
   }
 
   #item(status: ItemStatus): OutputItem {
-    const fields = { id: this.#id, status, call_id: this.#callId, name: this.#name };
+    const fields = { id: this.id, status, call_id: this.#callId, name: this.#name };
     return this.#kind === "function"
       ? Object.freeze({ type: "function_call", ...fields, arguments: this.#text } as const)
       : Object.freeze({ type: "custom_tool_call", ...fields, input: this.#text } as const);

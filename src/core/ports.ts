@@ -23,6 +23,11 @@ export interface Backend {
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]>;
   /** Names of the models it serves, as it knows them; empty when it cannot tell. Rejects when it is unreachable. */
   models(): Promise<readonly string[]>;
+  /**
+   * Takes a context in ahead of time, so that the model's prefix cache is warm when a turn continues from it. A backend
+   * that cannot, or that was not told to, resolves at once.
+   */
+  prefill(request: BackendRequest, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -143,11 +148,20 @@ export type EnginePorts = {
 export type Limits = {
   /** Bytes of nodes that one session keeps. */
   readonly sessionBytes: number;
-  /** Turns that may wait in one lane. */
+  /** Turns of one session that run at the same time, over all its lanes. */
+  readonly turnsInFlight: number;
+  /** Turns of one session that may wait. */
   readonly queuedTurns: number;
+  /** Lanes that one session may name, in all its life. */
+  readonly laneNames: number;
+  /** Steers that one response may hold. */
+  readonly pendingSteers: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
   sessionBytes: 64 * 1024 * 1024,
+  turnsInFlight: 16,
   queuedTurns: 64,
+  laneNames: 32,
+  pendingSteers: 32,
 };

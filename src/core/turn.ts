@@ -1,13 +1,13 @@
 import { ApiError, toApiError } from "../protocol/errors.ts";
-import type { TerminalEvent } from "../protocol/events.ts";
+import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
 
-/** Why a turn is stopped from outside. */
-export type StopReason = "client_left" | "shutting_down";
+/** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
+export type StopReason = "client_left" | "shutting_down" | "interrupted" | "steered";
 
 /** Where a turn comes from, for its report. */
 export type TurnOrigin = {
@@ -27,162 +27,207 @@ export type TurnOptions = {
   readonly emit: Emit;
   /** Stands for the connection in front of the backend. */
   readonly session: object;
+  /** Ends with the connection. */
+  readonly sessionEnd: AbortSignal;
   /** Finds the parent. @throws ApiError `previous_response_not_found` */
   readonly resolveParent: () => Promise<ResponseNode | null>;
   /** Keeps the node in the session. */
   readonly keep: (node: ResponseNode) => void;
+  /** Told right before the first event, from when on the turn can be named by its response's id. */
+  readonly begun: (turn: Turn) => void;
 };
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
   | { readonly phase: "waiting" }
-  | { readonly phase: "running"; readonly startedAt: number; readonly abort: AbortController }
+  | { readonly phase: "running"; readonly abort: AbortController }
   | { readonly phase: "stopped"; readonly reason: StopReason }
   | { readonly phase: "ended" };
 
-/** How a turn ended that was not refused; `error` is there when it failed. */
+/** How a turn ended. `error` is there when it was refused or failed. */
 export type TurnEnd = {
-  readonly outcome: "completed" | "incomplete" | "failed" | "abandoned";
+  readonly outcome: "completed" | "incomplete" | "failed" | "refused" | "abandoned";
   readonly error: ApiError | null;
 };
 
 /**
- * One `response.create` until its terminal event. It is refused by a rejection before its first event, or it emits exactly
- * one terminal event, last. When the client leaves it emits nothing more.
+ * One `response.create` until its terminal event. It is refused before its first event, or it emits exactly one terminal
+ * event, last. When the client leaves it emits nothing more.
  */
 export class Turn {
   readonly #ports: EnginePorts;
   readonly #options: TurnOptions;
+  readonly #assembler: Assembler;
   #state: TurnState = { phase: "waiting" };
+  #firstOutputAt: number | null = null;
+  #error: ApiError | null = null;
+  #terminal: TerminalEvent | null = null;
 
   constructor(ports: EnginePorts, options: TurnOptions) {
     this.#ports = ports;
     this.#options = options;
+    this.#assembler = new Assembler(options.request, ports.runtime);
   }
 
-  /** Ends the turn wherever it is; its backend call is aborted. A turn that has ended is left alone. */
+  get responseId(): string {
+    return this.#assembler.id;
+  }
+
+  get request(): CreateRequest {
+    return this.#options.request;
+  }
+
+  /** The last event; null before it, and for a turn that had none. */
+  get terminal(): TerminalEvent | null {
+    return this.#terminal;
+  }
+
+  /** Ends the turn wherever it is; its backend call is aborted. A turn that has been stopped or has ended is left alone. */
   stop(reason: StopReason): void {
-    if (this.#state.phase === "waiting") this.#state = { phase: "stopped", reason };
-    if (this.#state.phase !== "running") return;
-    const { abort } = this.#state;
+    if (this.#state.phase !== "waiting" && this.#state.phase !== "running") return;
+    const abort = this.#state.phase === "running" ? this.#state.abort : null;
     this.#state = { phase: "stopped", reason };
-    abort.abort();
+    abort?.abort();
   }
 
-  /** Runs the turn to its end. @throws ApiError when it is refused: no event was emitted then, and none will be */
+  /** Drops what is open and ends the response there. False when there is nothing left to interrupt. */
+  interrupt(): boolean {
+    if (this.#state.phase !== "running" || this.#assembler.isFinished) return false;
+    this.say(this.#assembler.interrupt());
+    this.stop("interrupted");
+    return true;
+  }
+
+  /** Ends the response at the end of the item that is open, or at once when there is none. False when it is over. */
+  steer(): boolean {
+    if (this.#state.phase !== "running") return false;
+    if (this.#assembler.isFinished) return true;
+    if (this.#assembler.isIdle) this.stop("steered");
+    else this.#assembler.stopAtBoundary();
+    return true;
+  }
+
+  /** Emits events beside the output, which nobody waits for: they are few and small. */
+  say(events: readonly ServerEvent[]): void {
+    void this.#options.emit(events);
+  }
+
+  /** Says something about this response, also after its end, with the next of its numbers. */
+  aside(make: (sequenceNumber: number) => ServerEvent): void {
+    this.say([this.#assembler.aside(make)]);
+  }
+
+  /** Runs the turn to its end; never rejects. */
   async run(): Promise<TurnEnd> {
-    const { runtime, observer } = this.#ports;
-    const { request, origin } = this.#options;
-    const startedAt = runtime.monotonic();
-    const assembler = new Assembler(request, runtime);
-    const meter: Meter = { firstOutputAt: null, error: null, output: [] };
-    let outcome: TurnEnd["outcome"] | "refused" = "refused";
+    const startedAt = this.#ports.runtime.monotonic();
+    const outcome = await this.#run();
+    this.#state = { phase: "ended" };
+    this.#report(outcome, startedAt);
+    return { outcome, error: this.#error };
+  }
+
+  async #run(): Promise<TurnEnd["outcome"]> {
+    let started: Started;
     try {
-      const { parent, batches } = await this.#begin(startedAt);
-      observer.observe({ kind: "turn.started", tenant: origin.tenant, responseId: assembler.id });
-      const terminal = await this.#generate(assembler, parent, batches, meter);
-      outcome = terminal === null ? "abandoned" : OUTCOME[terminal.type];
-      if (terminal !== null) {
-        meter.output = terminal.response.output;
-        await this.#options.emit([terminal]);
-      }
-      return { outcome, error: meter.error };
+      started = await this.#begin();
     } catch (thrown) {
-      meter.error = this.#explain(thrown);
-      throw meter.error;
-    } finally {
-      this.#state = { phase: "ended" };
-      observer.observe({
-        kind: "turn.ended",
-        tenant: origin.tenant,
-        transport: origin.transport,
-        session: origin.session,
-        responseId: assembler.id,
-        previousResponseId: request.previous_response_id,
-        model: request.model,
-        outcome,
-        errorCode: meter.error?.code ?? null,
-        cause: meter.error?.cause,
-        itemsIn: request.input.length,
-        bytesIn: origin.bytesIn,
-        bytesOut: origin.bytesOut(),
-        usage: assembler.usage,
-        timeToFirstOutput: meter.firstOutputAt === null ? null : meter.firstOutputAt - startedAt,
-        duration: runtime.monotonic() - startedAt,
-        content: { input: request.input, output: meter.output },
-      });
+      this.#error = this.#explain(thrown);
+      return "refused";
     }
+    const { tenant } = this.#options.origin;
+    this.#ports.observer.observe({ kind: "turn.started", tenant, responseId: this.responseId });
+    this.#options.begun(this);
+    const terminal = await this.#generate(started);
+    if (terminal === null) return "abandoned";
+    this.#terminal = terminal;
+    this.#state = { phase: "ended" };
+    await this.#options.emit([terminal]);
+    return OUTCOME[terminal.type];
   }
 
   /** All that can refuse the turn: its parent, its input, its model, its backend. */
-  async #begin(startedAt: number) {
+  async #begin(): Promise<Started> {
     this.#assertWanted();
     const abort = new AbortController();
-    this.#state = { phase: "running", startedAt, abort };
-    const { request, session, resolveParent } = this.#options;
+    this.#state = { phase: "running", abort };
+    const { request, session, sessionEnd, resolveParent } = this.#options;
     const parent = await resolveParent();
     this.#assertWanted();
     checkInput(parent, request.input);
     const { backend, model } = this.#ports.models.resolve(request.model);
-    const { input } = request;
-    const batches = backend.stream({ model, parent, input, settings: request, session }, abort.signal);
-    return { parent, batches };
+    const backendRequest = { model, parent, input: request.input, settings: request, session };
+    if (request.generate) return { parent, batches: backend.stream(backendRequest, abort.signal) };
+    // A warm-up is answered at once; a backend that really warms up does so on its own time.
+    backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
+    return { parent, batches: null };
   }
 
   /** From the first event to the terminal one, which is returned; null when nobody is left to hear it. */
-  async #generate(
-    assembler: Assembler,
-    parent: ResponseNode | null,
-    batches: AsyncIterable<readonly BackendEvent[]>,
-    meter: Meter,
-  ): Promise<TerminalEvent | null> {
-    const { emit, request } = this.#options;
+  async #generate({ parent, batches }: Started): Promise<TerminalEvent | null> {
+    const { emit } = this.#options;
+    const assembler = this.#assembler;
+    try {
+      if (batches === null) await emit(assembler.start());
+      else await this.#consume(batches);
+      const cut = this.#cutReason();
+      const ended = batches === null ? assembler.finishWarmUp() : cut === null ? assembler.finish() : assembler.cut(cut);
+      if (ended.events.length > 0) await emit(ended.events);
+      await this.#commit(parent, ended.response);
+      return assembler.terminal(ended.response);
+    } catch (thrown) {
+      if (this.#state.phase === "stopped" && this.#state.reason === "client_left") return null;
+      this.#error = this.#explain(thrown);
+      return assembler.fail(this.#error);
+    }
+  }
+
+  /** Takes in what the backend says, until it ends or is stopped on purpose. */
+  async #consume(batches: AsyncIterable<readonly BackendEvent[]>): Promise<void> {
+    const { emit } = this.#options;
     const iterator = batches[Symbol.asyncIterator]();
     try {
       // The backend is asked before the client is told, so that the telling costs no time.
       let batch = pull(iterator);
-      await emit(assembler.start());
-      for (;;) {
+      await emit(this.#assembler.start());
+      while (this.#state.phase === "running") {
         const { done, value } = await batch;
-        if (done) break;
-        const events = assembler.push(value);
+        if (done || this.#wasStopped()) break;
+        const events = this.#assembler.push(value);
         if (events.length > 0) {
-          meter.firstOutputAt ??= this.#ports.runtime.monotonic();
+          this.#firstOutputAt ??= this.#ports.runtime.monotonic();
           const full = emit(events);
           if (full !== undefined) await full;
         }
+        if (this.#assembler.isAtBoundary) this.stop("steered");
         batch = pull(iterator);
       }
-      this.#assertWanted();
-      const { events, response } = assembler.finish();
-      await emit(events);
-      await this.#commit(parent, request, response);
-      return assembler.terminal(response);
     } catch (thrown) {
-      if (this.#state.phase === "stopped" && this.#state.reason === "client_left") return null;
-      meter.error = this.#explain(thrown);
-      return assembler.fail(meter.error);
+      // A stop makes the backend throw; one that ends the turn in good order is no failure.
+      if (this.#cutReason() === null) throw thrown;
     } finally {
       // Ends a backend that was left in the middle; what it says to that concerns nobody any more.
       iterator.return?.()?.catch(() => undefined);
     }
+    if (this.#cutReason() === null) this.#assertWanted();
   }
 
-  /** The node is kept, and durable if it is stored, before the client hears that the response is complete. */
-  async #commit(
-    parent: ResponseNode | null,
-    request: CreateRequest,
-    response: ResponseNode["response"],
-  ): Promise<void> {
-    const node = commitNode({
-      id: response.id,
-      tenant: this.#options.origin.tenant,
-      parent,
-      input: request.input,
-      response,
-    });
+  /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
+  async #commit(parent: ResponseNode | null, response: ResponseNode["response"]): Promise<void> {
+    const { request, origin, keep } = this.#options;
+    const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input: request.input, response });
     if (request.store) await this.#ports.store.put(node);
-    this.#options.keep(node);
+    keep(node);
+  }
+
+  #wasStopped(): boolean {
+    return this.#state.phase === "stopped";
+  }
+
+  /** Why the response is cut short in good order; null when it is not. */
+  #cutReason(): "interrupted" | "steered" | null {
+    if (this.#state.phase !== "stopped") return null;
+    const { reason } = this.#state;
+    return reason === "interrupted" || reason === "steered" ? reason : null;
   }
 
   #assertWanted(): void {
@@ -195,15 +240,39 @@ export class Turn {
     const message = "The server is shutting down. Send this request again, to another server or in a moment.";
     return new ApiError("server_shutting_down", message, { retryAfter: 1 });
   }
+
+  #report(outcome: TurnEnd["outcome"], startedAt: number): void {
+    const { runtime, observer } = this.#ports;
+    const { origin, request } = this.#options;
+    observer.observe({
+      kind: "turn.ended",
+      tenant: origin.tenant,
+      transport: origin.transport,
+      session: origin.session,
+      responseId: this.responseId,
+      previousResponseId: request.previous_response_id,
+      model: request.model,
+      outcome,
+      errorCode: this.#error?.code ?? null,
+      cause: this.#error?.cause,
+      itemsIn: request.input.length,
+      bytesIn: origin.bytesIn,
+      bytesOut: origin.bytesOut(),
+      usage: this.#assembler.usage,
+      timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,
+      duration: runtime.monotonic() - startedAt,
+      content: { input: request.input, output: this.#terminal?.response.output ?? [] },
+    });
+  }
 }
+
+type Started = { readonly parent: ResponseNode | null; readonly batches: AsyncIterable<readonly BackendEvent[]> | null };
 
 const OUTCOME = {
   [EVENT.completed]: "completed",
   [EVENT.incomplete]: "incomplete",
   [EVENT.failed]: "failed",
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
-
-type Meter = { firstOutputAt: number | null; error: ApiError | null; output: readonly unknown[] };
 
 /** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
 function pull<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {

@@ -1,7 +1,6 @@
 import { ApiError, type ErrorEvent, errorEvent, type ErrorFrame } from "./errors.ts";
-import type { ClientEvent, ServerEvent } from "./events.ts";
-import { parseCreateRequest } from "./request.ts";
-import { CLIENT_EVENT, EVENT } from "./table.ts";
+import type { ServerEvent } from "./events.ts";
+import { EVENT } from "./table.ts";
 
 /** Bytes of the wire to values and back: JSON bodies, WebSocket frames and SSE blocks. */
 
@@ -14,39 +13,10 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Reads one WebSocket text frame. @throws ApiError when it is not JSON, not an object, or not a known event */
-export function decodeClientEvent(text: string): ClientEvent {
-  const value = parseJson(text);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new ApiError("invalid_type", "A WebSocket message must be a JSON object.");
-  }
-  const { type } = value as { readonly type?: unknown };
-  if (type === undefined) {
-    throw new ApiError("missing_required_parameter", "Missing required parameter: 'type'.", { param: "type" });
-  }
-  if (type !== CLIENT_EVENT.create) {
-    const name = typeof type === "string" ? `'${type.slice(0, 100)}'` : "that is not a string";
-    throw new ApiError("unsupported_event_type", `Unsupported event type ${name}.`, { param: "type" });
-  }
-  return { type: CLIENT_EVENT.create, request: parseCreateRequest(value) };
-}
-
-/**
- * The id that a frame wants to continue from, for a frame that `decodeClientEvent` has refused; null when it names none.
- * A continuation that fails is forgotten (protocol rule of the local cache) even when it fails to be read.
- */
-export function continuedResponseId(text: string): string | null {
-  try {
-    const { type, previous_response_id: id } = parseJson(text) as Record<string, unknown>;
-    return type === CLIENT_EVENT.create && typeof id === "string" ? id : null;
-  } catch {
-    return null;
-  }
-}
-
-/** One WebSocket text frame. */
-export function encodeFrame(event: ServerEvent | ErrorFrame): string {
-  return JSON.stringify(event);
+/** One WebSocket text frame; with the lane's name, when the client gave it one. */
+export function encodeFrame(event: ServerEvent | ErrorFrame, streamId: string | null): string {
+  const json = JSON.stringify(event);
+  return streamId === null ? json : `${json.slice(0, -1)},"stream_id":${JSON.stringify(streamId)}}`;
 }
 
 /** What ends an SSE stream. */

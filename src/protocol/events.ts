@@ -1,11 +1,6 @@
 import type { OutputItem, OutputTextPart, ReasoningTextPart, RefusalPart, SummaryTextPart } from "./items.ts";
-import type { CreateRequest } from "./request.ts";
 import type { Response } from "./response.ts";
-import { type CLIENT_EVENT, type EVENT, TERMINAL_EVENTS } from "./table.ts";
-
-/** What a WebSocket client may say. */
-export type CreateEvent = { readonly type: typeof CLIENT_EVENT.create; readonly request: CreateRequest };
-export type ClientEvent = CreateEvent;
+import { type EVENT, type INTERRUPT_ERROR, type SteerErrorCode, TERMINAL_EVENTS } from "./table.ts";
 
 type Event<Name extends string, Fields> = { readonly type: Name; readonly sequence_number: number } & Readonly<Fields>;
 type OfItem = { readonly item_id: string; readonly output_index: number };
@@ -37,7 +32,30 @@ export type ServerEvent =
   | Event<E["argumentsDelta"], OfItem & { delta: string }>
   | Event<E["argumentsDone"], OfItem & { arguments: string }>
   | Event<E["customInputDelta"], OfItem & { delta: string }>
-  | Event<E["customInputDone"], OfItem & { input: string }>;
+  | Event<E["customInputDone"], OfItem & { input: string }>
+  | Event<E["itemInterrupted"], OfItem & { response_id: string }>
+  | Event<E["interruptAccepted"], { response_id: string }>
+  | Event<E["interruptFailed"], { response_id: string; error: InterruptError }>
+  | Event<E["steerAccepted"], { steer: SteerRef }>
+  | Event<E["steerPending"], { steer: SteerRef; reason: "waiting_for_required_input"; required_input: readonly Stub[] }>
+  | Event<E["steerFailed"], { steer: FailedSteer; error: SteerError }>
+  | Event<E["keepalive"], object>;
+
+type InterruptError = { readonly code: (typeof INTERRUPT_ERROR)[number]; readonly message: string };
+
+/** Steering input that the server has taken, and the response that it is meant for. */
+export type SteerRef = { readonly id: string; readonly previous_response_id: string };
+/** Steering input that comes back. Without an id it was never taken. */
+export type FailedSteer = { readonly id?: string; readonly previous_response_id: string; readonly input: unknown };
+export type SteerError = {
+  readonly type: "invalid_request_error";
+  readonly code: SteerErrorCode;
+  readonly message: string;
+};
+/** What the client has to fill in before the conversation can go on. */
+export type Stub =
+  | { readonly type: "function_call_output"; readonly call_id: string; readonly name: string }
+  | { readonly type: "custom_tool_call_output"; readonly call_id: string };
 
 export type TerminalEvent = Extract<ServerEvent, { type: (typeof TERMINAL_EVENTS)[number] }>;
 

@@ -8,6 +8,7 @@ export const ID_PREFIX = {
   call: "call",
   request: "req",
   session: "sess",
+  steer: "steer",
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIX;

@@ -46,6 +46,9 @@ export const CreateRequestSchema = Type.Object({
   safety_identifier: nullable(Type.String()),
   prompt_cache_key: nullable(Type.String()),
   service_tier: nullable(Type.String()),
+  generate: nullable(Type.Boolean()),
+  prompt_cache_options: nullable(Type.Object({ prewarm: nullable(Type.Boolean()) })),
+  context_management: nullable(Type.Array(Type.Object({ type: Type.String() }))),
 });
 
 /** Fields of the Responses API, or of its real clients, that say nothing to a model server; never passed on to one. */
@@ -53,14 +56,11 @@ const NOT_FOR_THE_MODEL = [
   "type",
   "access_programs",
   "client_metadata",
-  "context_management",
   "conversation",
-  "generate",
   "image",
   "moderation",
   "multi_agent",
   "prompt",
-  "prompt_cache_options",
   "prompt_cache_retention",
   "stream_id",
   "stream_options",
@@ -111,6 +111,10 @@ export type CreateRequest = {
   readonly safety_identifier: string | null;
   readonly prompt_cache_key: string | null;
   readonly service_tier: string | null;
+  /** False for a warm-up: the context is taken in and nothing is generated. */
+  readonly generate: boolean;
+  /** Whether the context is to be compacted on the way; such responses cannot be steered. */
+  readonly compacts: boolean;
   /** Fields that the API does not know (`top_k`, `seed`, …), for the model server to make sense of. */
   readonly extra: { readonly [field: string]: unknown };
 };
@@ -195,6 +199,8 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     safety_identifier: body.safety_identifier ?? null,
     prompt_cache_key: body.prompt_cache_key ?? null,
     service_tier: body.service_tier ?? null,
+    generate: (body.generate ?? true) && body.prompt_cache_options?.prewarm !== true,
+    compacts: (body.context_management ?? []).length > 0,
     extra: Object.fromEntries(Object.entries(body).filter(([field]) => !KNOWN_FIELDS.has(field))),
   };
 }
@@ -231,10 +237,12 @@ function parseItem(raw: { readonly [field: string]: unknown }, path: string): It
 
 /** The shape that `checkBody` has proved. */
 type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
-  readonly [Field in Exclude<keyof CreateRequest, "model" | "input" | "extra" | "text" | "reasoning">]?:
+  readonly [Field in Exclude<keyof CreateRequest, "model" | "input" | "extra" | "text" | "reasoning" | "compacts">]?:
     | CreateRequest[Field]
     | null;
 } & {
   readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;
   readonly reasoning?: { readonly effort?: string | null; readonly summary?: string | null } | null;
+  readonly prompt_cache_options?: { readonly prewarm?: boolean | null } | null;
+  readonly context_management?: readonly object[] | null;
 };

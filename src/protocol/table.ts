@@ -6,7 +6,18 @@
 /** What a client may send over WebSocket. */
 export const CLIENT_EVENT = {
   create: "response.create",
+  steer: "response.steer",
+  interrupt: "response.interrupt",
+  /** What clients of the Realtime API say for interrupt. */
+  cancel: "response.cancel",
+  /** Codex, when it has handled a response. */
+  processed: "response.processed",
+  ping: "ping",
+  codexKeepalive: "codex.client.keepalive",
 } as const;
+
+/** Client events that need no answer. */
+export const IGNORED_CLIENT_EVENTS = [CLIENT_EVENT.processed, CLIENT_EVENT.ping, CLIENT_EVENT.codexKeepalive] as const;
 
 /** What the server sends over SSE and WebSocket. */
 export const EVENT = {
@@ -33,6 +44,13 @@ export const EVENT = {
   argumentsDone: "response.function_call_arguments.done",
   customInputDelta: "response.custom_tool_call_input.delta",
   customInputDone: "response.custom_tool_call_input.done",
+  steerAccepted: "response.steer.accepted",
+  steerPending: "response.steer.pending",
+  steerFailed: "response.steer.failed",
+  interruptAccepted: "response.interrupt.accepted",
+  interruptFailed: "response.interrupt.failed",
+  itemInterrupted: "response.output_item.interrupted",
+  keepalive: "keepalive",
   error: "error",
 } as const;
 
@@ -57,6 +75,9 @@ export const ERROR = {
   unsupported_parameter: { status: 400, type: "invalid_request_error" },
   unsupported_event_type: { status: 400, type: "invalid_request_error", ours: true },
   unsupported_tool: { status: 400, type: "invalid_request_error", ours: true },
+  invalid_stream_id: { status: 400, type: "invalid_request_error" },
+  websocket_stream_limit_reached: { status: 400, type: "invalid_request_error" },
+  websocket_connection_limit_reached: { status: 400, type: "invalid_request_error" },
   previous_response_not_found: { status: 400, type: "invalid_request_error" },
   tool_call_not_found: { status: 400, type: "invalid_request_error", ours: true },
   tool_output_missing: { status: 400, type: "invalid_request_error", ours: true },
@@ -72,6 +93,11 @@ export const ERROR = {
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
   server_error: { status: 500, type: "server_error" },
+  server_overloaded: { status: 503, type: "server_error", ours: true },
+  too_many_connections: { status: 503, type: "server_error", ours: true },
+  origin_not_allowed: { status: 403, type: "invalid_request_error", ours: true },
+  websocket_disabled: { status: 426, type: "invalid_request_error", ours: true },
+  request_headers_too_large: { status: 431, type: "invalid_request_error", ours: true },
   server_shutting_down: { status: 503, type: "server_error", ours: true },
 } as const satisfies Record<string, ErrorRow>;
 
@@ -86,12 +112,32 @@ export const CLOSE = {
   invalid_utf8: { code: 1007, reason: "text messages must be UTF-8" },
   message_too_big: { code: 1009, reason: "message is larger than the limit" },
   internal_error: { code: 1011, reason: "internal error" },
+  connection_limit: { code: 1001, reason: "connection reached its age limit" },
+  too_many_errors: { code: 1008, reason: "too many protocol errors in a row" },
+  dead_peer: { code: 1011, reason: "keepalive ping timeout" },
+  overloaded: { code: 1013, reason: "server is overloaded" },
   slow_client: { code: 1013, reason: "client reads too slowly" },
 } as const satisfies Record<string, CloseRow>;
 
 export type CloseReason = keyof typeof CLOSE;
 
 /** Why a response may end incomplete. */
-export const INCOMPLETE = ["max_output_tokens", "content_filter"] as const;
+export const INCOMPLETE = ["max_output_tokens", "content_filter", "steered", "interrupted"] as const;
 
 export type IncompleteReason = (typeof INCOMPLETE)[number];
+
+/** Why steering input was not taken, or could not be applied. */
+export const STEER_ERROR = [
+  "response_not_found",
+  "invalid_input",
+  "steering_not_supported",
+  "too_many_pending_steers",
+  "response_already_completed",
+  "response_not_active",
+  "successor_creation_failed",
+] as const;
+
+export type SteerErrorCode = (typeof STEER_ERROR)[number];
+
+/** Why an interrupt was not obeyed. */
+export const INTERRUPT_ERROR = ["interrupt_not_supported"] as const;

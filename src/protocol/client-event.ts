@@ -1,0 +1,81 @@
+import Type from "typebox";
+import { ApiError } from "./errors.ts";
+import { type CreateRequest, parseCreateRequest } from "./request.ts";
+import { parseSteer, type SteerRequest } from "./steer.ts";
+import { CLIENT_EVENT, IGNORED_CLIENT_EVENTS } from "./table.ts";
+import { compileCheck } from "./validation.ts";
+
+/** What a WebSocket client may say. */
+export type ClientEvent =
+  | { readonly type: "create"; readonly request: CreateRequest; readonly streamId: string | null }
+  | { readonly type: "steer"; readonly steer: SteerRequest }
+  /** Without an id: whatever runs on the default lane. */
+  | { readonly type: "interrupt"; readonly responseId: string | null; readonly mode: string | null }
+  | { readonly type: "ignored" };
+
+const STREAM_ID = /^[A-Za-z0-9_.-]{1,256}$/;
+
+/**
+ * Reads the value of one frame.
+ * @throws ApiError when it is not an object, not a known event, or not well-formed
+ */
+export function parseClientEvent(value: unknown): ClientEvent {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ApiError("invalid_type", "A WebSocket message must be a JSON object.");
+  }
+  const { type } = value as { readonly type?: unknown };
+  switch (type) {
+    case CLIENT_EVENT.create:
+      return { type: "create", streamId: parseStreamId(value), request: parseCreateRequest(value) };
+    case CLIENT_EVENT.steer:
+      return { type: "steer", steer: parseSteer(value) };
+    case CLIENT_EVENT.interrupt:
+    case CLIENT_EVENT.cancel:
+      return parseInterrupt(value, type);
+    case undefined:
+      throw new ApiError("missing_required_parameter", "Missing required parameter: 'type'.", { param: "type" });
+    default: {
+      if ((IGNORED_CLIENT_EVENTS as readonly unknown[]).includes(type)) return { type: "ignored" };
+      const name = typeof type === "string" ? `'${type.slice(0, 100)}'` : "that is not a string";
+      throw new ApiError("unsupported_event_type", `Unsupported event type ${name}.`, { param: "type" });
+    }
+  }
+}
+
+/** The lane that a frame names; null for the default lane. @throws ApiError `invalid_stream_id` */
+export function parseStreamId(value: object): string | null {
+  const id = (value as { readonly stream_id?: unknown }).stream_id;
+  if (id === undefined || id === null) return null;
+  if (typeof id === "string" && STREAM_ID.test(id)) return id;
+  const message =
+    "The 'stream_id' field must be a non-empty string with at most 256 characters and may only contain letters, numbers, " +
+    "underscores, hyphens, and periods.";
+  throw new ApiError("invalid_stream_id", message, { param: "stream_id" });
+}
+
+/**
+ * What can be said of a frame that could not be read: the lane that waits for an answer, and the response that it wanted to
+ * continue. Both are needed to fail such a turn in its place.
+ */
+export function describeRefused(value: unknown): {
+  readonly isCreate: boolean;
+  readonly streamId: string | null;
+  readonly previousResponseId: string | null;
+} {
+  const { type, stream_id, previous_response_id } = (value ?? {}) as Record<string, unknown>;
+  return {
+    isCreate: type === CLIENT_EVENT.create,
+    streamId: typeof stream_id === "string" && STREAM_ID.test(stream_id) ? stream_id : null,
+    previousResponseId: typeof previous_response_id === "string" ? previous_response_id : null,
+  };
+}
+
+const text = Type.Optional(Type.Union([Type.String(), Type.Null()]));
+const checkInterrupt = compileCheck(Type.Object({ response_id: Type.String(), mode: text }));
+const checkCancel = compileCheck(Type.Object({ response_id: text, mode: text }));
+
+function parseInterrupt(value: object, type: string): ClientEvent {
+  (type === CLIENT_EVENT.interrupt ? checkInterrupt : checkCancel)(value, "");
+  const { response_id, mode } = value as { readonly response_id?: string | null; readonly mode?: string | null };
+  return { type: "interrupt", responseId: response_id ?? null, mode: mode ?? null };
+}
