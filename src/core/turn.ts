@@ -1,5 +1,5 @@
 import { ApiError, toApiError } from "../protocol/errors.ts";
-import type { TerminalEvent } from "../protocol/events.ts";
+import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
@@ -36,7 +36,7 @@ export type TurnOptions = {
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
   | { readonly phase: "waiting" }
-  | { readonly phase: "running"; readonly startedAt: number; readonly abort: AbortController }
+  | { readonly phase: "running"; readonly abort: AbortController }
   | { readonly phase: "stopped"; readonly reason: StopReason }
   | { readonly phase: "ended" };
 
@@ -62,11 +62,10 @@ export class Turn {
 
   /** Ends the turn wherever it is; its backend call is aborted. A turn that has ended is left alone. */
   stop(reason: StopReason): void {
-    if (this.#state.phase === "waiting") this.#state = { phase: "stopped", reason };
-    if (this.#state.phase !== "running") return;
-    const { abort } = this.#state;
+    const state = this.#state;
+    if (state.phase === "ended" || this.#isAbandoned()) return;
     this.#state = { phase: "stopped", reason };
-    abort.abort();
+    if (state.phase === "running") state.abort.abort();
   }
 
   /** Runs the turn to its end. @throws ApiError when it is refused: no event was emitted then, and none will be */
@@ -77,17 +76,18 @@ export class Turn {
     const assembler = new Assembler(request, runtime);
     const meter: Meter = { firstOutputAt: null, error: null, output: [] };
     let outcome: TurnEnd["outcome"] | "refused" = "refused";
+    observer.observe({ kind: "turn.started", tenant: origin.tenant, responseId: assembler.id });
     try {
-      const { parent, batches } = await this.#begin(startedAt);
-      observer.observe({ kind: "turn.started", tenant: origin.tenant, responseId: assembler.id });
+      const { parent, batches } = await this.#begin();
       const terminal = await this.#generate(assembler, parent, batches, meter);
-      outcome = terminal === null ? "abandoned" : OUTCOME[terminal.type];
+      outcome = terminal === null || this.#isAbandoned() ? "abandoned" : OUTCOME[terminal.type];
       if (terminal !== null) {
         meter.output = terminal.response.output;
-        await this.#options.emit([terminal]);
+        await this.#emit([terminal]);
       }
       return { outcome, error: meter.error };
     } catch (thrown) {
+      if (this.#isAbandoned()) return { outcome: (outcome = "abandoned"), error: null };
       meter.error = this.#explain(thrown);
       throw meter.error;
     } finally {
@@ -115,10 +115,10 @@ export class Turn {
   }
 
   /** All that can refuse the turn: its parent, its input, its model, its backend. */
-  async #begin(startedAt: number) {
+  async #begin() {
     this.#assertWanted();
     const abort = new AbortController();
-    this.#state = { phase: "running", startedAt, abort };
+    this.#state = { phase: "running", abort };
     const { request, session, resolveParent } = this.#options;
     const parent = await resolveParent();
     this.#assertWanted();
@@ -136,35 +136,36 @@ export class Turn {
     batches: AsyncIterable<readonly BackendEvent[]>,
     meter: Meter,
   ): Promise<TerminalEvent | null> {
-    const { emit, request } = this.#options;
+    const { request } = this.#options;
     const iterator = batches[Symbol.asyncIterator]();
     try {
       // The backend is asked before the client is told, so that the telling costs no time.
       let batch = pull(iterator);
-      await emit(assembler.start());
+      await this.#emit(assembler.start());
       for (;;) {
         const { done, value } = await batch;
+        this.#assertWanted();
         if (done) break;
         const events = assembler.push(value);
         if (events.length > 0) {
           meter.firstOutputAt ??= this.#ports.runtime.monotonic();
-          const full = emit(events);
+          const full = this.#emit(events);
           if (full !== undefined) await full;
         }
         batch = pull(iterator);
       }
-      this.#assertWanted();
       const { events, response } = assembler.finish();
-      await emit(events);
+      await this.#emit(events);
+      if (this.#isAbandoned()) return null;
       await this.#commit(parent, request, response);
       return assembler.terminal(response);
     } catch (thrown) {
-      if (this.#state.phase === "stopped" && this.#state.reason === "client_left") return null;
+      if (this.#isAbandoned()) return null;
       meter.error = this.#explain(thrown);
       return assembler.fail(meter.error);
     } finally {
       // Ends a backend that was left in the middle; what it says to that concerns nobody any more.
-      iterator.return?.()?.catch(() => undefined);
+      leave(iterator).catch(() => undefined);
     }
   }
 
@@ -183,6 +184,15 @@ export class Turn {
     });
     if (request.store) await this.#ports.store.put(node);
     this.#options.keep(node);
+  }
+
+  /** Nothing is said to a client that has left. */
+  #emit(events: readonly ServerEvent[]): void | Promise<void> {
+    if (!this.#isAbandoned()) return this.#options.emit(events);
+  }
+
+  #isAbandoned(): boolean {
+    return this.#state.phase === "stopped" && this.#state.reason === "client_left";
   }
 
   #assertWanted(): void {
@@ -204,6 +214,10 @@ const OUTCOME = {
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
 
 type Meter = { firstOutputAt: number | null; error: ApiError | null; output: readonly unknown[] };
+
+async function leave(iterator: AsyncIterator<unknown>): Promise<void> {
+  await iterator.return?.();
+}
 
 /** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
 function pull<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {
