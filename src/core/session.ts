@@ -122,22 +122,26 @@ export class Session {
 
   /** What follows from a failure happens before the next turn of the lane begins, so that turn already sees it. */
   async #inLane(run: () => Promise<TurnEnd>, previousResponseId: string | null, sink: TurnSink): Promise<TurnEnd> {
-    let refusal: unknown;
-    const refuse = (error: unknown): never => {
-      // The lane hands on what a turn threw, and throws itself when it is full: either is told once.
-      if (refusal !== error) {
-        refusal = error;
+    let hadItsTurn = false;
+    const inOrder = async (): Promise<TurnEnd> => {
+      hadItsTurn = true;
+      try {
+        const end = await run();
+        if (end.outcome === "failed") this.forget(previousResponseId);
+        return end;
+      } catch (error) {
         this.forget(previousResponseId);
         sink.refuse?.(toApiError(error));
+        throw error;
       }
+    };
+    try {
+      return await this.#lane.run(inOrder);
+    } catch (error) {
+      // A full lane has tried nothing, and turns that wait in it may continue from the same response.
+      if (!hadItsTurn) sink.refuse?.(toApiError(error));
       throw error;
-    };
-    const inOrder = async (): Promise<TurnEnd> => {
-      const end = await run().catch(refuse);
-      if (end.outcome === "failed") this.forget(previousResponseId);
-      return end;
-    };
-    return this.#lane.run(inOrder).catch(refuse);
+    }
   }
 
   async #resolve(id: string | null): Promise<ResponseNode | null> {
