@@ -38,7 +38,7 @@ export const SETTINGS = {
     group: "Server",
   },
   apiKeys: {
-    ...apiKeys("A tenant and its key. Without any, only this machine can connect."),
+    ...apiKeys("A tenant and its key; without any, only this machine may connect."),
     flag: "api-key",
     group: "Server",
   },
@@ -59,7 +59,7 @@ export const SETTINGS = {
     group: "Server",
   },
   graceSeconds: {
-    ...seconds({ default: 30, description: "How long running turns may go on once the server is told to stop." }),
+    ...seconds({ default: 30, description: "How long running turns may go on when the server stops." }),
     group: "Server",
   },
 
@@ -138,7 +138,7 @@ export const SETTINGS = {
     group: "Simulator",
   },
   simRounds: {
-    ...integer({ minimum: 0, maximum: 1000, default: 1, description: "Rounds of tool calls before it answers." }),
+    ...integer({ minimum: 0, maximum: 1000, default: 3, description: "Rounds of tool calls before it answers." }),
     group: "Simulator",
   },
 

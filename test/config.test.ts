@@ -279,7 +279,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   backendExtraBody: '{"a":1}',
   simDelayMs: "1",
   simRate: "1",
-  simRounds: "3",
+  simRounds: "1",
   dataDir: "elsewhere",
   storeBytes: "1MiB",
   sessionBytes: "1MiB",

@@ -83,6 +83,8 @@ export class ChatCompletionsBackend implements Backend {
     return (data ?? []).flatMap((model) => (typeof model.id === "string" ? model.id : []));
   }
 
+  async prefill(): Promise<void> {}
+
   async close(): Promise<void> {
     await this.#pool.destroy();
   }

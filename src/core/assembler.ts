@@ -107,8 +107,8 @@ export class Assembler {
     const response: Response =
       reason === "stop"
         ? this.#response("completed", output)
-        : { ...this.#response("incomplete", output), incomplete_details: { reason } };
-    return { events: this.#log.take(), response: Object.freeze(response) };
+        : Object.freeze({ ...this.#response("incomplete", output), incomplete_details: { reason } });
+    return { events: this.#log.take(), response };
   }
 
   /**
@@ -258,7 +258,9 @@ export class Assembler {
 
   #response(status: Response["status"], output: readonly OutputItem[]): Response {
     const completed_at = status === "completed" ? Math.floor(this.#runtime.now() / 1000) : null;
-    return { ...this.#frame, status, completed_at, incomplete_details: null, output, error: null, usage: this.#usage };
+    const incomplete_details = null;
+    const usage = this.#usage;
+    return Object.freeze({ ...this.#frame, status, completed_at, incomplete_details, output, error: null, usage });
   }
 }
 

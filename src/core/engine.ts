@@ -1,5 +1,10 @@
+import { ApiError } from "../protocol/errors.ts";
 import type { EnginePorts } from "./ports.ts";
 import { Session, type SessionOptions } from "./session.ts";
+
+function shuttingDown(): ApiError {
+  return new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
+}
 
 /** Holds the ports, opens sessions, and ends them all when the server goes. */
 export class Engine {
@@ -24,7 +29,7 @@ export class Engine {
   /** Opens the session of one connection, or of one HTTP request. Whoever opens it closes it. */
   openSession(options: SessionOptions): Session {
     const session: Session = new Session(this.#ports, options, () => this.#sessions.delete(session));
-    if (this.#draining) session.refuse();
+    if (this.#draining) session.refuse(shuttingDown());
     this.#sessions.add(session);
     return session;
   }
@@ -38,7 +43,7 @@ export class Engine {
   async drain(deadline: AbortSignal): Promise<void> {
     this.#draining = true;
     const sessions = [...this.#sessions];
-    for (const session of sessions) session.refuse();
+    for (const session of sessions) session.refuse(shuttingDown());
     const failAll = (): void => {
       for (const session of sessions) session.stop("shutting_down");
     };

@@ -119,7 +119,7 @@ export type TurnReport = {
   readonly responseId: string;
   readonly previousResponseId: string | null;
   readonly model: string;
-  /** `abandoned`: the client left before the end. `refused`: no event was sent. */
+  /** `abandoned`: the client left before the end. `refused`: the client got an error and no event. */
   readonly outcome: "completed" | "incomplete" | "failed" | "abandoned" | "refused";
   readonly errorCode: ErrorCode | null;
   /** The error that stays on this side of the wire. */

@@ -82,39 +82,43 @@ export class Turn {
     return this.#terminal;
   }
 
-  /** Ends the turn wherever it is; its backend call is aborted. A turn that has been stopped or has ended is left alone. */
+  /** Ends the turn wherever it is; its backend call is aborted. A turn that has ended is left alone. */
   stop(reason: StopReason): void {
-    if (this.#state.phase !== "waiting" && this.#state.phase !== "running") return;
-    const abort = this.#state.phase === "running" ? this.#state.abort : null;
+    const state = this.#state;
+    // A turn that is on its way to a good end may still lose its client, and nothing else.
+    if (state.phase === "ended" || this.#isAbandoned()) return;
+    if (state.phase === "stopped" && reason !== "client_left") return;
     this.#state = { phase: "stopped", reason };
-    abort?.abort();
+    if (state.phase === "running") state.abort.abort();
   }
 
-  /** Drops what is open and ends the response there. False when there is nothing left to interrupt. */
-  interrupt(): boolean {
-    if (this.#state.phase !== "running" || this.#assembler.isFinished) return false;
-    this.say(this.#assembler.interrupt());
+  /** Drops what is open and ends the response there; a response that is ending anyway is left alone. */
+  interrupt(): void {
+    if (this.#state.phase !== "running" || this.#assembler.isFinished) return;
+    this.#say(this.#assembler.interrupt());
     this.stop("interrupted");
-    return true;
   }
 
-  /** Ends the response at the end of the item that is open, or at once when there is none. False when it is over. */
-  steer(): boolean {
-    if (this.#state.phase !== "running") return false;
-    if (this.#assembler.isFinished) return true;
+  /** Whether new words can still change what comes. */
+  get isSteerable(): boolean {
+    return this.#state.phase === "running" || this.#cutReason() === "steered";
+  }
+
+  /** Ends the response at the end of the item that is open, or at once when there is none. */
+  steer(): void {
+    if (this.#assembler.isFinished) return;
     if (this.#assembler.isIdle) this.stop("steered");
     else this.#assembler.stopAtBoundary();
-    return true;
   }
 
   /** Emits events beside the output, which nobody waits for: they are few and small. */
-  say(events: readonly ServerEvent[]): void {
-    void this.#options.emit(events);
+  #say(events: readonly ServerEvent[]): void {
+    void this.#emit(events);
   }
 
   /** Says something about this response, also after its end, with the next of its numbers. */
   aside(make: (sequenceNumber: number) => ServerEvent): void {
-    this.say([this.#assembler.aside(make)]);
+    this.#say([this.#assembler.aside(make)]);
   }
 
   /** Runs the turn to its end; never rejects. */
@@ -131,6 +135,7 @@ export class Turn {
     try {
       started = await this.#begin();
     } catch (thrown) {
+      if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
     }
@@ -138,8 +143,9 @@ export class Turn {
     this.#ports.observer.observe({ kind: "turn.started", tenant, responseId: this.responseId });
     this.#options.begun(this);
     const terminal = await this.#generate(started);
-    if (terminal === null) return "abandoned";
+    if (terminal === null || this.#isAbandoned()) return "abandoned";
     this.#terminal = terminal;
+    // Whoever steers or interrupts from here on hears that it is over.
     this.#state = { phase: "ended" };
     await this.#options.emit([terminal]);
     return OUTCOME[terminal.type];
@@ -164,18 +170,18 @@ export class Turn {
 
   /** From the first event to the terminal one, which is returned; null when nobody is left to hear it. */
   async #generate({ parent, batches }: Started): Promise<TerminalEvent | null> {
-    const { emit } = this.#options;
     const assembler = this.#assembler;
     try {
-      if (batches === null) await emit(assembler.start());
+      if (batches === null) await this.#emit(assembler.start());
       else await this.#consume(batches);
       const cut = this.#cutReason();
       const ended = batches === null ? assembler.finishWarmUp() : cut === null ? assembler.finish() : assembler.cut(cut);
-      if (ended.events.length > 0) await emit(ended.events);
+      await this.#emit(ended.events);
+      if (this.#isAbandoned()) return null;
       await this.#commit(parent, ended.response);
       return assembler.terminal(ended.response);
     } catch (thrown) {
-      if (this.#state.phase === "stopped" && this.#state.reason === "client_left") return null;
+      if (this.#isAbandoned()) return null;
       this.#error = this.#explain(thrown);
       return assembler.fail(this.#error);
     }
@@ -183,19 +189,18 @@ export class Turn {
 
   /** Takes in what the backend says, until it ends or is stopped on purpose. */
   async #consume(batches: AsyncIterable<readonly BackendEvent[]>): Promise<void> {
-    const { emit } = this.#options;
     const iterator = batches[Symbol.asyncIterator]();
     try {
       // The backend is asked before the client is told, so that the telling costs no time.
       let batch = pull(iterator);
-      await emit(this.#assembler.start());
+      await this.#emit(this.#assembler.start());
       while (this.#state.phase === "running") {
         const { done, value } = await batch;
         if (done || this.#wasStopped()) break;
         const events = this.#assembler.push(value);
         if (events.length > 0) {
           this.#firstOutputAt ??= this.#ports.runtime.monotonic();
-          const full = emit(events);
+          const full = this.#emit(events);
           if (full !== undefined) await full;
         }
         if (this.#assembler.isAtBoundary) this.stop("steered");
@@ -206,7 +211,7 @@ export class Turn {
       if (this.#cutReason() === null) throw thrown;
     } finally {
       // Ends a backend that was left in the middle; what it says to that concerns nobody any more.
-      iterator.return?.()?.catch(() => undefined);
+      leave(iterator).catch(() => undefined);
     }
     if (this.#cutReason() === null) this.#assertWanted();
   }
@@ -217,6 +222,15 @@ export class Turn {
     const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input: request.input, response });
     if (request.store) await this.#ports.store.put(node);
     keep(node);
+  }
+
+  /** Nothing is said to a client that has left. */
+  #emit(events: readonly ServerEvent[]): void | Promise<void> {
+    if (events.length > 0 && !this.#isAbandoned()) return this.#options.emit(events);
+  }
+
+  #isAbandoned(): boolean {
+    return this.#state.phase === "stopped" && this.#state.reason === "client_left";
   }
 
   #wasStopped(): boolean {
@@ -273,6 +287,10 @@ const OUTCOME = {
   [EVENT.incomplete]: "incomplete",
   [EVENT.failed]: "failed",
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
+
+async function leave(iterator: AsyncIterator<unknown>): Promise<void> {
+  await iterator.return?.();
+}
 
 /** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
 function pull<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {

@@ -38,8 +38,8 @@ function block(event: ServerEvent | ErrorEvent): string {
 }
 
 /**
- * Cuts a byte stream into the data of its SSE events. Bytes are cut at line ends before they are decoded, so a chunk
- * that splits a UTF-8 sequence, or a line, does no harm.
+ * Cuts a byte stream into the data of its SSE events. What is decoded is kept until its line has ended, so a chunk that
+ * splits a UTF-8 sequence, or a line, does no harm.
  */
 export class SseDecoder {
   readonly #decoder = new TextDecoder();
@@ -57,8 +57,8 @@ export class SseDecoder {
     const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
     const events: string[] = [];
     let start = 0;
-    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
-      this.#line(text.slice(start, text.charCodeAt(end - 1) === 13 && end > start ? end - 1 : end), events);
+    for (let end = text.indexOf("\n", this.#rest.length); end !== -1; end = text.indexOf("\n", start)) {
+      this.#line(text.slice(start, end), events);
       start = end + 1;
     }
     this.#rest = text.slice(start);
@@ -71,13 +71,14 @@ export class SseDecoder {
   /** The event that the end of the stream completes: some servers leave out the last empty line. */
   end(): readonly string[] {
     const events: string[] = [];
-    this.#line(this.#rest, events);
+    this.#line(this.#rest + this.#decoder.decode(), events);
     this.#line("", events);
     this.#rest = "";
     return events;
   }
 
-  #line(line: string, events: string[]): void {
+  #line(text: string, events: string[]): void {
+    const line = text.endsWith("\r") ? text.slice(0, -1) : text;
     if (line === "") {
       if (this.#data !== undefined) events.push(this.#data);
       this.#data = undefined;

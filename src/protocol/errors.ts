@@ -59,6 +59,16 @@ export function modelNotFound(model: string): ApiError {
   return new ApiError("model_not_found", `The requested model '${model}' does not exist.`, { param: "model" });
 }
 
+export function unknownToolChoice(name: string): ApiError {
+  const message = `Tool choice '${name}' not found in 'tools' parameter.`;
+  return new ApiError("invalid_value", message, { param: "tool_choice" });
+}
+
+export function unsupportedTool(type: string, param: string): ApiError {
+  const message = `The tool type '${type}' is not supported by this server: it runs no hosted tools, only the client's own.`;
+  return new ApiError("unsupported_tool", message, { param });
+}
+
 export type ErrorObject = {
   readonly message: string;
   readonly type: string;

@@ -1,4 +1,4 @@
-import Type from "typebox";
+import Type, { type TSchema } from "typebox";
 import { ApiError } from "./errors.ts";
 import { type Item, ITEM_SCHEMAS, PART_SCHEMAS } from "./items.ts";
 import { type Check, compileCheck } from "./validation.ts";
@@ -40,7 +40,10 @@ export const CreateRequestSchema = Type.Object({
   stream: nullable(Type.Boolean()),
   background: nullable(Type.Boolean()),
   metadata: nullable(
-    Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), { maxProperties: 16 }),
+    Type.Record(Type.String(), Type.String({ maxLength: 512 }), {
+      propertyNames: Type.String({ maxLength: 64 }),
+      maxProperties: 16,
+    }),
   ),
   user: nullable(Type.String()),
   safety_identifier: nullable(Type.String()),
@@ -72,11 +75,22 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Fields that change what a request means and that this server does not offer: refused, never ignored. */
-const UNSUPPORTED_FIELDS = {
-  background: "Background responses are not supported.",
-  conversation: "Conversations are not supported.",
-  prompt: "Prompt templates are not supported.",
-} as const;
+const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
+  { field: "background", asks: (value) => value === true, message: "Background responses are not supported." },
+  { field: "conversation", asks: isGiven, message: "Conversations are not supported." },
+  { field: "prompt", asks: isGiven, message: "Prompt templates are not supported." },
+];
+
+type UnsupportedField = {
+  readonly field: string;
+  /** Whether this value asks for what is not there; any other is what happens anyway. */
+  readonly asks: (value: unknown) => boolean;
+  readonly message: string;
+};
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
 
 /** A tool as the client declared it. */
 export type Tool = { readonly type: string; readonly [field: string]: unknown };
@@ -120,31 +134,31 @@ export type CreateRequest = {
 };
 
 const checkBody = compileCheck(CreateRequestSchema);
-const checkItem = Object.fromEntries(
-  Object.entries(ITEM_SCHEMAS).map(([type, schema]) => [type, compileCheck(schema)]),
-);
-const checkPart = Object.fromEntries(
-  Object.entries(PART_SCHEMAS).map(([type, schema]) => [type, compileCheck(schema)]),
-);
+// Maps, since a client may call a type what it likes, `__proto__` included.
+const checkItem = compileAll(ITEM_SCHEMAS);
+const checkPart = compileAll(PART_SCHEMAS);
 const NameSchema = Type.Object({ name: Type.String({ minLength: 1 }) });
-const checkTool: Record<string, Check> = {
-  function: compileCheck(
-    Type.Interface([NameSchema], {
-      parameters: nullable(Type.Object({})),
-      description: nullable(Type.String()),
-      strict: nullable(Type.Boolean()),
-    }),
-  ),
-  custom: compileCheck(NameSchema),
-};
+const checkTool = compileAll({
+  function: Type.Interface([NameSchema], {
+    parameters: nullable(Type.Object({})),
+    description: nullable(Type.String()),
+    strict: nullable(Type.Boolean()),
+  }),
+  custom: NameSchema,
+});
 const checkFormat = compileCheck(Type.Interface([NameSchema], { schema: Type.Object({}) }));
-const checkChoice: Record<string, Check> = {
-  function: compileCheck(NameSchema),
-  custom: compileCheck(NameSchema),
-  allowed_tools: compileCheck(
-    Type.Object({ mode: oneOf("auto", "required"), tools: Type.Array(Type.Object({ type: Type.String() })) }),
-  ),
-};
+const checkChoice = compileAll({
+  function: NameSchema,
+  custom: NameSchema,
+  allowed_tools: Type.Object({
+    mode: oneOf("auto", "required"),
+    tools: Type.Array(Type.Object({ type: Type.String() })),
+  }),
+});
+
+function compileAll(schemas: { readonly [type: string]: TSchema }): ReadonlyMap<string, Check> {
+  return new Map(Object.entries(schemas).map(([type, schema]) => [type, compileCheck(schema)]));
+}
 
 /**
  * Checks a create request and fills in its defaults.
@@ -156,9 +170,8 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   }
   checkBody(value, "");
   const body = value as RawBody;
-  for (const [field, message] of Object.entries(UNSUPPORTED_FIELDS)) {
-    const given = (body as Record<string, unknown>)[field];
-    if (given !== undefined && given !== null && given !== false) {
+  for (const { field, asks, message } of UNSUPPORTED_FIELDS) {
+    if (asks((body as Record<string, unknown>)[field])) {
       throw new ApiError("unsupported_parameter", message, { param: field });
     }
   }
@@ -166,10 +179,9 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     const message = "Missing required parameter: 'input' (or 'previous_response_id').";
     throw new ApiError("missing_required_parameter", message, { param: "input" });
   }
-  const tools = body.tools ?? [];
-  tools.forEach((tool, index) => checkTool[tool.type]?.(tool, `tools[${index}]`));
+  const tools = (body.tools ?? []).map((tool, index) => parseTool(tool, `tools[${index}]`));
   const choice = body.tool_choice ?? "auto";
-  if (typeof choice === "object") checkChoice[choice.type]?.(choice, "tool_choice");
+  if (typeof choice === "object") checkChoice.get(choice.type)?.(choice, "tool_choice");
   const format = body.text?.format ?? { type: "text" };
   if (format.type === "json_schema") checkFormat(format, "text.format");
   return {
@@ -205,6 +217,12 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   };
 }
 
+/** A response shows the tools of its request, and of a function always all of these fields. */
+function parseTool(tool: Tool, path: string): Tool {
+  checkTool.get(tool.type)?.(tool, path);
+  return tool.type === "function" ? { description: null, parameters: null, strict: null, ...tool } : tool;
+}
+
 /** The input as items: a string is one user message, and a message may leave out its `type`. */
 function parseInput(input: string | readonly object[]): readonly Item[] {
   if (typeof input === "string") return [{ type: "message", role: "user", content: input }];
@@ -224,12 +242,14 @@ function parseItem(raw: { readonly [field: string]: unknown }, path: string): It
     });
   }
   const item: Item = type === undefined ? { ...raw, type: "message" } : (raw as Item);
-  checkItem[item.type]?.(item, path);
+  const check = checkItem.get(item.type);
+  if (check === undefined) return item;
+  check(item, path);
   for (const field of ["content", "output", "summary"] as const) {
     const parts = item[field];
-    if (!(item.type in checkItem) || !Array.isArray(parts)) continue;
+    if (!Array.isArray(parts)) continue;
     parts.forEach((part: { readonly type: string }, index) =>
-      checkPart[part.type]?.(part, `${path}.${field}[${index}]`),
+      checkPart.get(part.type)?.(part, `${path}.${field}[${index}]`),
     );
   }
   return item;

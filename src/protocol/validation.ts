@@ -39,14 +39,16 @@ function toApiError(errors: readonly TLocalizedValidationError[], value: unknown
     const message = `Invalid value: ${quote(actual)}. Supported values are: ${list}.`;
     return new ApiError("invalid_value", message, { param: param || null });
   }
-  if (types.size > 0 && !types.has(typeName(actual))) {
+  // Where a branch of a union takes the type and refuses the value, the type is not what is wrong.
+  const reason = found.find((error) => !["type", "const", "anyOf"].includes(error.keyword))?.message;
+  if (reason === undefined && types.size > 0 && !types.has(typeName(actual))) {
     if (choices.length > 0) types.add("string");
     const message = `Invalid type for '${param}': expected ${[...types].map(withArticle).join(" or ")}, but got ${withArticle(typeName(actual))} instead.`;
     return new ApiError("invalid_type", message, { param: param || null });
   }
-  const reason =
-    found.find((error) => error.keyword !== "type" && error.keyword !== "anyOf")?.message ?? "is not valid";
-  return new ApiError("invalid_value", `Invalid value for '${param}': ${reason}.`, { param: param || null });
+  return new ApiError("invalid_value", `Invalid value for '${param}': ${reason ?? "is not valid"}.`, {
+    param: param || null,
+  });
 }
 
 /** `/input/0/content` → `input[0].content`. */

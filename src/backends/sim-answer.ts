@@ -1,0 +1,152 @@
+import type { BackendEvent, BackendRequest } from "../core/ports.ts";
+import { ApiError, unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
+import type { Tool } from "../protocol/request.ts";
+import { sampleSchema } from "./sim-arguments.ts";
+import { type Context, contextAt, follow, headTokens } from "./sim-context.ts";
+import { samplePattern } from "./sim-pattern.ts";
+
+/** What the simulator says in one turn, decided from the request and its context alone. */
+export type SimAnswer = {
+  /** One token each, the announcement of a call included. */
+  readonly tokens: readonly BackendEvent[];
+  /** Usage and finish. */
+  readonly end: readonly BackendEvent[];
+};
+
+/** A user message of this form is answered with what follows it, and no tools are called. */
+const REPLY_EXACTLY = /^Reply with exactly: (.*)$/s;
+
+/** @throws ApiError `unsupported_tool`, `invalid_value`: `tool_choice` asks for a tool that is not there */
+export function simAnswer(request: BackendRequest, rounds: number): SimAnswer {
+  const { settings } = request;
+  const before = contextAt(request.parent);
+  const context = follow(before, request.input);
+  const tools = chooseTools(request, context, rounds);
+  const content =
+    tools.length > 0
+      ? tools.flatMap((tool, index) => callTokens(tool, index, context.calls + index))
+      : textTokens("text.delta", answerText(request, context));
+  const { effort, summary } = settings.reasoning ?? { effort: null, summary: null };
+  const reasoning = effort === null || effort === "none" ? [] : reasoningTokens(tools, context, summary !== null);
+  const all = [...reasoning, ...content];
+  const tokens = all.slice(0, settings.max_output_tokens ?? all.length);
+  const input = headTokens(settings.instructions, settings.tools) + context.tokens;
+  const usage = {
+    input_tokens: input,
+    // As if the model server had kept the prefix that the parent left behind.
+    input_tokens_details: { cached_tokens: before.tokens },
+    output_tokens: tokens.length,
+    output_tokens_details: { reasoning_tokens: Math.min(reasoning.length, tokens.length) },
+    total_tokens: input + tokens.length,
+  };
+  const reason = tokens.length < all.length ? "max_output_tokens" : "stop";
+  return {
+    tokens,
+    end: [
+      { type: "usage", usage },
+      { type: "finish", reason },
+    ],
+  };
+}
+
+/** The tools to call now; none when it is time to answer. */
+function chooseTools(request: BackendRequest, context: Context, rounds: number): readonly Tool[] {
+  const { tools: offered, tool_choice: choice, parallel_tool_calls: isParallel } = request.settings;
+  const usable = offered.filter((tool) => tool.type === "function" || tool.type === "custom");
+  let allowed = usable;
+  let mode = choice;
+  if (typeof choice === "object") {
+    if (choice.type === "function" || choice.type === "custom") return [toolNamed(usable, choice)];
+    if (choice.type !== "allowed_tools") throw unsupportedTool(choice.type, "tool_choice");
+    allowed = (choice["tools"] as readonly Tool[]).map((named) => toolNamed(usable, named));
+    mode = choice["mode"] as "auto" | "required";
+  }
+  if (mode === "none") return [];
+  if (mode === "auto") {
+    const isAnswerTime = context.rounds >= rounds || REPLY_EXACTLY.test(context.lastUserText);
+    if (isAnswerTime || allowed.length === 0) return [];
+  }
+  const [first] = allowed;
+  if (first === undefined) throw nothingToCall(offered);
+  const one = allowed[context.calls % allowed.length] ?? first;
+  // Every second round shows a client what parallel calls look like.
+  const two = allowed[(context.calls + 1) % allowed.length] ?? first;
+  return isParallel !== false && context.rounds % 2 === 1 && two !== one ? [one, two] : [one];
+}
+
+function toolNamed(usable: readonly Tool[], named: Tool): Tool {
+  const name = named["name"];
+  if (typeof name !== "string" || (named.type !== "function" && named.type !== "custom")) {
+    throw unsupportedTool(named.type, "tool_choice");
+  }
+  const tool = usable.find((candidate) => candidate["name"] === name && candidate.type === named.type);
+  if (tool === undefined) throw unknownToolChoice(name);
+  return tool;
+}
+
+function nothingToCall(offered: readonly Tool[]): ApiError {
+  const [hosted] = offered;
+  if (hosted !== undefined) return unsupportedTool(hosted.type, "tools");
+  const message = "Tool choice 'required' must be specified with 'tools' parameter.";
+  return new ApiError("invalid_value", message, { param: "tool_choice" });
+}
+
+function callTokens(tool: Tool, key: number, variant: number): readonly BackendEvent[] {
+  const kind = tool.type === "custom" ? "custom" : "function";
+  const name = tool["name"] as string;
+  const text =
+    kind === "custom"
+      ? customInput(tool["format"], variant)
+      : JSON.stringify(sampleSchema(tool["parameters"] ?? { type: "object" }, variant) ?? {});
+  const deltas = words(text).map((delta): BackendEvent => ({ type: "call.delta", key, delta }));
+  return [{ type: "call", key, kind, callId: null, name }, ...deltas];
+}
+
+/** Plain text; it keeps to a grammar that is a regular expression, but knows no other kind. */
+function customInput(format: unknown, variant: number): string {
+  const { syntax, definition } = (format ?? {}) as { readonly syntax?: unknown; readonly definition?: unknown };
+  const matching = syntax === "regex" && typeof definition === "string" ? samplePattern(definition) : undefined;
+  return matching ?? `example input ${variant + 1}`;
+}
+
+function answerText(request: BackendRequest, context: Context): string {
+  const { format } = request.settings.text;
+  const { items, toolOutputs, lastUserText } = context;
+  if (format.type === "json_schema") return JSON.stringify(sampleSchema(format["schema"]) ?? {});
+  if (format.type === "json_object") {
+    const said = shorten(lastUserText);
+    return JSON.stringify({ simulator: "turnwire", items, tool_outputs: toolOutputs, last_user_text: said });
+  }
+  const exact = REPLY_EXACTLY.exec(lastUserText)?.[1];
+  if (exact !== undefined) return exact;
+  const outputs = toolOutputs === 0 ? "" : `, ${toolOutputs} of them tool outputs`;
+  const said = lastUserText === "" ? "No user has said anything yet." : `You said: "${shorten(lastUserText)}"`;
+  return `This is Turnwire's simulator, not a model. The context has ${count(items, "item")}${outputs}. ${said}`;
+}
+
+function reasoningTokens(tools: readonly Tool[], context: Context, isSummarised: boolean): readonly BackendEvent[] {
+  const names = tools.map((tool) => tool["name"] as string).join(" and ");
+  const seen = `${count(context.items, "item")} in the context, ${count(context.rounds, "round")} of tool calls done.`;
+  const thought = names === "" ? `${seen} Time to answer.` : `${seen} Next I call ${names}.`;
+  const summary = names === "" ? "Answering." : `Calling ${names}.`;
+  return [...textTokens("reasoning.delta", thought), ...(isSummarised ? textTokens("summary.delta", summary) : [])];
+}
+
+function textTokens(type: "text.delta" | "reasoning.delta" | "summary.delta", text: string): readonly BackendEvent[] {
+  return words(text).map((delta) => ({ type, delta }));
+}
+
+/** Cuts a text into tokens of the simulator's: a word, or the beginning of a long one, with the space before it. */
+function words(text: string): readonly string[] {
+  return text.match(/\s*(?:[\p{L}\p{N}]{1,8}|[^\s\p{L}\p{N}])|\s+/gu) ?? [];
+}
+
+function shorten(text: string): string {
+  const line = text.replaceAll(/\s+/g, " ").trim();
+  if (line.length <= 80) return line;
+  return `${line.slice(0, 79).replace(/[\ud800-\udbff]$/, "")}…`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

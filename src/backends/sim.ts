@@ -1,0 +1,73 @@
+import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
+import { type SimAnswer, simAnswer } from "./sim-answer.ts";
+
+export type SimOptions = {
+  /** Rounds of tool calls after a user message, before it answers. */
+  readonly rounds?: number;
+  /** Milliseconds to the first token. */
+  readonly delayMs?: number;
+  /** Tokens per second after that; 0 is as fast as they are taken. */
+  readonly tokensPerSecond?: number;
+};
+
+/** Tokens that go out together when nothing holds them back. */
+const TOKENS_PER_BATCH = 64;
+
+/**
+ * The model in the box: no key, no network, and the same answer to the same context every time. It calls the tools that
+ * it is offered, in turn and with arguments that fit their schemas, for a number of rounds; then it answers, says that
+ * it is a simulator, and what it has seen. "Reply with exactly: X" makes it answer X at once.
+ */
+export class SimBackend implements Backend {
+  readonly #rounds: number;
+  readonly #delayMs: number;
+  readonly #tokensPerSecond: number;
+
+  constructor({ rounds = 3, delayMs = 0, tokensPerSecond = 0 }: SimOptions = {}) {
+    this.#rounds = rounds;
+    this.#delayMs = delayMs;
+    this.#tokensPerSecond = tokensPerSecond;
+  }
+
+  stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
+    return this.#speak(simAnswer(request, this.#rounds), signal);
+  }
+
+  async models(): Promise<readonly string[]> {
+    return ["sim"];
+  }
+
+  async prefill(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  async *#speak({ tokens, end }: SimAnswer, signal: AbortSignal): AsyncGenerator<readonly BackendEvent[]> {
+    const firstAt = performance.now() + this.#delayMs;
+    const interval = this.#tokensPerSecond > 0 ? 1000 / this.#tokensPerSecond : 0;
+    for (let sent = 0; sent < tokens.length; ) {
+      const early = firstAt + sent * interval - performance.now();
+      if (early > 0) await wait(early, signal);
+      if (signal.aborted) return;
+      // A timer may be late by several tokens: they are all due then.
+      const late = performance.now() - firstAt - sent * interval;
+      const due = interval === 0 ? TOKENS_PER_BATCH : 1 + Math.max(0, Math.floor(late / interval));
+      yield tokens.slice(sent, sent + due);
+      sent += due;
+    }
+    if (!signal.aborted) yield end;
+  }
+}
+
+/** Resolves after the time, or at once when the signal is aborted. */
+function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener("abort", end);
+  });
+}

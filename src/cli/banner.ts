@@ -1,0 +1,56 @@
+import { styleText } from "node:util";
+import { isLoopback } from "../config.ts";
+import type { Config } from "../settings.ts";
+import { VERSION } from "../version.ts";
+import { maskUrl, show } from "./config.ts";
+
+/** What somebody who has just started the server wants to know, on one screen. */
+export function banner(url: string, config: Config): string {
+  const model = exampleModel(config);
+  const hasKeys = config.apiKeys.length > 0;
+  const key = hasKeys ? "$KEY" : "none";
+  const header = hasKeys ? ' -H "authorization: Bearer $KEY"' : "";
+  const headers = hasKeys ? ",{headers:{authorization:'Bearer '+process.env.KEY}}" : "";
+  const socket = url.replace(/^http/, "ws");
+  const create = `{type:'response.create',model:'${model}',input:'Hello'}`;
+  const lines: readonly (readonly [string, string] | null)[] = [
+    ["page", url],
+    ["api", `${url}/v1/responses   (POST: JSON or SSE; upgrade: WebSocket)`],
+    ["model", modelLine(config)],
+    ["keys", keysLine(config)],
+    ["data", `in memory: gone when the server stops (${show("storeBytes", config.storeBytes)} for stored responses)`],
+    null,
+    [
+      "curl",
+      `curl ${url}/v1/responses${header} -H 'content-type: application/json' -d '{"model":"${model}","input":"Hello"}'`,
+    ],
+    [
+      "WebSocket",
+      `node -e "s=new WebSocket('${socket}/v1/responses'${headers});s.onopen=()=>s.send(JSON.stringify(${create}));s.onmessage=e=>console.log(e.data)"`,
+    ],
+    ["OpenAI SDK", `OPENAI_BASE_URL=${url}/v1 OPENAI_API_KEY=${key}`],
+    ["Codex", `codex -c openai_base_url='"${url}/v1"' -m ${model}`],
+  ];
+  const text = lines.map((line) => (line === null ? "" : `  ${styleText("bold", line[0].padEnd(11))} ${line[1]}`));
+  const stop = styleText("dim", "Ctrl-C stops it. 'turnwire --help' shows every setting.");
+  return `\n  ${styleText(["bold", "green"], "turnwire")} ${VERSION}\n\n${text.join("\n")}\n\n  ${stop}\n\n`;
+}
+
+/** A name that this server will serve. */
+function exampleModel({ models, backend }: Config): string {
+  const [named] = [...models.keys()].filter((name) => name !== "*");
+  return named ?? (backend === undefined ? "sim" : "<model>");
+}
+
+function modelLine({ backend }: Config): string {
+  if (backend !== undefined) return maskUrl(backend);
+  const warning = styleText("yellow", "a simulator: its answers are made up");
+  return `${warning}. A real one: turnwire --backend http://localhost:8000/v1`;
+}
+
+function keysLine({ apiKeys, host }: Config): string {
+  const tenants = [...new Set(apiKeys.map(({ tenant }) => tenant))];
+  if (tenants.length > 0) return `of ${tenants.join(", ")}`;
+  if (isLoopback(host)) return "none: only this machine can connect";
+  return styleText("yellow", "none: whoever reaches this port may use the model");
+}

@@ -1,0 +1,28 @@
+/** One command of the program. */
+export type Command = {
+  readonly name: string;
+  /** One line for the overview. */
+  readonly summary: string;
+  /** What may follow the name. */
+  readonly usage: string;
+  /** Whether it takes the settings of the server, which its help then lists. */
+  readonly takesSettings: boolean;
+  /** Further flags: what is written, and what it does. */
+  readonly flags: readonly (readonly [flag: string, text: string])[];
+  readonly examples: readonly (readonly [text: string, line: string])[];
+  /** Resolves with the exit code. */
+  readonly run: (args: readonly string[]) => Promise<number>;
+};
+
+export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+
+/** A failure that the user can understand and mend: its message is all that is printed. */
+export class UserError extends Error {
+  override readonly name = "UserError";
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,105 @@
+import { styleText } from "node:util";
+import { DEFAULT_FILE, flagOf, SETTING_NAMES, settingOf, variableOf } from "../config-sources.ts";
+import { GROUPS, type SettingName } from "../settings.ts";
+import { VERSION } from "../version.ts";
+import type { Command } from "./command.ts";
+
+/** The text of `--help`. */
+
+const COLUMN = 36;
+/** Wide lines are hard to read, and narrow ones leave no room beside the flags. */
+const WIDTH = Math.min(112, Math.max(80, process.stdout.columns ?? 112));
+
+/** What the program is and what it can do. */
+export function overview(commands: readonly Command[]): string {
+  const [first] = commands;
+  return [
+    `${bold("turnwire")} ${VERSION}: OpenAI's Responses API over HTTP, SSE and WebSocket, in front of any model`,
+    section("Usage", ["turnwire [command] [flags]"]),
+    section(
+      "Commands",
+      commands.map(({ name, summary }) => row(name, summary)),
+    ),
+    ...(first === undefined ? [] : details(first)),
+    "",
+    "'turnwire <command> --help' tells more about a command.",
+  ].join("\n");
+}
+
+export function commandHelp(command: Command): string {
+  return [
+    `${bold(`turnwire ${command.name}`)}: ${command.summary}`,
+    section("Usage", [`turnwire ${command.name} ${command.usage}`]),
+    ...details(command),
+  ].join("\n");
+}
+
+function details(command: Command): readonly string[] {
+  const general: (readonly [string, string])[] = [
+    ...command.flags,
+    ...(command.takesSettings
+      ? [["--config <file>", `Configuration file, instead of ./${DEFAULT_FILE}.`] as const]
+      : []),
+    ["--help", "This text."],
+    ["--version", "The version."],
+  ];
+  return [
+    ...(command.takesSettings ? GROUPS.map((group) => section(group, settingsOf(group).flatMap(settingRows))) : []),
+    section(
+      "General",
+      general.map(([flag, text]) => row(flag, text)),
+    ),
+    ...(command.takesSettings ? [section("Sources", SOURCES)] : []),
+    section(
+      "Examples",
+      command.examples.flatMap(([text, line]) => [styleText("dim", `# ${text}`), line]),
+    ),
+  ];
+}
+
+const SOURCES = [
+  `Flags go before environment variables, those before ${DEFAULT_FILE}, and that before the defaults.`,
+  `--max-message-bytes 16MiB = ${variableOf("maxMessageBytes")}=16MiB = { "maxMessageBytes": "16MiB" }`,
+  `--api-key a=1 --api-key b=2 = ${variableOf("apiKeys")}=a=1,b=2 = { "apiKeys": { "a": "1", "b": "2" } }`,
+];
+
+function settingsOf(group: (typeof GROUPS)[number]): readonly SettingName[] {
+  return SETTING_NAMES.filter((name) => settingOf(name).group === group);
+}
+
+function settingRows(name: SettingName): readonly string[] {
+  const { value, schema, repeats } = settingOf(name);
+  const { description = "", default: fallback } = schema as {
+    readonly description?: string;
+    readonly default?: unknown;
+  };
+  const isWorthSaying =
+    (typeof fallback === "string" || typeof fallback === "number") && !description.includes("Reserved");
+  const notes = [...(repeats ? ["repeatable"] : []), ...(isWorthSaying ? [`default ${fallback}`] : [])];
+  const flag = `--${flagOf(name)}${value === null ? "" : ` ${value}`}`;
+  return row(flag, `${description}${notes.length === 0 ? "" : ` (${notes.join("; ")})`}`).split("\n");
+}
+
+function section(title: string, lines: readonly string[]): string {
+  return `\n${bold(title)}\n${lines.map((line) => `  ${line.replaceAll("\n", "\n  ")}`).join("\n")}`;
+}
+
+/** A flag, and beside it its text in as many lines as it takes. */
+function row(left: string, text: string): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + word.length + 1 > WIDTH - COLUMN) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  lines.push(line);
+  return lines.map((part, index) => (index === 0 ? left : "").padEnd(COLUMN) + part).join("\n");
+}
+
+function bold(text: string): string {
+  return styleText("bold", text);
+}

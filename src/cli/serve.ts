@@ -1,0 +1,82 @@
+import { parseConfig } from "../config.ts";
+import type { Log } from "../observe.ts";
+import type { RunningServer } from "../server.ts";
+import type { Config } from "../settings.ts";
+import { VERSION } from "../version.ts";
+import { banner } from "./banner.ts";
+import { type Command, EXIT, UserError } from "./command.ts";
+
+/** `turnwire serve`: runs until it is told to stop. */
+export const serve: Command = {
+  name: "serve",
+  summary: "start the server; this is what 'turnwire' alone does",
+  usage: "[flags]",
+  takesSettings: true,
+  flags: [],
+  examples: [
+    ["try it, with a simulator in the place of a model", "turnwire"],
+    [
+      "in front of vLLM, SGLang, llama.cpp, Ollama or any OpenAI-compatible server",
+      "turnwire --backend http://localhost:8000/v1",
+    ],
+    [
+      "serve it to others, with a key for each tenant",
+      "TURNWIRE_API_KEYS=team-a=k1,team-b=k2 turnwire --host 0.0.0.0 --backend http://localhost:8000/v1",
+    ],
+    ["offer a model by another name", "turnwire --backend http://localhost:11434/v1 --model gpt-5=qwen3:32b"],
+  ],
+  run: async (args) => {
+    const { config } = parseConfig({ args, environment: process.env });
+    const isTerminal = process.stdout.isTTY;
+    // Only here: the help and the version need not wait for all of the server to be loaded.
+    const { createLog } = await import("../observe.ts");
+    const log = createLog({ level: config.logLevel, pretty: isTerminal });
+    const server = await start(config, log);
+    const ended = untilStopped(server, log, isTerminal);
+    announce(server, config, log, isTerminal);
+    return await ended;
+  },
+};
+
+async function start(config: Config, log: Log): Promise<RunningServer> {
+  const { StartError, startServer } = await import("../server.ts");
+  try {
+    return await startServer(config, { log });
+  } catch (error) {
+    if (error instanceof StartError) throw new UserError(error.message, EXIT.failure);
+    throw error;
+  }
+}
+
+function announce(server: RunningServer, config: Config, log: Log, isTerminal: boolean): void {
+  if (isTerminal) {
+    process.stdout.write(banner(server.url, config));
+    return;
+  }
+  if (config.backend === undefined) log.warn("no --backend: a simulator answers, not a model");
+  if (config.apiKeys.length === 0) log.warn({ host: config.host }, "no API keys: whoever reaches the port is let in");
+  const tenants = [...new Set(config.apiKeys.map(({ tenant }) => tenant))];
+  log.info({ url: server.url, version: VERSION, tenants, data: "in memory" }, "listening");
+}
+
+/** Exit codes of a process that a signal ended, as shells have them. */
+const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Resolves once the first signal has ended the server gently; a second one ends the process at once. */
+function untilStopped(server: RunningServer, log: Log, isTerminal: boolean): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let isStopping = false;
+    const stop = (signal: keyof typeof SIGNAL_EXIT): void => {
+      if (isStopping) process.exit(SIGNAL_EXIT[signal]);
+      isStopping = true;
+      log.info({ signal }, `stopping: running turns may end${isTerminal ? "; once more ends at once" : ""}`);
+      server.close().then(() => {
+        // Whatever still keeps the process alive is of no use to anybody now.
+        process.exitCode = EXIT.ok;
+        resolve(EXIT.ok);
+      }, reject);
+    };
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+  });
+}

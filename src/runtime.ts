@@ -1,0 +1,10 @@
+import { randomUUID } from "node:crypto";
+import type { Runtime } from "./core/ports.ts";
+import { ID_PREFIX } from "./protocol/ids.ts";
+
+/** The clocks of this machine, and ids that nobody can guess. */
+export const systemRuntime: Runtime = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  newId: (kind) => `${ID_PREFIX[kind]}_${randomUUID().replaceAll("-", "")}`,
+};

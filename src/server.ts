@@ -1,0 +1,171 @@
+import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import { ChatCompletionsBackend } from "./backends/chat-completions.ts";
+import { ModelRegistry } from "./backends/registry.ts";
+import { SimBackend } from "./backends/sim.ts";
+import { completeConfig } from "./config.ts";
+import { Engine } from "./core/engine.ts";
+import { type Backend, DEFAULT_LIMITS, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
+import { systemRuntime } from "./runtime.ts";
+import type { Config } from "./settings.ts";
+import { MemoryStore } from "./stores/memory.ts";
+import { Listener } from "./transports/listener.ts";
+import { VERSION } from "./version.ts";
+
+/** The composition root: the only file that knows every layer. */
+
+/** A server that is listening. */
+export type RunningServer = {
+  /** Where it is reached, such as `http://127.0.0.1:4400`. */
+  readonly url: string;
+  readonly port: number;
+  /**
+   * Refuses new turns, lets those that run end within `graceSeconds`, and resolves when nothing is left of the server.
+   * Further calls wait for the same end.
+   */
+  readonly close: () => Promise<void>;
+};
+
+/** Parts that take the place of what the configuration would choose. The server closes them when it ends. */
+export type ServerParts = {
+  readonly backend?: Backend;
+  readonly store?: Store;
+  readonly runtime?: Runtime;
+  readonly log?: Log;
+  /** Sees what the log sees, besides it. */
+  readonly observer?: Observer;
+};
+
+/** Why a server could not start, as its operator should read it. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+/**
+ * Starts a server. Settings that are left out have their defaults; `port: 0` takes a free port.
+ * @throws ConfigError when the settings do not go together, StartError when the machine does not let it start
+ */
+export async function startServer(settings: Partial<Config> = {}, parts: ServerParts = {}): Promise<RunningServer> {
+  const config = completeConfig(settings);
+  const tls = readTls(config);
+  const log = parts.log ?? createLog({ level: config.logLevel });
+  const runtime = parts.runtime ?? systemRuntime;
+  const backend = parts.backend ?? createBackend(config, log);
+  const store = parts.store ?? new MemoryStore({ budgetBytes: config.storeBytes });
+  const engine = new Engine({
+    models: new ModelRegistry({ backend, models: config.models }),
+    store: config.logContent ? withContentLog(store, log) : store,
+    runtime,
+    observer: observers(new LogObserver(log), parts.observer, log),
+    limits: { ...DEFAULT_LIMITS, sessionBytes: config.sessionBytes },
+  });
+  const listener = new Listener({
+    engine,
+    runtime,
+    keys: config.apiKeys,
+    version: VERSION,
+    limits: { maxMessageBytes: config.maxMessageBytes },
+    ...(tls !== undefined && { tls }),
+    onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
+  });
+  const release = async (): Promise<void> => {
+    await listener.close();
+    await backend.close();
+    await store.close();
+    await flushLog(log);
+  };
+  const address = await listener.listen(config).catch(async (error: unknown) => {
+    await release();
+    throw whyNotListening(error, config);
+  });
+
+  const shutDown = async (): Promise<void> => {
+    listener.stopAccepting();
+    await drain(engine, config.graceSeconds);
+    await release();
+  };
+  let ended: Promise<void> | undefined;
+  return { ...address, close: () => (ended ??= shutDown()) };
+}
+
+function createBackend(config: Config, log: Log): Backend {
+  if (config.backend === undefined) {
+    return new SimBackend({ rounds: config.simRounds, delayMs: config.simDelayMs, tokensPerSecond: config.simRate });
+  }
+  return new ChatCompletionsBackend({
+    url: config.backend,
+    key: config.backendKey ?? null,
+    log,
+    connectTimeoutMs: config.connectTimeout * 1000,
+    firstByteTimeoutMs: config.firstByteTimeout * 1000,
+    silenceTimeoutMs: config.silenceTimeout * 1000,
+    retries: config.backendRetries,
+    retryDelayMs: 250,
+    reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
+    strictTools: config.strictTools,
+    maxTokensField: config.backendMaxTokensField,
+    extraBody: config.backendExtraBody,
+  });
+}
+
+/** The log, and whoever else wants to know; a stranger's mistake does not reach the turn that it looks at. */
+function observers(first: Observer, second: Observer | undefined, log: Log): Observer {
+  if (second === undefined) return first;
+  return {
+    observe(event) {
+      first.observe(event);
+      try {
+        second.observe(event);
+      } catch (error) {
+        log.error({ err: error }, "the observer failed");
+      }
+    },
+  };
+}
+
+async function drain(engine: Engine, graceSeconds: number): Promise<void> {
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), graceSeconds * 1000);
+  await engine.drain(deadline.signal);
+  clearTimeout(timer);
+}
+
+/** The certificate, tried before anything is started: later a bad one would only show as failed handshakes. */
+function readTls({ tlsCert, tlsKey }: Config) {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined;
+  const tls = { cert: readPem(tlsCert), key: readPem(tlsKey) };
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    const message = `${tlsCert} and ${tlsKey} are not a certificate and its key: ${(error as Error).message}`;
+    throw new StartError(message, { cause: error });
+  }
+  return tls;
+}
+
+function readPem(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StartError(`${file} ${code === "ENOENT" ? "does not exist" : `cannot be read (${code})`}`, {
+      cause: error,
+    });
+  }
+}
+
+function whyNotListening(error: unknown, { host, port }: Config): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "EADDRINUSE":
+      return new StartError(`port ${port} of ${host} is in use; choose another with --port`, { cause: error });
+    case "EACCES":
+      return new StartError(`port ${port} is not for this user; choose one above 1023 with --port`, { cause: error });
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return new StartError(`${host} is not an address of this machine; choose another with --host`, { cause: error });
+    default:
+      return error;
+  }
+}
