@@ -23,6 +23,8 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
   readonly retries: number;
   /** The wait before the first retry; it doubles with each. */
   readonly retryDelayMs: number;
+  /** Whether a warm-up really warms the model: it costs a request with one token of output. */
+  readonly prefill: boolean;
   readonly log: BackendLog;
 };
 
@@ -83,7 +85,15 @@ export class ChatCompletionsBackend implements Backend {
     return (data ?? []).flatMap((model) => (typeof model.id === "string" ? model.id : []));
   }
 
-  async prefill(): Promise<void> {}
+  async prefill(request: BackendRequest, signal: AbortSignal): Promise<void> {
+    if (!this.#options.prefill) return;
+    const settings = { ...request.settings, max_output_tokens: 1 };
+    try {
+      for await (const _ of this.stream({ ...request, settings }, signal)) break;
+    } catch (error) {
+      this.#options.log.warn({ err: error }, "could not warm up the model's prefix cache");
+    }
+  }
 
   async close(): Promise<void> {
     await this.#pool.destroy();

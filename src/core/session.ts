@@ -124,7 +124,7 @@ export class Session {
   /** Says something for every running response, for clients that take silence for death. */
   keepAlive(): void {
     for (const { turn } of this.#running.values()) {
-      turn.aside((sequence_number): ServerEvent => ({ type: EVENT.keepalive, sequence_number }));
+      if (turn.terminal === null) turn.aside((sequence_number): ServerEvent => ({ type: EVENT.keepalive, sequence_number }));
     }
   }
 
@@ -244,7 +244,7 @@ export class Session {
       this.#hold(steers, lane);
       const successor = { ...turn.request, previous_response_id: id, input: [] };
       const quiet = { ...sink, refuse: () => undefined };
-      void this.#enqueue(lane, id, quiet, () => this.#runTurn(successor, null, sink, lane), "next");
+      void this.#enqueue(lane, null, quiet, () => this.#runTurn(successor, null, sink, lane), "next");
     }
   }
 

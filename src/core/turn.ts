@@ -124,6 +124,8 @@ export class Turn {
   /** Runs the turn to its end; never rejects. */
   async run(): Promise<TurnEnd> {
     const startedAt = this.#ports.runtime.monotonic();
+    const { tenant } = this.#options.origin;
+    this.#ports.observer.observe({ kind: "turn.started", tenant, responseId: this.responseId });
     const outcome = await this.#run();
     this.#state = { phase: "ended" };
     this.#report(outcome, startedAt);
@@ -139,8 +141,6 @@ export class Turn {
       this.#error = this.#explain(thrown);
       return "refused";
     }
-    const { tenant } = this.#options.origin;
-    this.#ports.observer.observe({ kind: "turn.started", tenant, responseId: this.responseId });
     this.#options.begun(this);
     const terminal = await this.#generate(started);
     if (terminal === null || this.#isAbandoned()) return "abandoned";
@@ -175,7 +175,8 @@ export class Turn {
       if (batches === null) await this.#emit(assembler.start());
       else await this.#consume(batches);
       const cut = this.#cutReason();
-      const ended = batches === null ? assembler.finishWarmUp() : cut === null ? assembler.finish() : assembler.cut(cut);
+      const isWarmUp = batches === null;
+      const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
       await this.#commit(parent, ended.response);
@@ -250,7 +251,7 @@ export class Turn {
 
   /** What the client is told: a stop says its own reason, whatever it made others throw. */
   #explain(thrown: unknown): ApiError {
-    if (this.#state.phase !== "stopped") return toApiError(thrown);
+    if (this.#state.phase !== "stopped" || this.#state.reason !== "shutting_down") return toApiError(thrown);
     const message = "The server is shutting down. Send this request again, to another server or in a moment.";
     return new ApiError("server_shutting_down", message, { retryAfter: 1 });
   }
