@@ -72,6 +72,7 @@ export const ERROR = {
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
   server_error: { status: 500, type: "server_error" },
+  upstream_unavailable: { status: 502, type: "server_error", ours: true },
   server_shutting_down: { status: 503, type: "server_error", ours: true },
 } as const satisfies Record<string, ErrorRow>;
 
