@@ -8,8 +8,10 @@ import { samplePattern } from "../../src/backends/sim-pattern.ts";
 
 type Schema = Record<string, unknown>;
 
+const ajv = new Ajv2020({ strict: false, ownProperties: true, logger: false });
+
 function problemsOf(schema: unknown, value: unknown): unknown {
-  const validate = new Ajv2020({ strict: false, ownProperties: true, logger: false }).compile(schema as Schema);
+  const validate = ajv.compile(schema as Schema);
   return validate(value) ? null : { schema, value, errors: validate.errors };
 }
 
