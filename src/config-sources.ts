@@ -83,7 +83,7 @@ export function readFlags(args: readonly string[], problems: Problem[]) {
       file = token.value;
     } else if (settingOf(name).repeats) {
       const before = given.get(name);
-      const list = before !== undefined && "text" in before ? before.text : [];
+      const list = before !== undefined && "text" in before ? [before.text].flat() : [];
       given.set(name, { origin: where, text: [...list, token.value] });
     } else {
       given.set(name, { origin: where, text: token.value });

@@ -1,5 +1,5 @@
 /** An error as it is logged: its kind, its text and where it happened, and the same of what caused it. */
-type ErrorLine = {
+export type ErrorLine = {
   readonly type: string;
   readonly message: string;
   readonly code?: string;

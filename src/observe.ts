@@ -3,7 +3,7 @@ import { PinoPretty } from "pino-pretty";
 import type { EngineEvent, Observer, Store, TurnReport } from "./core/ports.ts";
 import { ERROR } from "./protocol/table.ts";
 import { describeError } from "./observe-error.ts";
-import { formatLine } from "./observe-pretty.ts";
+import { formatLine, TURN, type TurnFields } from "./observe-pretty.ts";
 
 /**
  * The log: one line for each turn that ended. It tells sizes, times and outcomes; content only for what is stored, and
@@ -61,6 +61,7 @@ function prettyStream(destination: DestinationStream | undefined): DestinationSt
     // The line is written by formatLine; what is left for pino-pretty is the time and the level.
     hideObject: true,
     translateTime: "SYS:HH:MM:ss",
+    customColors: "message:reset",
     messageFormat: (line) => formatLine(line),
   });
 }
@@ -83,7 +84,7 @@ export class LogObserver implements Observer {
         this.#log.debug({ tenant: event.tenant, responseId: event.responseId }, event.kind);
         break;
       case "turn.ended":
-        this.#log[levelOf(event)](turnFields(event), "turn");
+        this.#log[levelOf(event)]({ ...turnFields(event), err: event.cause }, TURN);
         break;
       default:
         event satisfies never;
@@ -97,7 +98,7 @@ function levelOf(report: TurnReport): "info" | "warn" | "error" {
   return ERROR[report.errorCode].status < 500 ? "warn" : "error";
 }
 
-function turnFields(report: TurnReport): object {
+function turnFields(report: TurnReport): TurnFields {
   const { usage } = report;
   return {
     responseId: report.responseId,
@@ -115,14 +116,13 @@ function turnFields(report: TurnReport): object {
     cachedTokens: usage?.input_tokens_details.cached_tokens ?? null,
     outputTokens: usage?.output_tokens ?? null,
     reasoningTokens: usage?.output_tokens_details.reasoning_tokens ?? null,
-    firstOutputMs: rounded(report.timeToFirstOutput),
+    firstOutputMs: report.timeToFirstOutput === null ? null : rounded(report.timeToFirstOutput),
     durationMs: rounded(report.duration),
-    ...(report.cause !== undefined && { err: report.cause }),
   };
 }
 
-function rounded(milliseconds: number | null): number | null {
-  return milliseconds === null ? null : Math.round(milliseconds * 10) / 10;
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10;
 }
 
 /**

@@ -106,6 +106,7 @@ function createBackend(config: Config, log: Log): Backend {
     strictTools: config.strictTools,
     maxTokensField: config.backendMaxTokensField,
     extraBody: config.backendExtraBody,
+    prefill: config.prefill,
   });
 }
 
@@ -155,17 +156,20 @@ function readPem(file: string): Buffer {
   }
 }
 
-function whyNotListening(error: unknown, { host, port }: Config): unknown {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case "EADDRINUSE":
-      return new StartError(`port ${port} of ${host} is in use; choose another with --port`, { cause: error });
-    case "EACCES":
-      return new StartError(`port ${port} is not for this user; choose one above 1023 with --port`, { cause: error });
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return new StartError(`${host} is not an address of this machine; choose another with --host`, { cause: error });
-    default:
-      return error;
-  }
+/** Failures of `listen` that an operator can mend, in words. */
+const LISTEN_FAILURES: { readonly [code: string]: (config: Config) => string } = {
+  EADDRINUSE: ({ host, port }) => `port ${port} of ${host} is in use; choose another with --port`,
+  EACCES: ({ port }) => `port ${port} is not for this user; choose one above 1023 with --port`,
+  EADDRNOTAVAIL: notHere,
+  ENOTFOUND: notHere,
+  EAI_AGAIN: notHere,
+};
+
+function notHere({ host }: Config): string {
+  return `${host} is not an address of this machine; choose another with --host`;
+}
+
+function whyNotListening(error: unknown, config: Config): unknown {
+  const explain = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""];
+  return explain === undefined ? error : new StartError(explain(config), { cause: error });
 }

@@ -58,9 +58,11 @@ export const choice = <const T extends readonly string[]>(
   options: { default: T[number]; description: string },
 ) =>
   ({
-    schema: Type.Union(
-      values.map((value) => Type.Literal(value as T[number])),
-      options,
+    schema: Type.Unsafe<T[number]>(
+      Type.Union(
+        values.map((value) => Type.Literal(value)),
+        options,
+      ),
     ),
     expects: `one of ${values.join(", ")}`,
     fromText: (given: string) => given,
@@ -114,7 +116,7 @@ function decodeModels(given: readonly string[] | { readonly [name: string]: stri
 }
 
 /** Which tenant a key belongs to. Several keys of one tenant let an operator change them without a gap. */
-export type ApiKey = { readonly tenant: string; readonly key: string };
+type ApiKey = { readonly tenant: string; readonly key: string };
 
 const TENANT = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 // What fits into a header and cannot be mistaken for two words.

@@ -118,6 +118,10 @@ export const SETTINGS = {
     value: "<field>",
     group: "Model",
   },
+  prefill: {
+    ...onOff("On a warm-up, have the model server read the context at once: it costs a request of one token."),
+    group: "Model",
+  },
   backendExtraBody: {
     ...jsonObject("Fields added to every request to the model server."),
     group: "Model",

@@ -6,6 +6,37 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { completeConfig, ConfigError, ConfigSchema, type ConfigSources, parseConfig } from "../src/config.ts";
 import { flagOf, SETTING_NAMES, settingOf, variableOf } from "../src/config-sources.ts";
 
+/** For each setting a text that is not its default. */
+const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = {
+  host: "localhost",
+  port: "1",
+  apiKeys: "a=b",
+  allowUnauthenticated: "true",
+  tlsCert: "cert.pem",
+  tlsKey: "key.pem",
+  maxMessageBytes: "1MiB",
+  graceSeconds: "1.5",
+  backend: "http://localhost:8000/v1",
+  backendKey: "k",
+  models: "a=b",
+  connectTimeout: "1",
+  firstByteTimeout: "1",
+  silenceTimeout: "1",
+  backendRetries: "0",
+  reasoningPassback: "none",
+  strictTools: "true",
+  backendMaxTokensField: "max_completion_tokens",
+  backendExtraBody: '{"a":1}',
+  simDelayMs: "1",
+  simRate: "1",
+  simRounds: "1",
+  dataDir: "elsewhere",
+  storeBytes: "1MiB",
+  sessionBytes: "1MiB",
+  logLevel: "debug",
+  logContent: "1",
+};
+
 let folder: string;
 
 beforeEach(() => {
@@ -50,21 +81,22 @@ describe("where a setting comes from", () => {
     });
   });
 
-  test("every setting has a flag and a variable of its own that set it", () => {
+  test("every setting has a flag of its own", () => {
     const flags = SETTING_NAMES.map(flagOf);
     expect(new Set(flags).size).toBe(flags.length);
-    for (const name of SETTING_NAMES) {
-      const text = EXAMPLES[name];
-      const args = settingOf(name).value === null ? [`--${flagOf(name)}`] : [`--${flagOf(name)}`, text];
-      // A certificate is nothing without its key.
-      const pair = { TURNWIRE_TLS_CERT: "cert.pem", TURNWIRE_TLS_KEY: "key.pem" };
-      const byFlag = parseConfig({ args, environment: pair, folder });
-      const byVariable = parseConfig({ environment: { ...pair, [variableOf(name)]: text }, folder });
-      expect(byFlag.origins[name], name).toBe(`--${flagOf(name)}`);
-      expect(byVariable.origins[name], name).toBe(variableOf(name));
-      expect(byFlag.config[name], name).toEqual(byVariable.config[name]);
-      expect(byFlag.config[name], name).not.toEqual(completeConfig({})[name]);
-    }
+  });
+
+  test.each(SETTING_NAMES)("%s can be set by a flag and by a variable", (name) => {
+    const text = EXAMPLES[name];
+    const args = settingOf(name).value === null ? [`--${flagOf(name)}`] : [`--${flagOf(name)}`, text];
+    // A certificate is nothing without its key.
+    const pair = { TURNWIRE_TLS_CERT: "cert.pem", TURNWIRE_TLS_KEY: "key.pem" };
+    const byFlag = parseConfig({ args, environment: pair, folder });
+    const byVariable = parseConfig({ environment: { ...pair, [variableOf(name)]: text }, folder });
+    expect(byFlag.origins[name]).toBe(`--${flagOf(name)}`);
+    expect(byVariable.origins[name]).toBe(variableOf(name));
+    expect(byFlag.config[name]).toEqual(byVariable.config[name]);
+    expect(byFlag.config[name]).not.toEqual(completeConfig({})[name]);
   });
 
   test("a list replaces the list of a later source", () => {
@@ -255,34 +287,3 @@ describe("the published schema", () => {
     expect(accepts({ prot: 1 })).toBe(false);
   });
 });
-
-/** For each setting a text that is not its default. */
-const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = {
-  host: "localhost",
-  port: "1",
-  apiKeys: "a=b",
-  allowUnauthenticated: "true",
-  tlsCert: "cert.pem",
-  tlsKey: "key.pem",
-  maxMessageBytes: "1MiB",
-  graceSeconds: "1.5",
-  backend: "http://localhost:8000/v1",
-  backendKey: "k",
-  models: "a=b",
-  connectTimeout: "1",
-  firstByteTimeout: "1",
-  silenceTimeout: "1",
-  backendRetries: "0",
-  reasoningPassback: "none",
-  strictTools: "true",
-  backendMaxTokensField: "max_completion_tokens",
-  backendExtraBody: '{"a":1}',
-  simDelayMs: "1",
-  simRate: "1",
-  simRounds: "1",
-  dataDir: "elsewhere",
-  storeBytes: "1MiB",
-  sessionBytes: "1MiB",
-  logLevel: "debug",
-  logContent: "1",
-};

@@ -8,9 +8,9 @@ import { maskUrl, show } from "./config.ts";
 export function banner(url: string, config: Config): string {
   const model = exampleModel(config);
   const hasKeys = config.apiKeys.length > 0;
-  const key = hasKeys ? "$KEY" : "none";
-  const header = hasKeys ? ' -H "authorization: Bearer $KEY"' : "";
-  const headers = hasKeys ? ",{headers:{authorization:'Bearer '+process.env.KEY}}" : "";
+  const key = hasKeys ? "$OPENAI_API_KEY" : "none";
+  const header = hasKeys ? ' -H "authorization: Bearer $OPENAI_API_KEY"' : "";
+  const headers = hasKeys ? ",{headers:{authorization:'Bearer '+process.env.OPENAI_API_KEY}}" : "";
   const socket = url.replace(/^http/, "ws");
   const create = `{type:'response.create',model:'${model}',input:'Hello'}`;
   const lines: readonly (readonly [string, string] | null)[] = [
@@ -26,7 +26,7 @@ export function banner(url: string, config: Config): string {
     ],
     [
       "WebSocket",
-      `node -e "s=new WebSocket('${socket}/v1/responses'${headers});s.onopen=()=>s.send(JSON.stringify(${create}));s.onmessage=e=>console.log(e.data)"`,
+      `node -e "s=new WebSocket('${socket}/v1/responses'${headers});s.onopen=()=>s.send(JSON.stringify(${create}));s.onmessage=e=>{console.log(e.data);/completed|error/.test(JSON.parse(e.data).type)&&s.close()}"`,
     ],
     ["OpenAI SDK", `OPENAI_BASE_URL=${url}/v1 OPENAI_API_KEY=${key}`],
     ["Codex", `codex -c openai_base_url='"${url}/v1"' -m ${model}`],

@@ -124,7 +124,8 @@ export class Session {
   /** Says something for every running response, for clients that take silence for death. */
   keepAlive(): void {
     for (const { turn } of this.#running.values()) {
-      if (turn.terminal === null) turn.aside((sequence_number): ServerEvent => ({ type: EVENT.keepalive, sequence_number }));
+      if (turn.terminal === null)
+        turn.aside((sequence_number): ServerEvent => ({ type: EVENT.keepalive, sequence_number }));
     }
   }
 
@@ -232,7 +233,8 @@ export class Session {
     if (end.outcome === "failed") this.#rememberFailure(id);
     if (steers === undefined || steers.count === 0 || end.outcome === "abandoned") return;
     const response = turn.terminal?.response;
-    const isOver = response === undefined || end.outcome === "failed" || response.incomplete_details?.reason === "interrupted";
+    const isOver =
+      response === undefined || end.outcome === "failed" || response.incomplete_details?.reason === "interrupted";
     if (isOver || this.#refusal !== null) {
       steers.giveBack();
     } else if (this.#lanes.findWaiting(lane, (job) => job.previousResponseId === id) !== undefined) {

@@ -55,7 +55,13 @@ export class Steers {
     const reason = "waiting_for_required_input";
     for (const { id } of this.#steers) {
       const steer = { id, previous_response_id: this.#target.responseId };
-      this.#target.aside((sequence_number) => ({ type: EVENT.steerPending, sequence_number, steer, reason, required_input }));
+      this.#target.aside((sequence_number) => ({
+        type: EVENT.steerPending,
+        sequence_number,
+        steer,
+        reason,
+        required_input,
+      }));
     }
   }
 

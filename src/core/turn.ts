@@ -281,7 +281,10 @@ export class Turn {
   }
 }
 
-type Started = { readonly parent: ResponseNode | null; readonly batches: AsyncIterable<readonly BackendEvent[]> | null };
+type Started = {
+  readonly parent: ResponseNode | null;
+  readonly batches: AsyncIterable<readonly BackendEvent[]> | null;
+};
 
 const OUTCOME = {
   [EVENT.completed]: "completed",

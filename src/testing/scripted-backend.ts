@@ -54,6 +54,7 @@ export class ScriptedBackend implements Backend {
   readonly #models: readonly string[];
   readonly #calls: ScriptedCall[] = [];
   readonly #waiting = new Map<number, PromiseWithResolvers<ScriptedCall>>();
+  readonly #prefills: BackendRequest[] = [];
   #unexpected = 0;
 
   constructor(steps: Iterable<Step> = [], models: readonly string[] = ["scripted"]) {
@@ -101,6 +102,17 @@ export class ScriptedBackend implements Backend {
 
   models(): Promise<readonly string[]> {
     return Promise.resolve(this.#models);
+  }
+
+  /** Prefills are remembered and take no time. */
+  prefill(request: BackendRequest): Promise<void> {
+    this.#prefills.push(request);
+    return Promise.resolve();
+  }
+
+  /** The requests that a warm-up made, oldest first. */
+  get prefills(): readonly BackendRequest[] {
+    return this.#prefills;
   }
 
   /** Rejects when there was a call that the script did not foresee, since what it threw may have been hidden since. */

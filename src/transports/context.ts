@@ -1,0 +1,18 @@
+import type { Engine } from "../core/engine.ts";
+import type { Runtime } from "../core/ports.ts";
+import type { Authenticator } from "./auth.ts";
+import type { TransportLimits } from "./limits.ts";
+
+/** What the transports of one server share. */
+export type TransportContext = {
+  readonly engine: Engine;
+  readonly runtime: Runtime;
+  readonly authenticator: Authenticator;
+  readonly limits: TransportLimits;
+  /** What the page calls this server's version. */
+  readonly version: string;
+  /** Whether new work is to be refused. */
+  readonly isDraining: () => boolean;
+  /** Takes unexpected errors, whose text no client sees. */
+  readonly onError: (error: unknown, requestId: string) => void;
+};

@@ -1,0 +1,156 @@
+import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Tenant } from "../core/ports.ts";
+import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import type { TransportContext } from "./context.ts";
+import type { TransportLimits } from "./limits.ts";
+import { ModelList } from "./model-list.ts";
+import { Page } from "./page.ts";
+import { createResponse, JSON_TYPE } from "./responses.ts";
+
+export type Tls = { readonly cert: string | Buffer; readonly key: string | Buffer };
+
+/** The node server: its time limits, and TLS where there is a certificate. */
+export function createNodeServer(limits: TransportLimits, tls: Tls | undefined): Server {
+  const options = {
+    headersTimeout: limits.requestHeaderMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    // An upgrade to anything else is declined by answering the request as the plain one that it also is.
+    shouldUpgradeCallback: (request: { readonly headers: { readonly upgrade?: string | undefined } }) =>
+      request.headers.upgrade?.toLowerCase() === "websocket",
+  };
+  return tls === undefined ? createServer(options) : createTlsServer({ ...options, ...tls });
+}
+
+/** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
+export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
+  const { runtime, limits, isDraining, authenticator } = context;
+  const models = new ModelList(context);
+  const page = new Page(context, models);
+  const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
+    answerError(context, thrown, request, reply);
+
+  const app: FastifyInstance = fastify({
+    serverFactory: (handler) => server.on("request", handler),
+    genReqId: () => runtime.newId("request"),
+    bodyLimit: limits.maxMessageBytes,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1000 },
+    frameworkErrors: fail,
+    clientErrorHandler: answerBrokenRequest,
+  });
+  app.setErrorHandler(fail);
+  app.setNotFoundHandler(unknownRoute);
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header("x-request-id", request.id);
+    if (isDraining()) reply.header("connection", "close");
+  });
+  // A body is read as bytes, so that its size is known, and decoded where its meaning is.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
+
+  route(app, "GET", "/", async (request, reply) => page.answer(request, reply));
+  route(app, "GET", "/healthz", async () => ({ status: "ok" }));
+  route(app, "GET", "/readyz", async (_request, reply) => {
+    if (isDraining()) reply.code(503);
+    return { status: isDraining() ? "draining" : "ready" };
+  });
+
+  app.register(
+    async (api) => {
+      api.decorateRequest("tenant", "");
+      api.addHook("onRequest", async (request) => {
+        request.setDecorator<Tenant>("tenant", authenticator.authenticate(request.headers.authorization));
+        const encoding = request.headers["content-encoding"] ?? "identity";
+        if (encoding !== "identity") {
+          const message = "The body of a request must not be compressed: send it without a 'content-encoding'.";
+          throw new ApiError("unsupported_media_type", message);
+        }
+      });
+      // In here, so that the hook above runs for unknown routes too.
+      api.setNotFoundHandler(unknownRoute);
+      route(api, "POST", "/responses", async (request, reply) =>
+        createResponse(context, request.getDecorator<Tenant>("tenant"), request, reply),
+      );
+      route(api, "GET", "/models", async () => models.list());
+      // Names of models have slashes, which some clients encode and others do not.
+      route(api, "GET", "/models/*", async (request) => models.get((request.params as { readonly "*": string })["*"]));
+    },
+    { prefix: "/v1" },
+  );
+  return app;
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+
+/** A route, and the refusal of its path by any other method. */
+function route(app: FastifyInstance, method: "GET" | "POST", url: string, handler: Handler): void {
+  app.route({ method, url, handler });
+  const allowed = method === "GET" ? ["GET", "HEAD"] : [method];
+  app.route({
+    method: app.supportedMethods.filter((name) => !allowed.includes(name)),
+    url,
+    // Before the body, which may be of any kind then.
+    onRequest: async (request, reply) => {
+      reply.header("allow", allowed.join(", "));
+      throw new ApiError("method_not_allowed", `Method ${request.method} is not allowed here.`);
+    },
+    handler: unknownRoute,
+  });
+}
+
+async function unknownRoute(request: FastifyRequest): Promise<never> {
+  throw new ApiError("not_found", `Unknown request URL: ${request.method} ${request.url.split("?", 1)[0]}.`);
+}
+
+function answerError(context: TransportContext, thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const error = explain(thrown, context.limits);
+  if (error.status >= 500 && error.cause !== undefined) context.onError(error.cause, request.id);
+  if (reply.raw.headersSent) {
+    // Half an answer is on its way, and no error can be told in the middle of it.
+    reply.raw.destroy();
+    return;
+  }
+  if (error.code === "invalid_api_key") reply.header("www-authenticate", "Bearer");
+  reply
+    .code(error.status)
+    .headers({ "x-request-id": request.id, ...retryHeaders(error) })
+    .type(JSON_TYPE)
+    .send(JSON.stringify(errorBody(error)));
+}
+
+/** What the framework throws, in the protocol's words. */
+function explain(thrown: unknown, limits: TransportLimits): ApiError {
+  if (thrown instanceof ApiError) return thrown;
+  switch (String((thrown as Partial<FastifyError> | null)?.code)) {
+    case "FST_ERR_CTP_BODY_TOO_LARGE":
+      return new ApiError(
+        "request_too_large",
+        `The body of a request may have at most ${limits.maxMessageBytes} bytes.`,
+      );
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+      return new ApiError("unsupported_media_type", "The content type of a request must be 'application/json'.");
+    case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
+      return new ApiError("invalid_value", "The body of the request is not as long as its 'content-length' says.");
+    case "FST_ERR_BAD_URL":
+    case "FST_ERR_MAX_PARAM_LENGTH":
+      return new ApiError("not_found", "The URL of the request is not valid.");
+    default:
+      return toApiError(thrown);
+  }
+}
+
+/** Bytes that are no HTTP request, or not in time; there is no request here that could be answered the usual way. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify(errorBody(new ApiError("invalid_value", "This is not a valid HTTP request.")));
+  socket.once("finish", () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

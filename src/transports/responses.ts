@@ -1,0 +1,120 @@
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Session } from "../core/session.ts";
+import type { Tenant } from "../core/ports.ts";
+import { encodeSse, parseJson, SSE_DONE } from "../protocol/codec.ts";
+import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
+import { isTerminal, type TerminalEvent } from "../protocol/events.ts";
+import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
+import type { Response } from "../protocol/response.ts";
+import type { TransportContext } from "./context.ts";
+import type { TransportLimits } from "./limits.ts";
+import { Outbox, type Wire } from "./outbox.ts";
+
+export const JSON_TYPE = "application/json; charset=utf-8";
+
+/**
+ * `POST /v1/responses`: a session of one turn. Every turn runs as a stream; without `stream: true` the answer is what its
+ * last event says.
+ * @returns the body of that answer; undefined when the reply has been dealt with here
+ */
+export async function createResponse(
+  context: TransportContext,
+  tenant: Tenant,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<string | undefined> {
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  const create = parseCreateRequest(parseJson(decodeUtf8(body)));
+  // Whoever hung up while the body was read will not be heard to do so again.
+  if (request.raw.socket.destroyed) {
+    reply.hijack();
+    return undefined;
+  }
+  const session = context.engine.openSession({ tenant, transport: create.stream ? "sse" : "http" });
+  reply.raw.once("close", () => session.close());
+  if (!create.stream) return collect(session, create, body.length, reply);
+  await stream(session, create, body.length, reply, context.limits);
+  return undefined;
+}
+
+function decodeUtf8(body: Buffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(body);
+  } catch (error) {
+    throw new ApiError("invalid_json", "The body of a request must be JSON in UTF-8.", { cause: error });
+  }
+}
+
+async function stream(
+  session: Session,
+  create: CreateRequest,
+  bytesIn: number,
+  reply: FastifyReply,
+  limits: TransportLimits,
+): Promise<void> {
+  const { raw } = reply;
+  const outbox = new Outbox(sseWire(raw), limits);
+  raw.once("close", () => outbox.close());
+  const end = await session.create(create, {
+    bytesIn,
+    bytesOut: () => outbox.written,
+    emit: (events) => {
+      // Only now is it certain that the turn is not refused.
+      if (!raw.headersSent) {
+        reply.hijack();
+        raw.writeHead(200, {
+          ...(reply.getHeaders() as OutgoingHttpHeaders),
+          "content-type": "text/event-stream",
+          "cache-control": "no-cache",
+          "x-accel-buffering": "no",
+        });
+      }
+      const blocks = events.flatMap(encodeSse);
+      const last = events.at(-1);
+      return outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
+    },
+  });
+  if (end.outcome === "refused" && end.error !== null) throw end.error;
+  // A client that left before the first event gets no answer either.
+  if (raw.headersSent) raw.end();
+  else reply.hijack();
+}
+
+function sseWire(raw: ServerResponse): Wire {
+  const { socket } = raw;
+  return {
+    send: (frame, sent) => raw.write(frame, sent),
+    cork: () => socket?.cork(),
+    uncork: () => socket?.uncork(),
+    giveUp: () => raw.destroy(),
+  };
+}
+
+async function collect(
+  session: Session,
+  create: CreateRequest,
+  bytesIn: number,
+  reply: FastifyReply,
+): Promise<string | undefined> {
+  let body: string | undefined;
+  const { outcome, error } = await session.create(create, {
+    bytesIn,
+    bytesOut: () => Buffer.byteLength(body ?? ""),
+    emit: (events) => {
+      const last = events.at(-1);
+      if (last !== undefined && isTerminal(last)) body = JSON.stringify(answerOf(last));
+    },
+  });
+  if (outcome === "refused" && error !== null) throw error;
+  // Without a last event the client has left.
+  if (body === undefined) reply.hijack();
+  else if (error !== null) reply.code(error.status).headers({ ...retryHeaders(error) });
+  reply.type(JSON_TYPE);
+  return body;
+}
+
+function answerOf({ response }: TerminalEvent): Response | ErrorBody {
+  if (response.error === null) return response;
+  return errorBody(new ApiError(response.error.code, response.error.message));
+}

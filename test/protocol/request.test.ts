@@ -1,0 +1,444 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ApiError } from "../../src/protocol/errors.ts";
+import { type CreateRequest, parseCreateRequest } from "../../src/protocol/request.ts";
+
+const BASE = { model: "m", input: "Hi" };
+
+function parse(fields: object): CreateRequest {
+  return parseCreateRequest({ ...BASE, ...fields });
+}
+
+/** The code and the param of what refuses a request. */
+function refusal(fields: unknown): readonly (string | null)[] {
+  try {
+    const request = parseCreateRequest(fields);
+    throw new Error(`accepted as ${JSON.stringify(request)}`);
+  } catch (error) {
+    if (error instanceof ApiError) return [error.code, error.param];
+    throw error;
+  }
+}
+
+describe("the smallest request", () => {
+  test("gets every default of the API", () => {
+    expect(parseCreateRequest(BASE)).toEqual({
+      model: "m",
+      input: [{ type: "message", role: "user", content: "Hi" }],
+      previous_response_id: null,
+      instructions: null,
+      tools: [],
+      tool_choice: "auto",
+      parallel_tool_calls: null,
+      text: { format: { type: "text" }, verbosity: null },
+      reasoning: null,
+      max_output_tokens: null,
+      max_tool_calls: null,
+      temperature: null,
+      top_p: null,
+      top_logprobs: null,
+      presence_penalty: null,
+      frequency_penalty: null,
+      truncation: "disabled",
+      store: true,
+      stream: false,
+      metadata: {},
+      user: null,
+      safety_identifier: null,
+      prompt_cache_key: null,
+      service_tier: null,
+      extra: {},
+    } satisfies CreateRequest);
+  });
+
+  test("may leave out its input when it continues a response", () => {
+    expect(parseCreateRequest({ model: "m", previous_response_id: "resp_1" }).input).toEqual([]);
+    expect(parseCreateRequest({ model: "m", previous_response_id: "resp_1", input: null }).input).toEqual([]);
+    expect(parseCreateRequest({ model: "m", input: [] }).input).toEqual([]);
+  });
+
+  test("must have an input otherwise", () => {
+    expect(refusal({ model: "m" })).toEqual(["missing_required_parameter", "input"]);
+    expect(refusal({ model: "m", input: null, previous_response_id: null })).toEqual([
+      "missing_required_parameter",
+      "input",
+    ]);
+  });
+});
+
+test("null is the same as nothing, for every field that has a default", () => {
+  const names = Object.keys(parseCreateRequest(BASE)).filter((name) => !["model", "input", "extra"].includes(name));
+  expect(parse(Object.fromEntries(names.map((name) => [name, null])))).toEqual(parseCreateRequest(BASE));
+});
+
+test("what is given is kept", () => {
+  const given = {
+    previous_response_id: "resp_1",
+    instructions: "Be brief.",
+    tools: [{ type: "custom", name: "shell", format: { type: "text" } }],
+    tool_choice: { type: "custom", name: "shell" },
+    parallel_tool_calls: false,
+    reasoning: { effort: "low", summary: "auto" },
+    max_output_tokens: 1,
+    max_tool_calls: 2,
+    temperature: 0,
+    top_p: 1,
+    top_logprobs: 20,
+    presence_penalty: -2,
+    frequency_penalty: 2,
+    truncation: "auto",
+    store: false,
+    stream: true,
+    metadata: { a: "b" },
+    user: "u",
+    safety_identifier: "s",
+    prompt_cache_key: "k",
+    service_tier: "flex",
+  } as const;
+  const text = { format: { type: "json_object" }, verbosity: "low" };
+  expect(parse({ ...given, text })).toMatchObject({ ...given, text });
+});
+
+test("half of the reasoning settings is completed", () => {
+  expect(parse({ reasoning: {} }).reasoning).toEqual({ effort: null, summary: null });
+  expect(parse({ reasoning: { effort: "high" } }).reasoning).toEqual({ effort: "high", summary: null });
+});
+
+describe("input", () => {
+  const inputOf = (input: unknown): CreateRequest["input"] => parse({ input }).input;
+
+  test("as a string is one user message", () => {
+    expect(inputOf("")).toEqual([{ type: "message", role: "user", content: "" }]);
+  });
+
+  test("may leave out the type of a message", () => {
+    expect(inputOf([{ role: "developer", content: [{ type: "input_text", text: "a" }], phase: "x" }])).toEqual([
+      { type: "message", role: "developer", content: [{ type: "input_text", text: "a" }], phase: "x" },
+    ]);
+  });
+
+  test.each([
+    [
+      {
+        type: "message",
+        role: "assistant",
+        content: [
+          { type: "output_text", text: "a" },
+          { type: "refusal", refusal: "b" },
+        ],
+        id: "msg_1",
+        status: "completed",
+      },
+    ],
+    [
+      {
+        type: "message",
+        role: "user",
+        content: [
+          { type: "input_image", image_url: "data:," },
+          { type: "input_image", file_id: "f", detail: null },
+        ],
+      },
+    ],
+    [{ type: "message", role: "system", content: "s" }],
+    [{ type: "function_call", call_id: "c", name: "f", arguments: "not even JSON" }],
+    [{ type: "function_call_output", call_id: "c", output: "done" }],
+    [{ type: "function_call_output", call_id: "c", output: [{ type: "input_text", text: "a" }] }],
+    [{ type: "custom_tool_call", call_id: "c", name: "f", input: "" }],
+    [{ type: "custom_tool_call_output", call_id: "c", output: "" }],
+    [{ type: "reasoning" }],
+    [
+      {
+        type: "reasoning",
+        id: "rs_1",
+        summary: [{ type: "summary_text", text: "s" }],
+        content: [{ type: "reasoning_text", text: "t" }],
+        encrypted_content: "…",
+      },
+    ],
+    [{ type: "reasoning", summary: [], content: null, encrypted_content: null }],
+    [{ type: "item_reference", id: "msg_1" }],
+    [{ type: "message", role: "user", content: [{ type: "input_hologram", depth: 3 }] }],
+    [{ type: "from_the_future", content: 5, output: [null] }],
+  ])("%j passes as it is", (item) => {
+    expect(inputOf([item])).toEqual([item]);
+  });
+
+  test.each([
+    [5, "invalid_type", "input"],
+    [{}, "invalid_type", "input"],
+    [[5], "invalid_type", "input[0]"],
+    [["Hi"], "invalid_type", "input[0]"],
+    [[null], "invalid_type", "input[0]"],
+    [[[]], "invalid_type", "input[0]"],
+    [[{}], "missing_required_parameter", "input[0].type"],
+    [[{ content: "Hi" }], "missing_required_parameter", "input[0].type"],
+    [[{ type: 5 }], "invalid_type", "input[0].type"],
+    [[{ type: null, role: "user", content: "" }], "invalid_type", "input[0].type"],
+    [[{ role: "user" }], "missing_required_parameter", "input[0].content"],
+    [[{ role: "robot", content: "" }], "invalid_value", "input[0].role"],
+    [[{ role: null, content: "" }], "invalid_type", "input[0].role"],
+    [[{ type: "message", content: "" }], "missing_required_parameter", "input[0].role"],
+    [[{ role: "user", content: null }], "invalid_type", "input[0].content"],
+    [[{ role: "user", content: {} }], "invalid_type", "input[0].content"],
+    [[{ role: "user", content: ["Hi"] }], "invalid_type", "input[0].content[0]"],
+    [[{ role: "user", content: [{ text: "Hi" }] }], "missing_required_parameter", "input[0].content[0].type"],
+    [[{ role: "user", content: [{ type: "input_text" }] }], "missing_required_parameter", "input[0].content[0].text"],
+    [
+      [{ role: "user", content: [{ type: "input_image", image_url: 5 }] }],
+      "invalid_type",
+      "input[0].content[0].image_url",
+    ],
+    [
+      [{ role: "assistant", content: [{ type: "refusal" }] }],
+      "missing_required_parameter",
+      "input[0].content[0].refusal",
+    ],
+    [[{ type: "function_call", call_id: "c", name: "f" }], "missing_required_parameter", "input[0].arguments"],
+    [[{ type: "function_call", call_id: "c", name: "f", arguments: {} }], "invalid_type", "input[0].arguments"],
+    [[{ type: "function_call_output", output: "" }], "missing_required_parameter", "input[0].call_id"],
+    [[{ type: "function_call_output", call_id: "c", output: 5 }], "invalid_type", "input[0].output"],
+    [
+      [{ type: "function_call_output", call_id: "c", output: [{ type: "input_text" }] }],
+      "missing_required_parameter",
+      "input[0].output[0].text",
+    ],
+    [[{ type: "custom_tool_call", call_id: "c", name: "f" }], "missing_required_parameter", "input[0].input"],
+    [[{ type: "custom_tool_call_output", call_id: "c" }], "missing_required_parameter", "input[0].output"],
+    [
+      [{ type: "reasoning", summary: [{ type: "summary_text" }] }],
+      "missing_required_parameter",
+      "input[0].summary[0].text",
+    ],
+    [[{ type: "reasoning", encrypted_content: 5 }], "invalid_type", "input[0].encrypted_content"],
+    [[{ role: "user", content: "Hi" }, { type: "item_reference" }], "missing_required_parameter", "input[1].id"],
+  ])("%j is refused", (input, code, param) => {
+    expect(refusal({ model: "m", input })).toEqual([code, param]);
+  });
+});
+
+describe("what the API does not know", () => {
+  const json = fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+  const fields = fc.dictionary(fc.string({ maxLength: 12 }), json, { maxKeys: 5 });
+  const oddName = fc.constantFrom("__proto__", "constructor", "toString", "__defineGetter__", "hasOwnProperty");
+  const KNOWN = [
+    "message",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "reasoning",
+    "item_reference",
+  ];
+
+  test("an item of any other type passes unchanged, whatever it holds", () => {
+    const type = fc.oneof(oddName, fc.string({ maxLength: 20 })).filter((name) => !KNOWN.includes(name));
+    fc.assert(
+      fc.property(fields, type, (held, name) => {
+        const item = { ...held, type: name };
+        expect(parse({ input: [item] }).input).toEqual([item]);
+      }),
+    );
+  });
+
+  test("other fields of a known item, and parts of other types, pass unchanged", () => {
+    const type = fc.oneof(oddName, fc.constant("input_hologram"));
+    fc.assert(
+      fc.property(fields, fields, type, (ofItem, ofPart, name) => {
+        const item = {
+          ...ofItem,
+          type: "message",
+          role: "user",
+          status: "completed",
+          content: [{ ...ofPart, type: name }],
+        };
+        expect(JSON.stringify(parse({ input: [item] }).input)).toBe(JSON.stringify([item]));
+      }),
+    );
+  });
+
+  test("other fields of the request are kept for the model server, as they came", () => {
+    fc.assert(
+      fc.property(fields, (given) => {
+        const extra = Object.fromEntries(Object.entries(given).map(([name, value]) => [`x_${name}`, value]));
+        expect(parse(extra).extra).toEqual(extra);
+      }),
+    );
+    const body: unknown = JSON.parse('{"model":"m","input":"Hi","__proto__":{"polluted":true},"top_k":4}');
+    const { extra } = parseCreateRequest(body);
+    expect(JSON.stringify(extra)).toBe('{"__proto__":{"polluted":true},"top_k":4}');
+    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+  });
+
+  test("a tool of another type passes unchanged", () => {
+    const tools = [{ type: "web_search", filters: { a: 1 } }, { type: "__proto__" }, { type: "constructor", name: 5 }];
+    expect(parse({ tools }).tools).toEqual(tools);
+  });
+
+  test("fields that are for OpenAI's own servers are read and reach no model", () => {
+    const own = {
+      access_programs: { cyber: null },
+      client_metadata: { turn: "1" },
+      context_management: [{ type: "compaction" }],
+      generate: true,
+      image: {},
+      include: ["reasoning.encrypted_content"],
+      moderation: null,
+      multi_agent: { enabled: false },
+      prompt_cache_options: { mode: "implicit" },
+      prompt_cache_retention: "24h",
+      stream_options: { include_obfuscation: false },
+      type: "response.create",
+    };
+    expect(parse(own)).toEqual(parseCreateRequest(BASE));
+  });
+});
+
+describe("tools", () => {
+  test("of the kind function are shown with all of their fields", () => {
+    const [bare, full] = parse({
+      tools: [
+        { type: "function", name: "f" },
+        { type: "function", name: "g", description: "d", parameters: { type: "object" }, strict: true, x: 1 },
+      ],
+    }).tools;
+    expect(bare).toEqual({ type: "function", name: "f", description: null, parameters: null, strict: null });
+    expect(full).toEqual({
+      type: "function",
+      name: "g",
+      description: "d",
+      parameters: { type: "object" },
+      strict: true,
+      x: 1,
+    });
+  });
+
+  test.each([
+    [{}, "invalid_type", "tools"],
+    [[5], "invalid_type", "tools[0]"],
+    [[{}], "missing_required_parameter", "tools[0].type"],
+    [[{ type: "function" }], "missing_required_parameter", "tools[0].name"],
+    [[{ type: "function", function: { name: "f" } }], "missing_required_parameter", "tools[0].name"],
+    [[{ type: "function", name: "" }], "invalid_value", "tools[0].name"],
+    [[{ type: "function", name: "f", parameters: [] }], "invalid_type", "tools[0].parameters"],
+    [[{ type: "function", name: "f", strict: "yes" }], "invalid_type", "tools[0].strict"],
+    [[{ type: "function", name: "f" }, { type: "custom" }], "missing_required_parameter", "tools[1].name"],
+  ])("%j are refused", (tools, code, param) => {
+    expect(refusal({ ...BASE, tools })).toEqual([code, param]);
+  });
+
+  test.each([
+    ["auto"],
+    ["none"],
+    ["required"],
+    [{ type: "function", name: "f" }],
+    [{ type: "custom", name: "f" }],
+    [{ type: "allowed_tools", mode: "auto", tools: [{ type: "function", name: "f" }] }],
+    [{ type: "web_search" }],
+    [{ type: "__proto__" }],
+  ])("%j is a choice of them", (choice) => {
+    expect(parse({ tool_choice: choice }).tool_choice).toEqual(choice);
+  });
+
+  test.each([
+    ["maybe", "invalid_value", "tool_choice"],
+    [5, "invalid_type", "tool_choice"],
+    [{}, "missing_required_parameter", "tool_choice.type"],
+    [{ type: "function" }, "missing_required_parameter", "tool_choice.name"],
+    [{ type: "custom", name: "" }, "invalid_value", "tool_choice.name"],
+    [{ type: "allowed_tools", mode: "none", tools: [] }, "invalid_value", "tool_choice.mode"],
+    [{ type: "allowed_tools", mode: "auto" }, "missing_required_parameter", "tool_choice.tools"],
+    [{ type: "allowed_tools", mode: "auto", tools: [{}] }, "missing_required_parameter", "tool_choice.tools[0].type"],
+  ])("%j is no choice of them", (choice, code, param) => {
+    expect(refusal({ ...BASE, tool_choice: choice })).toEqual([code, param]);
+  });
+});
+
+describe("a text format", () => {
+  test("with a schema has a name for it", () => {
+    const format = { type: "json_schema", name: "n", schema: { type: "object" }, strict: true };
+    expect(parse({ text: { format } }).text.format).toEqual(format);
+  });
+
+  test.each([
+    [[], "invalid_type", "text"],
+    [{ format: "text" }, "invalid_type", "text.format"],
+    [{ format: {} }, "missing_required_parameter", "text.format.type"],
+    [{ format: { type: "xml" } }, "invalid_value", "text.format.type"],
+    [{ format: { type: "json_schema", schema: {} } }, "missing_required_parameter", "text.format.name"],
+    [{ format: { type: "json_schema", name: "n" } }, "missing_required_parameter", "text.format.schema"],
+    [{ format: { type: "json_schema", name: "n", schema: [] } }, "invalid_type", "text.format.schema"],
+  ])("%j is refused", (text, code, param) => {
+    expect(refusal({ ...BASE, text })).toEqual([code, param]);
+  });
+});
+
+describe("a setting out of its bounds is refused", () => {
+  test.each([
+    [{ model: undefined }, "missing_required_parameter", "model"],
+    [{ model: "" }, "invalid_value", "model"],
+    [{ model: 5 }, "invalid_type", "model"],
+    [{ previous_response_id: 5 }, "invalid_type", "previous_response_id"],
+    [{ instructions: ["Be brief."] }, "invalid_type", "instructions"],
+    [{ parallel_tool_calls: "no" }, "invalid_type", "parallel_tool_calls"],
+    [{ reasoning: "high" }, "invalid_type", "reasoning"],
+    [{ reasoning: { effort: 5 } }, "invalid_type", "reasoning.effort"],
+    [{ max_output_tokens: 0 }, "invalid_value", "max_output_tokens"],
+    [{ max_output_tokens: 1.5 }, "invalid_type", "max_output_tokens"],
+    [{ max_tool_calls: 0 }, "invalid_value", "max_tool_calls"],
+    [{ temperature: 2.1 }, "invalid_value", "temperature"],
+    [{ temperature: "1" }, "invalid_type", "temperature"],
+    [{ top_p: -0.1 }, "invalid_value", "top_p"],
+    [{ top_logprobs: 21 }, "invalid_value", "top_logprobs"],
+    [{ presence_penalty: 3 }, "invalid_value", "presence_penalty"],
+    [{ frequency_penalty: -3 }, "invalid_value", "frequency_penalty"],
+    [{ truncation: "yes" }, "invalid_value", "truncation"],
+    [{ include: "all" }, "invalid_type", "include"],
+    [{ store: "no" }, "invalid_type", "store"],
+    [{ stream: 1 }, "invalid_type", "stream"],
+    [{ background: "yes" }, "invalid_type", "background"],
+    [{ user: 5 }, "invalid_type", "user"],
+    [{ safety_identifier: 5 }, "invalid_type", "safety_identifier"],
+    [{ prompt_cache_key: 5 }, "invalid_type", "prompt_cache_key"],
+    [{ service_tier: 5 }, "invalid_type", "service_tier"],
+    [{ metadata: { a: 1 } }, "invalid_type", "metadata.a"],
+    [{ metadata: { a: "x".repeat(513) } }, "invalid_value", "metadata.a"],
+    [
+      { metadata: Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`k${index}`, ""])) },
+      "invalid_value",
+      "metadata",
+    ],
+  ])("%j", (fields, code, param) => {
+    // As JSON, which has no undefined.
+    expect(refusal(JSON.parse(JSON.stringify({ ...BASE, ...fields })))).toEqual([code, param]);
+  });
+
+  test("as is a metadata key of more than 64 characters", () => {
+    const key = "k".repeat(65);
+    expect(refusal({ ...BASE, metadata: { [key]: "" } })).toEqual(["invalid_value", `metadata.${key}`]);
+    expect(parse({ metadata: { [key.slice(1)]: "x".repeat(512) } }).metadata).toHaveProperty(key.slice(1));
+  });
+});
+
+describe("what this server does not offer is refused, never ignored", () => {
+  test.each([
+    ["background", true],
+    ["conversation", "conv_1"],
+    ["conversation", { id: "conv_1" }],
+    ["prompt", { id: "pmpt_1" }],
+    ["stream_id", "main"],
+    ["stream_id", ""],
+    ["generate", false],
+  ])("%s: %j", (field, value) => {
+    expect(refusal({ ...BASE, [field]: value })).toEqual(["unsupported_parameter", field]);
+  });
+
+  test("but not where the value says what happens anyway", () => {
+    const request = parse({ background: false, conversation: null, prompt: null, stream_id: null, generate: true });
+    expect(request).toEqual(parseCreateRequest(BASE));
+  });
+});
+
+test.each([[null], [undefined], ["Hi"], [5], [[]], [[BASE]]])("%j is no request", (body) => {
+  expect(refusal(body)).toEqual(["invalid_type", null]);
+});

@@ -1,0 +1,107 @@
+import { onTestFinished } from "vitest";
+import { Engine } from "../../src/core/engine.ts";
+import {
+  type Backend,
+  DEFAULT_LIMITS,
+  type EngineEvent,
+  type Limits,
+  type Models,
+  type Store,
+} from "../../src/core/ports.ts";
+import { modelNotFound } from "../../src/protocol/errors.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import { FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
+import type { ApiKey } from "../../src/transports/auth.ts";
+import type { Tls } from "../../src/transports/http.ts";
+import type { TransportLimits } from "../../src/transports/limits.ts";
+import { Listener } from "../../src/transports/listener.ts";
+import { HttpClient } from "./http-client.ts";
+import { WsClient } from "./ws-client.ts";
+
+export type TestServerOptions = {
+  readonly steps?: Iterable<Step>;
+  readonly keys?: readonly ApiKey[];
+  readonly limits?: Partial<Limits>;
+  readonly transportLimits?: Partial<TransportLimits>;
+  readonly models?: Models;
+  readonly store?: Store;
+  readonly tls?: Tls;
+};
+
+/** The one model that the servers of the tests offer. */
+export const MODEL = "scripted";
+
+/** Everything between a socket and a script, on a port of its own until the test is over. */
+export class TestServer {
+  readonly backend: ScriptedBackend;
+  readonly runtime = new FakeRuntime();
+  readonly engine: Engine;
+  readonly listener: Listener;
+  /** What an operator would have seen. */
+  readonly events: EngineEvent[] = [];
+  /** Unexpected errors that the transports reported. */
+  readonly errors: unknown[] = [];
+  #url = "";
+
+  constructor(options: TestServerOptions) {
+    this.backend = new ScriptedBackend(options.steps);
+    this.engine = new Engine({
+      models: options.models ?? modelsOf(this.backend),
+      store: options.store ?? new MemoryStore({ budgetBytes: 16 * 1024 * 1024 }),
+      runtime: this.runtime,
+      observer: { observe: (event) => this.events.push(event) },
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+    });
+    this.listener = new Listener({
+      engine: this.engine,
+      runtime: this.runtime,
+      keys: options.keys ?? [],
+      version: "0.0.0-test",
+      limits: { closeMs: 500, ...options.transportLimits },
+      ...(options.tls && { tls: options.tls }),
+      onError: (error) => this.errors.push(error),
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#url = (await this.listener.listen({ host: "127.0.0.1", port: 0 })).url;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  /** A new WebSocket connection. */
+  connect(options: { readonly key?: string; readonly path?: string } = {}): Promise<WsClient> {
+    return WsClient.open(`${this.#url.replace(/^http/, "ws")}${options.path ?? "/v1/responses"}`, options.key);
+  }
+
+  http(key?: string): HttpClient {
+    return new HttpClient(this.#url, key);
+  }
+}
+
+export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const server = new TestServer(options);
+  await server.start();
+  onTestFinished(async () => {
+    await server.listener.close();
+    await server.backend.close();
+  });
+  return server;
+}
+
+function modelsOf(backend: Backend): Models {
+  return {
+    resolve: (model) => {
+      if (model !== MODEL) throw modelNotFound(model);
+      return { backend, model };
+    },
+    list: () => Promise.resolve([MODEL]),
+  };
+}
+
+/** Waits until something that no frame tells is so, one round of the event loop at a time; a test's own limit ends it. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+}
