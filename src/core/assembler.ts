@@ -45,6 +45,10 @@ export class Assembler {
     return this.#frame.id;
   }
 
+  get eventCount(): number {
+    return this.#log.count;
+  }
+
   get usage(): Usage | null {
     return this.#usage;
   }

@@ -45,8 +45,8 @@ export class Session {
   readonly #end = new AbortController();
   readonly #cache: Retention;
   readonly #lanes: Lanes<TurnJob>;
-  /** The lane that each node was made on. */
-  readonly #madeOn = new WeakMap<ResponseNode, string>();
+  /** Where each node was made, and how many events told of it. */
+  readonly #origins = new WeakMap<ResponseNode, { readonly lane: string; events: number }>();
   readonly #turns = new Set<Turn>();
   readonly #running = new Map<string, Running>();
   /** Steers whose response has ended, by lane: they wait for the client to continue it. */
@@ -75,7 +75,7 @@ export class Session {
     if (this.#refusal !== null) return this.reject(this.#refusal, null, sink, lane);
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
-    const pinned = known !== undefined && this.#madeOn.get(known) !== lane ? known : null;
+    const pinned = known !== undefined && this.#origins.get(known)?.lane !== lane ? known : null;
     return this.#enqueue(lane, id, sink, () => this.#runTurn(this.#share(request), pinned, sink, lane));
   }
 
@@ -86,16 +86,20 @@ export class Session {
     sink: TurnSink,
     lane: string = DEFAULT_LANE,
   ): Promise<TurnEnd> {
-    return this.#enqueue(lane, previousResponseId, sink, () => Promise.resolve({ outcome: "refused", error }));
+    return this.#enqueue(lane, previousResponseId, sink, async () => ({ outcome: "refused", error }));
   }
 
-  /** Takes new words for a running response, or says why not. `emit` is for a response that is not known. */
-  steer(request: SteerRequest, emit: Emit): void {
+  /** Takes new words for a running response, or says why not. `emit` is for a response that is not running. */
+  steer(request: SteerRequest, emit: (event: ServerEvent, lane: string) => void): void {
     const running = this.#running.get(request.previous_response_id);
     const code = this.#whyNotSteer(request, running);
     const { previous_response_id, input } = request;
     if (running === undefined || code === "response_not_found") {
-      void emit([steerFailed(0, { previous_response_id, input }, code ?? "response_not_found")]);
+      const node = this.#cache.get(previous_response_id);
+      const origin = node === undefined ? undefined : this.#origins.get(node);
+      const number = origin === undefined ? 0 : origin.events++;
+      const event = steerFailed(number, { previous_response_id, input }, code ?? "response_not_found");
+      emit(event, origin?.lane ?? DEFAULT_LANE);
     } else if (code !== null || request.items === null) {
       running.turn.aside((number) => steerFailed(number, { previous_response_id, input }, code ?? "invalid_input"));
     } else {
@@ -203,7 +207,8 @@ export class Session {
       sessionEnd: this.#end.signal,
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id)),
       keep: (node) => {
-        this.#madeOn.set(node, lane);
+        // The terminal event is still to come.
+        this.#origins.set(node, { lane, events: turn.eventCount + 1 });
         this.#cache.add(node);
       },
       begun: () => this.#running.set(turn.responseId, { turn, lane, steers: new Steers(turn) }),
@@ -281,7 +286,7 @@ export class Session {
   #forget(id: string | null, lane: string): void {
     const node = id === null ? undefined : this.#cache.get(id);
     // Another lane's response was only borrowed.
-    if (node !== undefined && this.#madeOn.get(node) === lane) this.#cache.delete(node.id);
+    if (node !== undefined && this.#origins.get(node)?.lane === lane) this.#cache.delete(node.id);
   }
 
   async #resolve(id: string | null): Promise<ResponseNode | null> {

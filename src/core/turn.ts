@@ -77,6 +77,11 @@ export class Turn {
     return this.#options.request;
   }
 
+  /** How many events have told of this response so far. */
+  get eventCount(): number {
+    return this.#assembler.eventCount;
+  }
+
   /** The last event; null before it, and for a turn that had none. */
   get terminal(): TerminalEvent | null {
     return this.#terminal;

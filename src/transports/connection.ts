@@ -1,7 +1,6 @@
 import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import { DEFAULT_LANE } from "../core/lanes.ts";
-import type { Emit } from "../core/ports.ts";
 import type { Session, TurnSink } from "../core/session.ts";
 import { type ClientEvent, describeRefused, parseClientEvent } from "../protocol/client-event.ts";
 import { encodeFrame, parseJson } from "../protocol/codec.ts";
@@ -121,7 +120,9 @@ export class Connection {
         return;
       }
       case "steer":
-        this.#session.steer(event.steer, this.#emit);
+        this.#session.steer(event.steer, (answer, lane) => {
+          this.#heed(this.#outbox.write([encodeFrame(answer, lane === DEFAULT_LANE ? null : lane)]));
+        });
         return;
       case "interrupt":
         this.#session.interrupt(event.responseId, event.mode);
@@ -132,8 +133,6 @@ export class Connection {
         event satisfies never;
     }
   }
-
-  readonly #emit: Emit = (events) => this.#outbox.write(events.map((event) => encodeFrame(event, null)));
 
   #sink(bytesIn: number, streamId: string | null): TurnSink {
     let bytesOut = 0;
