@@ -287,3 +287,15 @@ describe("the published schema", () => {
     expect(accepts({ prot: 1 })).toBe(false);
   });
 });
+
+describe("docs/configuration.md", () => {
+  const page = readFileSync(new URL("../docs/configuration.md", import.meta.url), "utf8");
+
+  test.each(SETTING_NAMES)("tells of %s what the program does", (name) => {
+    const { value, schema } = settingOf(name);
+    const { default: fallback, description } = schema as { readonly default?: unknown; readonly description?: string };
+    const flag = `--${flagOf(name)}${value === null ? "" : ` ${value.replaceAll("|", "\\|")}`}`;
+    const shown = fallback === undefined || typeof fallback === "object" ? "" : `\`${String(fallback)}\``;
+    expect(page).toContain(`| \`${flag}\` | \`${variableOf(name)}\` | \`${name}\` | ${shown} | ${description} |\n`);
+  });
+});

@@ -11,6 +11,8 @@ export function banner(url: string, config: Config): string {
   const key = hasKeys ? "$OPENAI_API_KEY" : "none";
   const header = hasKeys ? ' -H "authorization: Bearer $OPENAI_API_KEY"' : "";
   const headers = hasKeys ? ",{headers:{authorization:'Bearer '+process.env.OPENAI_API_KEY}}" : "";
+  // In a checkout this Node.js comes with the install; the machine's own may be too old to know WebSocket.
+  const node = process.execPath.includes("node_modules") ? "npx node" : "node";
   const socket = url.replace(/^http/, "ws");
   const create = `{type:'response.create',model:'${model}',input:'Hello'}`;
   const lines: readonly (readonly [string, string] | null)[] = [
@@ -26,7 +28,7 @@ export function banner(url: string, config: Config): string {
     ],
     [
       "WebSocket",
-      `node -e "s=new WebSocket('${socket}/v1/responses'${headers});s.onopen=()=>s.send(JSON.stringify(${create}));s.onmessage=e=>{console.log(e.data);/completed|error/.test(JSON.parse(e.data).type)&&s.close()}"`,
+      `${node} -e "s=new WebSocket('${socket}/v1/responses'${headers});s.onopen=()=>s.send(JSON.stringify(${create}));s.onmessage=e=>{console.log(e.data);/completed|error/.test(JSON.parse(e.data).type)&&s.close()}"`,
     ],
     ["OpenAI SDK", `OPENAI_BASE_URL=${url}/v1 OPENAI_API_KEY=${key}`],
     ["Codex", `codex -c openai_base_url='"${url}/v1"' -m ${model}`],
