@@ -26,6 +26,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   reasoningPassback: "none",
   strictTools: "true",
   backendMaxTokensField: "max_completion_tokens",
+  prefill: "true",
   backendExtraBody: '{"a":1}',
   simDelayMs: "1",
   simRate: "1",

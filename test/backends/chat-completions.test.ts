@@ -36,6 +36,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     maxTokensField: "max_tokens",
     strictTools: false,
     extraBody: {},
+    prefill: false,
     log: { warn: (fields, message) => warnings.push({ fields, message }) },
     ...options,
   });
@@ -462,6 +463,19 @@ test("what the model does not see is said once per connection", async () => {
   expect(warnings.map((warning) => warning.fields)).toEqual([{ tools: ["web_search"], items: ["mcp_list_tools"] }]);
   await ask(backend, { fields });
   expect(warnings).toHaveLength(2);
+});
+
+test("a warm-up asks for one token of the same context, if it was told to", async () => {
+  upstream.otherwise(text("x"));
+  const settings = parseCreateRequest({ model: "m", input: "hi", max_output_tokens: 500 });
+  const request = { model: "m", parent: null, input: settings.input, settings, session: {} };
+  await open().prefill(request, new AbortController().signal);
+  expect(upstream.calls).toHaveLength(0);
+  await open({ prefill: true }).prefill(request, new AbortController().signal);
+  expect(upstream.calls[0]?.body).toMatchObject({ max_tokens: 1, messages: [{ role: "user", content: "hi" }] });
+  upstream.script(refuse(400, {}));
+  await open({ prefill: true }).prefill(request, new AbortController().signal);
+  expect(warnings.at(-1)?.message).toContain("could not warm up");
 });
 
 test("lists the models of the server", async () => {

@@ -1,29 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  continuedResponseId,
-  decodeClientEvent,
-  encodeFrame,
-  encodeSse,
-  parseJson,
-  SseDecoder,
-  SSE_DONE,
-} from "../../src/protocol/codec.ts";
+import { encodeFrame, encodeSse, SseDecoder, SSE_DONE } from "../../src/protocol/codec.ts";
 import { ApiError, errorFrame } from "../../src/protocol/errors.ts";
 import { isTerminal, type ServerEvent } from "../../src/protocol/events.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { EVENT } from "../../src/protocol/table.ts";
-
-/** The code, the message and the param of what an act throws. */
-function refusal(act: () => unknown): readonly (string | null)[] {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ApiError) return [error.code, error.message, error.param];
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}
 
 const delta = (text: string): ServerEvent => ({
   type: EVENT.textDelta,
@@ -35,64 +16,11 @@ const delta = (text: string): ServerEvent => ({
   logprobs: [],
 });
 
-describe("a WebSocket message", () => {
-  test("is a create request with the request's fields beside its type", () => {
-    const { type, request } = decodeClientEvent('{"type":"response.create","model":"m","input":"Hi","seed":1}');
-    expect(type).toBe("response.create");
-    expect(request.input).toEqual([{ type: "message", role: "user", content: "Hi" }]);
-    expect(request.extra).toEqual({ seed: 1 });
-  });
-
-  test.each([
-    ["", "invalid_json", null],
-    ["{", "invalid_json", null],
-    ["hello", "invalid_json", null],
-    ["[]", "invalid_type", null],
-    ["null", "invalid_type", null],
-    ['"response.create"', "invalid_type", null],
-    ["{}", "missing_required_parameter", "type"],
-    ['{"model":"m","input":"Hi"}', "missing_required_parameter", "type"],
-    ['{"type":"response.cancel"}', "unsupported_event_type", "type"],
-    ['{"type":"ping"}', "unsupported_event_type", "type"],
-    ['{"type":"RESPONSE.CREATE"}', "unsupported_event_type", "type"],
-    ['{"type":["response.create"]}', "unsupported_event_type", "type"],
-    ['{"type":null}', "unsupported_event_type", "type"],
-    ['{"type":"response.create","response":{"model":"m","input":"Hi"}}', "missing_required_parameter", "model"],
-    ['{"type":"response.create","model":"m","input":7}', "invalid_type", "input"],
-  ])("%s is refused", (text, code, param) => {
-    const [actualCode, , actualParam] = refusal(() => decodeClientEvent(text));
-    expect([actualCode, actualParam]).toEqual([code, param]);
-  });
-
-  test("of an unknown type is told which, at no great length", () => {
-    expect(refusal(() => decodeClientEvent('{"type":"response.steer"}'))[1]).toBe(
-      "Unsupported event type 'response.steer'.",
-    );
-    expect(refusal(() => decodeClientEvent('{"type":5}'))[1]).toBe("Unsupported event type that is not a string.");
-    const long = refusal(() => decodeClientEvent(JSON.stringify({ type: "x".repeat(10_000) })))[1];
-    expect(long?.length).toBeLessThan(200);
-  });
-
-  test("that is no JSON keeps the parser's own words to the log", () => {
-    const [, message] = refusal(() => parseJson('{"secret-key": oops}'));
-    expect(message).toBe("We could not parse the JSON of your request.");
-  });
-
-  test("that was refused still names the response that it wanted to continue", () => {
-    const frame = (fields: object): string => JSON.stringify({ type: "response.create", ...fields });
-    expect(continuedResponseId(frame({ previous_response_id: "resp_1" }))).toBe("resp_1");
-    expect(continuedResponseId(frame({ previous_response_id: 5 }))).toBeNull();
-    expect(continuedResponseId(frame({}))).toBeNull();
-    expect(continuedResponseId('{"type":"other","previous_response_id":"resp_1"}')).toBeNull();
-    for (const text of ["", "{", "null", "[]", "5"]) expect([text, continuedResponseId(text)]).toEqual([text, null]);
-  });
-});
-
 describe("a frame", () => {
   test("is the event as one JSON object", () => {
-    expect(JSON.parse(encodeFrame(delta("a\nb")))).toEqual(delta("a\nb"));
+    expect(JSON.parse(encodeFrame(delta("a\nb"), null))).toEqual(delta("a\nb"));
     const frame = errorFrame(new ApiError("invalid_json", "No."));
-    expect(JSON.parse(encodeFrame(frame))).toEqual(frame);
+    expect(JSON.parse(encodeFrame(frame, null))).toEqual(frame);
   });
 });
 
