@@ -294,9 +294,12 @@ describe("docs/configuration.md", () => {
 
   test.each(SETTING_NAMES)("tells of %s what the program does", (name) => {
     const { value, schema } = settingOf(name);
-    const { default: fallback, description } = schema as { readonly default?: unknown; readonly description?: string };
+    const { default: fallback, description } = schema as {
+      readonly default?: string | number | boolean | object;
+      readonly description?: string;
+    };
     const flag = `--${flagOf(name)}${value === null ? "" : ` ${value.replaceAll("|", "\\|")}`}`;
-    const shown = fallback === undefined || typeof fallback === "object" ? "" : `\`${String(fallback)}\``;
+    const shown = fallback === undefined || typeof fallback === "object" ? "" : `\`${fallback}\``;
     expect(page).toContain(`| \`${flag}\` | \`${variableOf(name)}\` | \`${name}\` | ${shown} | ${description} |\n`);
   });
 });

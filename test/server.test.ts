@@ -8,6 +8,7 @@ import { type RunningServer, type ServerParts, StartError, startServer } from ".
 import type { Config } from "../src/settings.ts";
 import { MemoryStore } from "../src/stores/memory.ts";
 import { answer, FakeRuntime, finish, Gate, ScriptedBackend } from "../src/testing/index.ts";
+import { ChatUpstream, text } from "./support/chat-upstream.ts";
 
 const running: RunningServer[] = [];
 
@@ -97,6 +98,30 @@ describe("startServer", () => {
     expect((await create(server, { model: "gpt-5", input: "a" })).status).toBe(200);
     expect(backend.calls[0]?.model).toBe("qwen3");
     expect((await create(server, { model: "gpt-6", input: "a" })).status).toBe(400);
+  });
+
+  test("asks the model server that the settings name, in the way that they say", async () => {
+    const upstream = await ChatUpstream.start();
+    try {
+      upstream.script(text("hi"));
+      const server = await start({
+        backend: upstream.url,
+        backendKey: "upstream-key",
+        backendMaxTokensField: "max_completion_tokens",
+        backendExtraBody: { seed: 7 },
+        models: new Map([["*", "qwen3"]]),
+      });
+      const response = await create(server, { model: "gpt-5", input: "Hello", max_output_tokens: 50 });
+      expect(await response.json()).toMatchObject({ status: "completed", model: "gpt-5" });
+      expect(upstream.calls).toMatchObject([
+        {
+          headers: { authorization: "Bearer upstream-key" },
+          body: { model: "qwen3", max_completion_tokens: 50, seed: 7 },
+        },
+      ]);
+    } finally {
+      await upstream.close();
+    }
   });
 
   test("refuses a message beyond the limit", async () => {

@@ -1,4 +1,4 @@
-import { parseConfig } from "../config.ts";
+import { isLoopback, parseConfig } from "../config.ts";
 import type { Log } from "../observe.ts";
 import type { RunningServer } from "../server.ts";
 import type { Config } from "../settings.ts";
@@ -54,7 +54,10 @@ function announce(server: RunningServer, config: Config, log: Log, isTerminal: b
     return;
   }
   if (config.backend === undefined) log.warn("no --backend: a simulator answers, not a model");
-  if (config.apiKeys.length === 0) log.warn({ host: config.host }, "no API keys: whoever reaches the port is let in");
+  if (config.apiKeys.length === 0) {
+    if (isLoopback(config.host)) log.info("no API keys: only this machine can connect");
+    else log.warn({ host: config.host }, "no API keys: whoever reaches the port is let in");
+  }
   const tenants = [...new Set(config.apiKeys.map(({ tenant }) => tenant))];
   log.info({ url: server.url, version: VERSION, tenants, data: "in memory" }, "listening");
 }
@@ -69,7 +72,7 @@ function untilStopped(server: RunningServer, log: Log, isTerminal: boolean): Pro
     const stop = (signal: keyof typeof SIGNAL_EXIT): void => {
       if (isStopping) process.exit(SIGNAL_EXIT[signal]);
       isStopping = true;
-      log.info({ signal }, `stopping: running turns may end${isTerminal ? "; once more ends at once" : ""}`);
+      log.info({ signal }, `stopping: running turns may still end${isTerminal ? "; once more stops at once" : ""}`);
       server.close().then(() => {
         // Whatever still keeps the process alive is of no use to anybody now.
         process.exitCode = EXIT.ok;

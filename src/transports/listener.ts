@@ -101,6 +101,8 @@ export class Listener {
       for (const socket of this.#sockets) socket.destroy();
     }, this.#limits.closeMs);
     await closed;
+    // The server counts a socket out a moment before the socket itself says that it is closed.
+    await Promise.all([...this.#sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve))));
     clearTimeout(deadline);
     await this.#app.close();
   }

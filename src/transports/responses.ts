@@ -31,10 +31,11 @@ export async function createResponse(
     reply.hijack();
     return undefined;
   }
-  const session = context.engine.openSession({ tenant, transport: create.stream ? "sse" : "http" });
-  reply.raw.once("close", () => session.close());
-  if (!create.stream) return collect(session, create, body.length, reply);
-  await stream(session, create, body.length, reply, context.limits);
+  const { engine, limits } = context;
+  const session = engine.openSession({ tenant, transport: create.stream ? "sse" : "http" });
+  const exchange: Exchange = { session, create, bytesIn: body.length, reply, limits };
+  if (!create.stream) return collect(exchange);
+  await stream(exchange);
   return undefined;
 }
 
@@ -46,16 +47,23 @@ function decodeUtf8(body: Buffer): string {
   }
 }
 
-async function stream(
-  session: Session,
-  create: CreateRequest,
-  bytesIn: number,
-  reply: FastifyReply,
-  limits: TransportLimits,
-): Promise<void> {
+type Exchange = {
+  readonly session: Session;
+  readonly create: CreateRequest;
+  readonly bytesIn: number;
+  readonly reply: FastifyReply;
+  readonly limits: TransportLimits;
+};
+
+async function stream({ session, create, bytesIn, reply, limits }: Exchange): Promise<void> {
   const { raw } = reply;
-  const outbox = new Outbox(sseWire(raw), limits);
-  raw.once("close", () => outbox.close());
+  const leave = (): void => {
+    raw.off("close", leave);
+    outbox.close();
+    session.close();
+  };
+  const outbox = new Outbox(sseWire(raw, leave), limits);
+  raw.on("close", leave);
   const end = await session.create(create, {
     bytesIn,
     bytesOut: () => outbox.written,
@@ -81,22 +89,22 @@ async function stream(
   else reply.hijack();
 }
 
-function sseWire(raw: ServerResponse): Wire {
+function sseWire(raw: ServerResponse, leave: () => void): Wire {
   const { socket } = raw;
   return {
     send: (frame, sent) => raw.write(frame, sent),
     cork: () => socket?.cork(),
     uncork: () => socket?.uncork(),
-    giveUp: () => raw.destroy(),
+    giveUp: () => {
+      // Before the socket says that it is closed, which is later: until then the backend would run on.
+      leave();
+      raw.destroy();
+    },
   };
 }
 
-async function collect(
-  session: Session,
-  create: CreateRequest,
-  bytesIn: number,
-  reply: FastifyReply,
-): Promise<string | undefined> {
+async function collect({ session, create, bytesIn, reply, limits }: Exchange): Promise<string | undefined> {
+  reply.raw.once("close", () => session.close());
   let body: string | undefined;
   const { outcome, error } = await session.create(create, {
     bytesIn,
@@ -111,6 +119,8 @@ async function collect(
   if (body === undefined) reply.hijack();
   else if (error !== null) reply.code(error.status).headers({ ...retryHeaders(error) });
   reply.type(JSON_TYPE);
+  // The answer waits for the client in one piece; one that does not take any of it for so long gets no more.
+  reply.raw.setTimeout(limits.slowClientMs);
   return body;
 }
 

@@ -13,6 +13,16 @@ test.each(["--version", "-v"])("%s prints the version", async (flag) => {
   expect(await run([flag])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
+test("a Node.js that is too old gets one sentence", async () => {
+  const pretend = 'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "22.12.0" } })';
+  const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(pretend)}` };
+  expect(await run(["--version"], environment)).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "turnwire needs Node.js 22.13 or later; this is 22.12.0.\n",
+  });
+});
+
 describe("help", () => {
   test.each([["--help"], ["-h"], ["help"]])("%s shows commands, every flag and examples", async (flag) => {
     const { code, stdout } = await run([flag]);

@@ -35,10 +35,10 @@ describe("serve", () => {
     const lines = linesOf(stdout);
     expect(lines.map(({ msg }) => msg)).toEqual([
       "no --backend: a simulator answers, not a model",
-      "no API keys: whoever reaches the port is let in",
+      "no API keys: only this machine can connect",
       "listening",
       "turn",
-      "stopping: running turns may end",
+      "stopping: running turns may still end",
     ]);
     expect(lines[2]).toMatchObject({ url, tenants: [], data: "in memory" });
   });

@@ -3,12 +3,15 @@ import type { Response } from "../../src/protocol/response.ts";
 import { MODEL } from "./server.ts";
 import type { Frame } from "./ws-client.ts";
 
+/** A response or an error envelope. */
+export type Body = Omit<Response, "error"> & Pick<Frame, "error">;
+
 /** An HTTP answer, read to its end. */
 export type Answer = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
-  readonly json: Frame & Response;
+  readonly json: Body;
 };
 
 export type SseBlock = { readonly event: string | null; readonly data: string };
@@ -35,7 +38,7 @@ export class HttpClient {
 
   async call(path: string, options: CallOptions = {}): Promise<Answer> {
     const { status, headers, text } = await this.#send(path, options);
-    return { status, headers, text, json: parse(text) as Frame & Response };
+    return { status, headers, text, json: parse(text) as Body };
   }
 
   /** `POST /v1/responses` with a JSON answer. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ApiError } from "../../src/protocol/errors.ts";
-import { answer, finish, type Move, type Step } from "../../src/testing/index.ts";
+import { answer, finish, type Step } from "../../src/testing/index.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import type { Frame } from "../support/ws-client.ts";
 
@@ -172,12 +172,15 @@ test("a WebSocket carries no [DONE] and no stream_id that nobody asked for", asy
   expect(frames.every((frame) => !("stream_id" in frame))).toBe(true);
 });
 
-describe("a turn that fails in the middle", () => {
-  const broken = (): Step => [
-    [{ type: "text.delta", delta: "Well" }] satisfies Move,
+/** A turn that the model server breaks off. */
+function broken(): Step {
+  return [
+    [{ type: "text.delta", delta: "Well" }],
     new ApiError("rate_limit_exceeded", "The model server is busy.", { retryAfter: 7 }),
   ];
+}
 
+describe("a turn that fails in the middle", () => {
   test("is one response.failed over WebSocket", async () => {
     const server = await startServer({ steps: [broken()] });
     const client = await server.connect();

@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { banner } from "../../src/cli/banner.ts";
+import { completeConfig } from "../../src/config.ts";
+import type { Config } from "../../src/settings.ts";
+
+function shown(settings: Partial<Config>): string {
+  return banner("http://127.0.0.1:4400", completeConfig(settings));
+}
+
+test("the banner of a bare server says that a simulator answers, where data is, and whom it lets in", () => {
+  const text = shown({});
+  expect(text).toContain("a simulator: its answers are made up");
+  expect(text).toContain("turnwire --backend http://localhost:8000/v1");
+  expect(text).toContain("in memory: gone when the server stops (512MiB for stored responses)");
+  expect(text).toContain("none: only this machine can connect");
+});
+
+test("it has a line to paste for each kind of client", () => {
+  const text = shown({});
+  expect(text).toContain(`curl http://127.0.0.1:4400/v1/responses -H 'content-type: application/json'`);
+  expect(text).toContain("new WebSocket('ws://127.0.0.1:4400/v1/responses')");
+  expect(text).toContain("OPENAI_BASE_URL=http://127.0.0.1:4400/v1");
+  expect(text).toContain(`codex -c openai_base_url='"http://127.0.0.1:4400/v1"' -m sim`);
+});
+
+test("with keys it names the tenants and the header, and shows no key", () => {
+  const apiKeys = [
+    { tenant: "a", key: "sk-1" },
+    { tenant: "a", key: "sk-2" },
+    { tenant: "b", key: "sk-3" },
+  ];
+  const text = shown({ apiKeys, host: "0.0.0.0" });
+  expect(text).toContain("of a, b");
+  expect(text).toContain('-H "authorization: Bearer $OPENAI_API_KEY"');
+  expect(text).not.toContain("sk-");
+});
+
+test("in front of a model server it shows its address, without a password, and a model by its name", () => {
+  const models = new Map([
+    ["*", "small"],
+    ["gpt-5", "large"],
+  ]);
+  const text = shown({ backend: "https://me:sk-secret@models.example.com/v1", models });
+  expect(text).toContain("https://****@models.example.com/v1");
+  expect(text).toContain('{"model":"gpt-5","input":"Hello"}');
+  expect(text).not.toContain("sk-secret");
+  expect(text).not.toContain("simulator");
+});
+
+test("open to everybody, it says so", () => {
+  expect(shown({ host: "0.0.0.0", allowUnauthenticated: true })).toContain(
+    "whoever reaches this port may use the model",
+  );
+});

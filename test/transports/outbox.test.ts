@@ -1,0 +1,93 @@
+import { expect, test, vi } from "vitest";
+import { Outbox, type Wire } from "../../src/transports/outbox.ts";
+
+/** A wire that delivers when it is told to. */
+class FakeWire implements Wire {
+  readonly log: string[] = [];
+  readonly #pending: (() => void)[] = [];
+
+  send(frame: string, sent: () => void): void {
+    this.log.push(frame);
+    this.#pending.push(sent);
+  }
+  cork(): void {
+    this.log.push("cork");
+  }
+  uncork(): void {
+    this.log.push("uncork");
+  }
+  giveUp(): void {
+    this.log.push("give up");
+  }
+  deliver(count = 1): void {
+    for (const sent of this.#pending.splice(0, count)) sent();
+  }
+}
+
+const limits = { outboxHighWater: 10, outboxLowWater: 4, slowClientMs: 1000 };
+
+/** Whether a promise has settled by the time that all that is ready has run. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  const pending = Symbol("pending");
+  const turn = new Promise((resolve) => process.nextTick(resolve, pending));
+  return (await Promise.race([promise.then(() => "settled"), turn])) !== pending;
+}
+
+test("frames of one write leave together", () => {
+  const wire = new FakeWire();
+  expect(new Outbox(wire, limits).write(["a", "b"])).toBeUndefined();
+  expect(wire.log).toEqual(["cork", "a", "b", "uncork"]);
+});
+
+test("bytes are counted, not characters", () => {
+  const outbox = new Outbox(new FakeWire(), limits);
+  void outbox.write(["é", "👋"]);
+  expect(outbox.written).toBe(6);
+});
+
+test("nobody waits at the high water mark, and everybody beyond it until the low one", async () => {
+  const wire = new FakeWire();
+  const outbox = new Outbox(wire, limits);
+  expect(outbox.write(["12345", "12345"])).toBeUndefined();
+  const full = outbox.write(["1"]) as Promise<void>;
+  expect(outbox.write(["2"])).toBe(full);
+  wire.deliver();
+  expect(await isSettled(full)).toBe(false);
+  wire.deliver();
+  expect(await isSettled(full)).toBe(true);
+  expect(outbox.write(["3"])).toBeUndefined();
+});
+
+test("whoever waits is let go when the client is gone, and nothing is written any more", async () => {
+  const wire = new FakeWire();
+  const outbox = new Outbox(wire, limits);
+  const full = outbox.write(["12345678901"]) as Promise<void>;
+  outbox.close();
+  await full;
+  expect(outbox.write(["more"])).toBeUndefined();
+  expect(wire.log).not.toContain("more");
+});
+
+test("a client that does not catch up in time is given up, and whoever waits is let go", async () => {
+  vi.useFakeTimers();
+  const wire = new FakeWire();
+  const outbox = new Outbox(wire, limits);
+  const full = outbox.write(["12345678901"]) as Promise<void>;
+  vi.advanceTimersByTime(999);
+  expect(wire.log).not.toContain("give up");
+  vi.advanceTimersByTime(1);
+  vi.useRealTimers();
+  await full;
+  expect(wire.log).toContain("give up");
+});
+
+test("a client that has caught up is not given up later", async () => {
+  vi.useFakeTimers();
+  const wire = new FakeWire();
+  const outbox = new Outbox(wire, limits);
+  void outbox.write(["12345678901"]);
+  wire.deliver();
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
+  expect(wire.log).not.toContain("give up");
+});
