@@ -11,8 +11,9 @@ export type Settings = {
   readonly url: string;
   readonly key?: string | undefined;
   readonly model: string;
-  readonly instructions: string;
+  readonly instructions?: string;
   readonly tools: readonly object[];
+  readonly temperature?: number;
 };
 
 export interface Conversation {
@@ -32,11 +33,11 @@ export class StatelessHttp implements Conversation {
 
   async send(items: readonly Item[], onText?: (delta: string) => void): Promise<Response> {
     this.#history.push(...items);
-    const { url, key, model, instructions, tools } = this.#settings;
+    const { url, key, ...fields } = this.#settings;
     const reply = await fetch(`${url}/v1/responses`, {
       method: "POST",
       headers: { "content-type": "application/json", ...authorization(key) },
-      body: JSON.stringify({ model, instructions, tools, input: this.#history, store: false, stream: true }),
+      body: JSON.stringify({ ...fields, input: this.#history, store: false, stream: true }),
     });
     if (!reply.ok || reply.body === null) {
       const { error } = (await reply.json()) as { error: ApiErrorObject };
@@ -94,8 +95,8 @@ export class WebSocketSession implements Conversation {
   }
 
   async #create(previous: string | null, input: readonly Item[], onText?: (delta: string) => void): Promise<Response> {
-    const { model, instructions, tools } = this.#settings;
-    const body = { model, instructions, tools, previous_response_id: previous, input, store: false };
+    const { url: _url, key: _key, ...fields } = this.#settings;
+    const body = { ...fields, previous_response_id: previous, input, store: false };
     this.#socket.send(JSON.stringify({ type: "response.create", ...body }));
     return lastResponse(async () => {
       const { done, value } = await this.#messages.next();
@@ -148,7 +149,7 @@ async function lastResponse(
 }
 
 /** The events of an SSE stream. */
-async function* sseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent, void> {
+export async function* sseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent, void> {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const bytes of body) {

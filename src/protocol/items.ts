@@ -1,4 +1,5 @@
 import Type from "typebox";
+import { oneOf } from "./validation.ts";
 
 /**
  * Items and content parts. Each known type has a schema that checks what the server relies on and nothing more; unknown
@@ -32,7 +33,7 @@ const Output = Type.Union([Type.String(), Parts]);
 export const ITEM_SCHEMAS = {
   message: Type.Object({
     type: Type.Literal("message"),
-    role: Type.Union(["user", "assistant", "system", "developer"].map((role) => Type.Literal(role))),
+    role: oneOf("user", "assistant", "system", "developer"),
     content: Type.Union([Type.String(), Parts]),
     status: Status,
   }),

@@ -1,7 +1,7 @@
 import Type, { type TSchema } from "typebox";
 import { ApiError } from "./errors.ts";
 import { type Item, ITEM_SCHEMAS, PART_SCHEMAS } from "./items.ts";
-import { type Check, compileCheck } from "./validation.ts";
+import { type Check, compileCheck, oneOf } from "./validation.ts";
 
 /**
  * The body of a create request, the same for `POST /v1/responses` and for `response.create`. `parseCreateRequest` is the
@@ -10,7 +10,6 @@ import { type Check, compileCheck } from "./validation.ts";
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Optional(Type.Union([schema, Type.Null()]));
-const oneOf = (...values: readonly string[]) => Type.Union(values.map((value) => Type.Literal(value)));
 
 export const CreateRequestSchema = Type.Object({
   model: Type.String({ minLength: 1 }),

@@ -1,10 +1,18 @@
-import type { TSchema } from "typebox";
+import Type, { type TLiteral, type TSchema, type TUnion } from "typebox";
 import { Compile } from "typebox/compile";
 import type { TLocalizedValidationError } from "typebox/error";
 import { ApiError } from "./errors.ts";
 
 /** Throws the `ApiError` that names what is wrong and where, or returns: afterwards the value is known to fit the schema. */
 export type Check = (value: unknown, path: string) => void;
+
+type Literals<Values extends string[]> = { [Place in keyof Values]: TLiteral<Values[Place]> };
+
+/** One of a few words. */
+export function oneOf<Values extends string[]>(...values: Values): TUnion<Literals<Values>> {
+  const literals = values.map((value) => Type.Literal(value)) as Literals<Values>;
+  return Type.Union(literals) as TUnion<Literals<Values>>;
+}
 
 /**
  * Compiles a schema once. `path` is where the value sits in the request (`""` for the whole), so that an error's `param`

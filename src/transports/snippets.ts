@@ -51,6 +51,8 @@ response = client.responses.create(
 print(response.output_text)`,
     codex: `# ~/.codex/config.toml
 openai_base_url = "${baseUrl}"
-model = "${model}"`,
+model = "${model}"
+# Codex wants a key; start it with:
+#   CODEX_API_KEY=${needsKey ? '"$OPENAI_API_KEY"' : "none"} codex exec "Say hello."`,
   };
 }

@@ -4,7 +4,7 @@ import { MODEL } from "./server.ts";
 import type { Frame } from "./ws-client.ts";
 
 /** A response or an error envelope. */
-export type Body = Omit<Response, "error"> & Pick<Frame, "error">;
+type Body = Omit<Response, "error"> & Pick<Frame, "error">;
 
 /** An HTTP answer, read to its end. */
 export type Answer = {
@@ -14,7 +14,7 @@ export type Answer = {
   readonly json: Body;
 };
 
-export type SseBlock = { readonly event: string | null; readonly data: string };
+type SseBlock = { readonly event: string | null; readonly data: string };
 
 /** An SSE answer: its blocks exactly as they came, and the events in them. */
 export type SseAnswer = Answer & { readonly blocks: readonly SseBlock[]; readonly frames: readonly Frame[] };
