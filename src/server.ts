@@ -69,12 +69,8 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
   });
-  const release = async (): Promise<void> => {
-    await listener.close();
-    await backend.close();
-    await store.close();
-    await flushLog(log);
-  };
+  const release = (): Promise<void> =>
+    inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
   const address = await listener.listen(config).catch(async (error: unknown) => {
     await release();
     throw whyNotListening(error, config);
@@ -123,6 +119,13 @@ function observers(first: Observer, second: Observer | undefined, log: Log): Obs
       }
     },
   };
+}
+
+/** Runs every step, also after one that failed; then fails as the first of those did. */
+async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 async function drain(engine: Engine, graceSeconds: number): Promise<void> {
