@@ -11,7 +11,7 @@ export function unreachable(cause: unknown): ApiError {
   return new ApiError("server_error", "The model server could not be reached.", { cause });
 }
 
-export function brokenStream(what: string, cause?: unknown): ApiError {
+export function brokenStream(what: string, cause: unknown = new Error(`the model server ${what}`)): ApiError {
   return new ApiError("server_error", `The model server ${what}.`, { cause });
 }
 
