@@ -90,10 +90,13 @@ export class Connection {
 
   async #run(data: Buffer): Promise<void> {
     this.#queued += data.length;
-    const ended = this.#begin(data);
-    if (this.#queued > this.#limits.queuedBytes) await this.#holdUntil(ended);
-    await ended;
-    this.#queued -= data.length;
+    try {
+      const ended = this.#begin(data);
+      if (this.#queued > this.#limits.queuedBytes) await this.#holdUntil(ended);
+      else await ended;
+    } finally {
+      this.#queued -= data.length;
+    }
   }
 
   /** Resolves when what the frame began has ended. What became of it the client hears, and the observer, elsewhere. */
@@ -159,8 +162,11 @@ export class Connection {
   async #holdUntil(end: Promise<void>): Promise<void> {
     this.#holds += 1;
     this.#socket.pause();
-    await end;
-    this.#holds -= 1;
-    if (this.#holds === 0) this.#socket.resume();
+    try {
+      await end;
+    } finally {
+      this.#holds -= 1;
+      if (this.#holds === 0) this.#socket.resume();
+    }
   }
 }
