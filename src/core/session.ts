@@ -1,4 +1,4 @@
-import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import { ApiError, previousResponseNotFound, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
@@ -172,7 +172,8 @@ export class Session {
   ): Promise<TurnEnd> {
     const { promise, resolve } = Promise.withResolvers<TurnEnd>();
     const run = async (): Promise<void> => {
-      const end = await task();
+      // Whatever else goes wrong, such as a value that is nested too deeply to be written, is an end as well.
+      const end = await task().catch((thrown: unknown): TurnEnd => ({ outcome: "refused", error: toApiError(thrown) }));
       if (end.outcome === "failed" || end.outcome === "refused") this.#forget(previousResponseId, lane);
       if (end.outcome === "refused" && end.error !== null) sink.refuse?.(end.error);
       resolve(end);

@@ -152,8 +152,14 @@ export class Turn {
     this.#terminal = terminal;
     // Whoever steers or interrupts from here on hears that it is over.
     this.#state = { phase: "ended" };
-    await this.#options.emit([terminal]);
-    return OUTCOME[terminal.type];
+    try {
+      await this.#options.emit([terminal]);
+      return OUTCOME[terminal.type];
+    } catch (thrown) {
+      // What cannot be written now could not be written before either: the client has heard of no response.
+      this.#error = toApiError(thrown);
+      return "refused";
+    }
   }
 
   /** All that can refuse the turn: its parent, its input, its model, its backend. */
