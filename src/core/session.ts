@@ -76,7 +76,7 @@ export class Session {
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
     const pinned = known !== undefined && this.#origins.get(known)?.lane !== lane ? known : null;
-    return this.#enqueue(lane, id, sink, () => this.#runTurn(this.#share(request), pinned, sink, lane));
+    return this.#enqueue(lane, id, sink, async () => this.#runTurn(this.#share(request), pinned, sink, lane));
   }
 
   /** Takes the place of a turn that is refused for what the transport knows; it forgets the response that it names. */
