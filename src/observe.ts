@@ -2,7 +2,7 @@ import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pin
 import { PinoPretty } from "pino-pretty";
 import type { EngineEvent, Observer, Store, TurnReport } from "./core/ports.ts";
 import { ERROR } from "./protocol/table.ts";
-import { describeError } from "./observe-error.ts";
+import { describeError, errorLine } from "./observe-error.ts";
 import { formatLine, TURN, type TurnFields } from "./observe-pretty.ts";
 
 /**
@@ -38,7 +38,7 @@ export function createLog(options: LogOptions): Log {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       // pino's own would print whatever an error carries, such as the body of a request.
-      serializers: { err: describeError },
+      serializers: { err: errorLine },
       redact: { paths: SECRETS, censor: "[hidden]" },
     },
     options.pretty ? prettyStream(options.destination) : (options.destination ?? stdout()),
@@ -102,7 +102,8 @@ export class LogObserver implements Observer {
     const level = levelOf(report);
     // Only of what the operator has to mend: a model server that refuses a request likes to quote it, and the client is
     // told the reason anyway.
-    const err = level === "error" ? report.cause : undefined;
+    const hasCause = level === "error" && report.cause !== undefined;
+    const err = hasCause ? describeError(report.cause, report.store) : undefined;
     this.#log[level]({ ...turnFields(report), err }, TURN);
   }
 }

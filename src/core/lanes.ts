@@ -97,7 +97,9 @@ export class Lanes<J extends Job> {
         this.#pump();
       };
       // Jobs do not fail; should one, the lane goes on all the same.
-      job.run().then(next, next);
+      void job.run().catch(ignore).then(next);
     }
   }
 }
+
+function ignore(): void {}

@@ -287,7 +287,7 @@ export class Turn {
       usage: this.#assembler.usage,
       timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,
       duration: runtime.monotonic() - startedAt,
-      content: { input: request.input, output: this.#terminal?.response.output ?? [] },
+      store: request.store,
     });
   }
 }
