@@ -89,7 +89,7 @@ export class Lanes<J extends Job> {
       this.#waiting -= 1;
       this.#inFlight += 1;
       lane.running = true;
-      const next = (): void => {
+      const proceed = (): void => {
         this.#inFlight -= 1;
         lane.running = false;
         if (lane.waiting.length > 0) this.#ready.push(lane);
@@ -97,7 +97,7 @@ export class Lanes<J extends Job> {
         this.#pump();
       };
       // Jobs do not fail; should one, the lane goes on all the same.
-      void job.run().catch(ignore).then(next);
+      void job.run().catch(ignore).then(proceed);
     }
   }
 }
