@@ -29,7 +29,7 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
 };
 
 /** Where a backend says what an operator should know. */
-export type BackendLog = { warn(fields: object, message: string): void };
+type BackendLog = { warn(fields: object, message: string): void };
 
 /** Statuses that another try may mend. */
 const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);

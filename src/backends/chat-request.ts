@@ -14,7 +14,7 @@ export type ChatRequestOptions = {
 };
 
 /** Tools as chat functions, made once for each list of tools. */
-export type ChatTools = {
+type ChatTools = {
   /** The JSON array of functions; null when there are none. */
   readonly json: string | null;
   readonly names: ReadonlySet<string>;
@@ -26,7 +26,7 @@ export type ChatTools = {
 
 const memo = new WeakMap<readonly Tool[], ChatTools>();
 
-export function chatTools(tools: readonly Tool[]): ChatTools {
+function chatTools(tools: readonly Tool[]): ChatTools {
   let mapped = memo.get(tools);
   if (mapped === undefined) {
     mapped = mapTools(tools);

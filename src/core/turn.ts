@@ -10,7 +10,7 @@ import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports
 export type StopReason = "client_left" | "shutting_down" | "interrupted" | "steered";
 
 /** Where a turn comes from, for its report. */
-export type TurnOrigin = {
+type TurnOrigin = {
   readonly tenant: Tenant;
   readonly transport: Transport;
   /** Id of the session. */

@@ -8,7 +8,7 @@ export type UpstreamCall = {
   readonly headers: IncomingMessage["headers"];
 };
 
-export type ChatRequestBody = {
+type ChatRequestBody = {
   readonly model: string;
   readonly messages: readonly { readonly role: string; readonly [field: string]: unknown }[];
   readonly [field: string]: unknown;
