@@ -141,7 +141,7 @@ export class Session {
   }
 
   /** Ends the turns that wait or run. */
-  stop(reason: "client_left" | "shutting_down"): void {
+  stop(reason: "client_left" | "shutting_down" | "connection_limit"): void {
     this.#stopped = reason;
     for (const turn of this.#turns) turn.stop(reason);
   }

@@ -7,7 +7,7 @@ import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
-export type StopReason = "client_left" | "shutting_down" | "interrupted" | "steered";
+export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
 
 /** Where a turn comes from, for its report. */
 type TurnOrigin = {
@@ -262,9 +262,16 @@ export class Turn {
 
   /** What the client is told: a stop says its own reason, whatever it made others throw. */
   #explain(thrown: unknown): ApiError {
-    if (this.#state.phase !== "stopped" || this.#state.reason !== "shutting_down") return toApiError(thrown);
-    const message = "The server is shutting down. Send this request again, to another server or in a moment.";
-    return new ApiError("server_shutting_down", message, { retryAfter: 1 });
+    const reason = this.#state.phase === "stopped" ? this.#state.reason : null;
+    if (reason === "shutting_down") {
+      const message = "The server is shutting down. Send this request again, to another server or in a moment.";
+      return new ApiError("server_shutting_down", message, { retryAfter: 1 });
+    }
+    if (reason === "connection_limit") {
+      const message = "The connection has reached its age limit. Send this request again on a new connection.";
+      return new ApiError("websocket_connection_limit_reached", message);
+    }
+    return toApiError(thrown);
   }
 
   #report(outcome: TurnEnd["outcome"], startedAt: number): void {
