@@ -173,7 +173,9 @@ export class Turn {
     checkInput(parent, request.input);
     const { backend, model } = this.#ports.models.resolve(request.model);
     const backendRequest = { model, parent, input: request.input, settings: request, session };
-    if (request.generate) return { parent, batches: backend.stream(backendRequest, abort.signal) };
+    if (request.generate) {
+      return { parent, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
+    }
     // A warm-up is answered at once; a backend that really warms up does so on its own time.
     backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
     return { parent, batches: null };
@@ -200,11 +202,10 @@ export class Turn {
   }
 
   /** Takes in what the backend says, until it ends or is stopped on purpose. */
-  async #consume(batches: AsyncIterable<readonly BackendEvent[]>): Promise<void> {
-    const iterator = batches[Symbol.asyncIterator]();
+  async #consume(batches: Batches): Promise<void> {
     try {
       // The backend is asked before the client is told, so that the telling costs no time.
-      let batch = pull(iterator);
+      let batch = pull(batches);
       await this.#emit(this.#assembler.start());
       while (this.#state.phase === "running") {
         const { done, value } = await batch;
@@ -216,14 +217,14 @@ export class Turn {
           if (full !== undefined) await full;
         }
         if (this.#assembler.isAtBoundary) this.stop("steered");
-        batch = pull(iterator);
+        batch = pull(batches);
       }
     } catch (thrown) {
       // A stop makes the backend throw; one that ends the turn in good order is no failure.
       if (this.#cutReason() === null) throw thrown;
     } finally {
       // Ends a backend that was left in the middle; what it says to that concerns nobody any more.
-      leave(iterator).catch(() => undefined);
+      leave(batches).catch(() => undefined);
     }
     if (this.#cutReason() === null) this.#assertWanted();
   }
@@ -299,9 +300,12 @@ export class Turn {
   }
 }
 
+type Batches = AsyncIterator<readonly BackendEvent[], unknown>;
+
 type Started = {
   readonly parent: ResponseNode | null;
-  readonly batches: AsyncIterable<readonly BackendEvent[]> | null;
+  /** Null for a warm-up. */
+  readonly batches: Batches | null;
 };
 
 const OUTCOME = {
@@ -310,13 +314,18 @@ const OUTCOME = {
   [EVENT.failed]: "failed",
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
 
-async function leave(iterator: AsyncIterator<unknown>): Promise<void> {
-  await iterator.return?.();
+async function leave(batches: Batches): Promise<void> {
+  await batches.return?.();
 }
 
 /** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
-function pull<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {
-  const next = iterator.next();
+function pull(batches: Batches): ReturnType<Batches["next"]> {
+  let next: ReturnType<Batches["next"]>;
+  try {
+    next = batches.next();
+  } catch (thrown) {
+    next = Promise.reject(thrown as Error);
+  }
   next.catch(() => undefined);
   return next;
 }
