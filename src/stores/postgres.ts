@@ -1,0 +1,242 @@
+import type { Pool, PoolClient, QueryResultRow } from "pg";
+import type { Database, Key, LoneRow, NewRow, StoredRow, SweepStep } from "./database.ts";
+import { migrate } from "./postgres-schema.ts";
+import * as sql from "./postgres-sql.ts";
+import { StoreError } from "./store-error.ts";
+
+export type PostgresOptions = {
+  /** Connections at most. */
+  readonly connections: number;
+  /** Told of connections that break while nobody uses them. */
+  readonly onError: (error: unknown) => void;
+};
+
+const CONNECT_MS = 10_000;
+const QUERY_MS = 60_000;
+const TRIES = 4;
+
+/** Tables in a PostgreSQL database, which any number of servers may share. */
+export class PostgresDatabase implements Database {
+  readonly #pool: Pool;
+
+  /** @throws StoreError when the database cannot be reached, or its tables cannot be used */
+  static async open(url: string, options: PostgresOptions): Promise<PostgresDatabase> {
+    const { Pool, types } = await importDriver();
+    const pool = new Pool({
+      connectionString: url,
+      max: options.connections,
+      application_name: "turnwire",
+      connectionTimeoutMillis: CONNECT_MS,
+      query_timeout: QUERY_MS,
+      allowExitOnIdle: true,
+      types: { getTypeParser: (type, format) => PARSERS[`${format}:${type}`] ?? types.getTypeParser(type, format) },
+    });
+    pool.on("error", options.onError);
+    try {
+      await withClient(pool, migrate);
+    } catch (error) {
+      await pool.end();
+      if (error instanceof StoreError) throw error;
+      // The message of the driver names host, user or database, and no password.
+      throw new StoreError(`store postgres: ${describe(error)}`, { cause: error });
+    }
+    return new PostgresDatabase(pool);
+  }
+
+  private constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  insert(rows: readonly NewRow[]): Promise<readonly number[]> {
+    const waves = wavesOf(rows);
+    return retrying(() =>
+      waves.length === 1
+        ? insertWave(this.#pool, rows, 0)
+        : withClient(this.#pool, (client) => insertWaves(client, waves)),
+    );
+  }
+
+  async has(key: Key): Promise<boolean> {
+    return (await this.#read(sql.HAS, nameOf(key))).length > 0;
+  }
+
+  async one(key: Key): Promise<LoneRow | undefined> {
+    const [found] = await this.#read<StoredRow & HeadColumns>(sql.ONE, nameOf(key));
+    if (found === undefined) return undefined;
+    const { head_id: id, head_seq: seq, head_bytes: bytes, head_key, head_content: content, ...row } = found;
+    const hasHead = id !== null && seq !== null && bytes !== null && content !== null;
+    return { row, head: hasHead ? { id, seq, bytes, key: head_key, content, head: null } : null };
+  }
+
+  chain(key: Key): Promise<readonly StoredRow[]> {
+    return this.#read<StoredRow>(sql.CHAIN, nameOf(key));
+  }
+
+  async hide(key: Key): Promise<boolean> {
+    const { rows } = await this.#pool.query<{ seq: number }>(sql.HIDE, nameOf(key));
+    const [hidden] = rows;
+    if (hidden === undefined) return false;
+    // A child that comes at this moment keeps the row; then it goes when the child does.
+    await this.#pool.query(sql.REMOVE, [hidden.seq]).catch(ignoreRace);
+    return true;
+  }
+
+  async expire(before: number, limit: number): Promise<number> {
+    return (await this.#pool.query(sql.EXPIRE, [before, limit])).rowCount ?? 0;
+  }
+
+  collect(below: number, window: number): Promise<SweepStep> {
+    return this.#step(sql.COLLECT, [below, window], window);
+  }
+
+  evict(above: number, window: number, bytes: number): Promise<SweepStep> {
+    return this.#step(sql.EVICT, [above, window, bytes], window);
+  }
+
+  async size(): Promise<number> {
+    const [row] = await this.#read<{ bytes: number }>(sql.SIZE, []);
+    return row?.bytes ?? 0;
+  }
+
+  close(): Promise<void> {
+    return this.#pool.end();
+  }
+
+  /** Results come in binary: contents as they are, and numbers as numbers. */
+  #read<T extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<T[]> {
+    const query = { text, values: [...values], binary: true };
+    return retrying(async () => (await this.#pool.query<T>(query)).rows);
+  }
+
+  async #step(text: string, values: readonly unknown[], window: number): Promise<SweepStep> {
+    const [row] = await this.#read<{ count: number; last: number | null; removed: number }>(text, values);
+    if (row === undefined) return { next: null, removed: 0 };
+    return { next: row.count === window ? row.last : null, removed: row.removed };
+  }
+}
+
+/** By format and type: contents (17) as the bytes that they are, and large integers (20), all of which are exact here, as numbers. */
+const PARSERS: { readonly [key: string]: (value: never) => unknown } = {
+  "binary:17": (value: Buffer) => value,
+  "binary:20": (value: Buffer) => Number(value.readBigInt64BE(0)),
+  "text:20": (value: string) => Number(value),
+};
+
+type HeadColumns = {
+  readonly head_id: string | null;
+  readonly head_seq: number | null;
+  readonly head_bytes: number | null;
+  readonly head_key: string | null;
+  readonly head_content: Uint8Array | null;
+};
+
+async function importDriver(): Promise<typeof import("pg")> {
+  try {
+    return await import("pg");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
+    throw new StoreError("store postgres: needs the package pg; npm i pg", { cause: error });
+  }
+}
+
+function nameOf({ tenant, id, after }: Key): unknown[] {
+  return [tenant, id, after];
+}
+
+/** Cuts the rows where one stands on another before it: a statement sees nothing of what it inserts. */
+function wavesOf(rows: readonly NewRow[]): readonly (readonly NewRow[])[] {
+  const waves: NewRow[][] = [[]];
+  let names = new Set<string>();
+  for (const row of rows) {
+    const [name, above] = [JSON.stringify([row.tenant, row.id]), JSON.stringify([row.tenant, row.parent])];
+    if (names.has(name) || names.has(above)) {
+      waves.push([]);
+      names = new Set();
+    }
+    names.add(name);
+    waves.at(-1)?.push(row);
+  }
+  return waves;
+}
+
+async function insertWaves(client: PoolClient, waves: readonly (readonly NewRow[])[]): Promise<readonly number[]> {
+  const missing: number[] = [];
+  let first = 0;
+  await client.query("BEGIN");
+  try {
+    for (const wave of waves) {
+      missing.push(...(await insertWave(client, wave, first)));
+      first += wave.length;
+    }
+    await client.query("COMMIT");
+    return missing;
+  } catch (error) {
+    await client.query("ROLLBACK");
+    throw error;
+  }
+}
+
+async function insertWave(on: Pool | PoolClient, rows: readonly NewRow[], first: number): Promise<readonly number[]> {
+  let start = 1;
+  const starts = rows.map(({ content }) => {
+    const here = start;
+    start += content.byteLength;
+    return here;
+  });
+  const result = await on.query<{ position: number }>(sql.INSERT, [
+    Buffer.concat(rows.map(({ content }) => content)),
+    rows.map((row) => row.tenant),
+    rows.map((row) => row.id),
+    rows.map((row) => row.parent),
+    rows.map((row) => row.isWhole),
+    rows.map((row) => row.isListed),
+    rows.map((row) => row.sharesHead),
+    rows.map((row) => row.bytes),
+    rows.map((row) => row.storedAt),
+    rows.map((row) => row.key),
+    starts,
+    rows.map(({ content }) => content.byteLength),
+  ]);
+  // Positions count from 1.
+  return result.rows.map(({ position }) => first + position - 1);
+}
+
+async function withClient<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  try {
+    const result = await work(client);
+    client.release();
+    return result;
+  } catch (error) {
+    client.release(true);
+    throw error;
+  }
+}
+
+/** What may go well the next time: two servers met, or the connection was lost. All that is retried may be done twice. */
+const PASSING = new Set(["23503", "40001", "40P01", "57P01", "57P02", "57P03", "ECONNRESET", "EPIPE"]);
+
+function isPassing(error: unknown): boolean {
+  const { code, message } = error as { readonly code?: string; readonly message?: string };
+  return PASSING.has(code ?? "") || message === "Connection terminated unexpectedly";
+}
+
+async function retrying<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt === TRIES || !isPassing(error)) throw error;
+    }
+  }
+}
+
+function ignoreRace(error: unknown): void {
+  if (!isPassing(error)) throw error;
+}
+
+/** A refused connection has a message for each address, and none of its own. */
+function describe(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(describe).join("; ");
+  return error instanceof Error ? error.message : String(error);
+}
