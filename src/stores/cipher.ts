@@ -37,7 +37,7 @@ function parseKey(word: string, index: number): StoreKey {
 }
 
 type Place = { readonly tenant: string; readonly id: string };
-type Sealed = { readonly key: string | null; readonly content: Uint8Array };
+type Sealed<Content> = { readonly key: string | null; readonly content: Content };
 
 /** Encrypts contents, each for its place: what is moved to another tenant or id does not open. Without keys it does nothing. */
 export class Cipher {
@@ -49,7 +49,7 @@ export class Cipher {
     this.#keys = new Map(keys.map((key) => [key.id, key]));
   }
 
-  seal(plain: Uint8Array, place: Place): Sealed {
+  seal(plain: Uint8Array, place: Place): Sealed<Uint8Array> {
     if (this.#current === undefined) return { key: null, content: plain };
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(ALGORITHM, this.#current.secret, nonce, { authTagLength: TAG_BYTES });
@@ -66,8 +66,9 @@ export class Cipher {
   }
 
   /** @throws Error when the key is not known, or the content was not sealed for this place */
-  open({ key, content }: Sealed, place: Place): Uint8Array {
+  open({ key, content }: Sealed<Uint8Array | string>, place: Place): Uint8Array | string {
     if (key === null) return content;
+    if (typeof content === "string") throw new Error(`response ${place.id} is text where it should be encrypted`);
     const known = this.#keys.get(key);
     if (known === undefined) throw new StoreError(`store keys: response ${place.id} needs the key '${key}'`);
     const nonce = content.subarray(0, NONCE_BYTES);

@@ -23,7 +23,9 @@ export type NewRow = {
   readonly content: Uint8Array;
 };
 
-export type StoredRow = Pick<NewRow, "id" | "bytes" | "key" | "content"> & {
+export type StoredRow = Pick<NewRow, "id" | "bytes" | "key"> & {
+  /** Text where that is what the database gives; what is encrypted is bytes. */
+  readonly content: Uint8Array | string;
   /** Numbers grow from parent to child. */
   readonly seq: number;
   /** The ancestor that holds instructions and tools for this row; null when the row does. */

@@ -156,7 +156,7 @@ export class DurableStore implements Store {
         const head = row.head === null ? null : (heads.get(row.head) ?? null);
         node = restoreNode({ id, tenant, parent: node ?? null, ...this.#decode(tenant, row, head), bytes });
         this.#whole.add(node);
-        decoded += row.content.byteLength;
+        decoded += row.content.length;
       } else {
         node = known;
       }
@@ -166,8 +166,16 @@ export class DurableStore implements Store {
         await setImmediate();
       }
     }
-    if (node !== undefined) this.#cache.add(node);
+    if (node !== undefined) this.#remember(node);
     return node;
+  }
+
+  /** Keeps a chain in memory, so that forks from anywhere in it find it there. */
+  #remember(tip: ResponseNode): void {
+    this.#cache.add(tip);
+    // If there is no room for all of it, there is none to be made either.
+    if (this.#cache.get(keyOf(tip.tenant, tip.id)) !== tip) return;
+    for (let node = tip.parent; node !== null; node = node.parent) this.#cache.add(node);
   }
 }
 

@@ -31,8 +31,9 @@ export function encodeContent({ input, response }: StoredResponse, leavesHead: b
 }
 
 /** @param head what the row has left to an ancestor; null when it has left nothing */
-export function decodeContent(content: Uint8Array, head: Head | null): StoredResponse {
-  const { input, response } = JSON.parse(decoder.decode(content)) as StoredResponse;
+export function decodeContent(content: Uint8Array | string, head: Head | null): StoredResponse {
+  const text = typeof content === "string" ? content : decoder.decode(content);
+  const { input, response } = JSON.parse(text) as StoredResponse;
   if (head === null) return { input, response };
   return { input, response: { ...response, instructions: head.instructions, tools: head.tools } };
 }

@@ -2,6 +2,8 @@ import { STEP_ROWS, STUMP_LENGTH } from "./database.ts";
 
 /** The statements of the PostgreSQL store; each is one transaction and one round trip. */
 
+const COLUMNS = `id, seq, head, bytes, key,
+  CASE WHEN key IS NULL THEN convert_from(content, 'UTF8') ELSE encode(content, 'base64') END AS content`;
 const KNOWN = "tenant = $1 AND id = $2 AND listed AND stored_at > $3";
 
 /**
@@ -26,11 +28,11 @@ export const INSERT = `
 
 export const HAS = `SELECT 1 FROM turnwire_nodes WHERE ${KNOWN}`;
 
+/** The row, then the one that holds its instructions and tools, if that is another. */
 export const ONE = `
-  WITH found AS (SELECT * FROM turnwire_nodes WHERE ${KNOWN})
-  SELECT f.id, f.seq, f.head, f.bytes, f.key, f.content, h.id AS head_id, h.seq AS head_seq, h.bytes AS head_bytes,
-    h.key AS head_key, h.content AS head_content
-  FROM found f LEFT JOIN turnwire_nodes h ON h.seq = f.head`;
+  WITH found AS (SELECT seq, head FROM turnwire_nodes WHERE ${KNOWN})
+  SELECT ${COLUMNS} FROM turnwire_nodes n
+  WHERE n.seq IN (SELECT seq FROM found UNION ALL SELECT head FROM found) ORDER BY seq DESC`;
 
 export const CHAIN = `
   WITH RECURSIVE line AS (
@@ -39,7 +41,7 @@ export const CHAIN = `
     SELECT n.id, n.seq, n.parent, n.head, n.bytes, n.key, n.content
     FROM line JOIN turnwire_nodes n ON n.seq = line.parent AND n.tenant = $1
   )
-  SELECT id, seq, head, bytes, key, content FROM line ORDER BY seq`;
+  SELECT ${COLUMNS} FROM line ORDER BY seq`;
 
 export const HIDE = `UPDATE turnwire_nodes SET listed = false WHERE ${KNOWN} RETURNING seq`;
 

@@ -14,6 +14,8 @@ export type PostgresOptions = {
 const CONNECT_MS = 10_000;
 const QUERY_MS = 60_000;
 const TRIES = 4;
+/** PostgreSQL's number for the type `bigint`. */
+const INT8 = 20;
 
 /** Tables in a PostgreSQL database, which any number of servers may share. */
 export class PostgresDatabase implements Database {
@@ -29,7 +31,8 @@ export class PostgresDatabase implements Database {
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: QUERY_MS,
       allowExitOnIdle: true,
-      types: { getTypeParser: (type, format) => PARSERS[`${format}:${type}`] ?? types.getTypeParser(type, format) },
+      // Large integers, all of which are exact here, as numbers.
+      types: { getTypeParser: (type, format) => (type === INT8 ? Number : types.getTypeParser(type, format)) },
     });
     pool.on("error", options.onError);
     try {
@@ -61,15 +64,13 @@ export class PostgresDatabase implements Database {
   }
 
   async one(key: Key): Promise<LoneRow | undefined> {
-    const [found] = await this.#read<StoredRow & HeadColumns>(sql.ONE, nameOf(key));
-    if (found === undefined) return undefined;
-    const { head_id: id, head_seq: seq, head_bytes: bytes, head_key, head_content: content, ...row } = found;
-    const hasHead = id !== null && seq !== null && bytes !== null && content !== null;
-    return { row, head: hasHead ? { id, seq, bytes, key: head_key, content, head: null } : null };
+    const rows = await this.#read<TextRow>(sql.ONE, nameOf(key));
+    const [row, head] = rows.map(readRow);
+    return row && { row, head: head ?? null };
   }
 
-  chain(key: Key): Promise<readonly StoredRow[]> {
-    return this.#read<StoredRow>(sql.CHAIN, nameOf(key));
+  async chain(key: Key): Promise<readonly StoredRow[]> {
+    return (await this.#read<TextRow>(sql.CHAIN, nameOf(key))).map(readRow);
   }
 
   async hide(key: Key): Promise<boolean> {
@@ -102,33 +103,23 @@ export class PostgresDatabase implements Database {
     return this.#pool.end();
   }
 
-  /** Results come in binary: contents as they are, and numbers as numbers. */
-  #read<T extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<T[]> {
-    const query = { text, values: [...values], binary: true };
-    return retrying(async () => (await this.#pool.query<T>(query)).rows);
+  #read<T extends QueryResultRow>(text: string, values: unknown[]): Promise<T[]> {
+    return retrying(async () => (await this.#pool.query<T>(text, values)).rows);
   }
 
-  async #step(text: string, values: readonly unknown[], window: number): Promise<SweepStep> {
+  async #step(text: string, values: unknown[], window: number): Promise<SweepStep> {
     const [row] = await this.#read<{ count: number; last: number | null; removed: number }>(text, values);
     if (row === undefined) return { next: null, removed: 0 };
     return { next: row.count === window ? row.last : null, removed: row.removed };
   }
 }
 
-/** By format and type: contents (17) as the bytes that they are, and large integers (20), all of which are exact here, as numbers. */
-const PARSERS: { readonly [key: string]: (value: never) => unknown } = {
-  "binary:17": (value: Buffer) => value,
-  "binary:20": (value: Buffer) => Number(value.readBigInt64BE(0)),
-  "text:20": (value: string) => Number(value),
-};
+type TextRow = Omit<StoredRow, "content"> & { readonly content: string };
 
-type HeadColumns = {
-  readonly head_id: string | null;
-  readonly head_seq: number | null;
-  readonly head_bytes: number | null;
-  readonly head_key: string | null;
-  readonly head_content: Uint8Array | null;
-};
+/** The driver reads every value as text, so what is encrypted comes in base64. */
+function readRow(row: TextRow): StoredRow {
+  return row.key === null ? row : { ...row, content: Buffer.from(row.content, "base64") };
+}
 
 async function importDriver(): Promise<typeof import("pg")> {
   try {

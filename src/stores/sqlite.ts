@@ -24,12 +24,10 @@ export class SqliteDatabase implements Database {
   }
 
   private constructor(options: WorkerOptions) {
-    this.#worker = new Worker(WORKER, {
-      workerData: options,
-      name: "turnwire-store",
-      // Node 22 calls its SQLite experimental on standard error, which is no news to an operator.
-      execArgv: [...process.execArgv, "--disable-warning=ExperimentalWarning"],
-    });
+    // Nothing of the command line is for this thread, such as `--input-type`. Node 22 calls its SQLite experimental, which
+    // is no news to an operator.
+    const execArgv = ["--disable-warning=ExperimentalWarning"];
+    this.#worker = new Worker(WORKER, { workerData: options, name: "turnwire-store", execArgv });
     this.#worker.on("message", (answer: Answer) => this.#take(answer));
     this.#worker.on("error", (error: Error) => this.#fail(error));
     this.#worker.on("exit", () => this.#fail(new Error("The store is closed.")));
