@@ -82,12 +82,15 @@ describe("only in SQLite", () => {
       const store = await openDurableStore(${JSON.stringify(`sqlite:${file}`)});
       await store.put(makeNode("a"));
       console.log("put");
+      const other = await openDurableStore(${JSON.stringify(`sqlite:${newFile()}`)});
+      await other.close();
+      console.log("closed");
     `;
     const run = promisify(execFile);
     const { stdout, stderr } = await run(process.execPath, ["--input-type=module", "--eval", program], {
       cwd: fileURLToPath(new URL("../..", import.meta.url)),
     });
-    expect([stdout, stderr]).toEqual(["put\n", ""]);
+    expect([stdout, stderr]).toEqual(["put\nclosed\n", ""]);
     const store = await openDurableStore(`sqlite:${file}`);
     expect(await store.get("acme", "a")).toBeDefined();
     await store.close();
