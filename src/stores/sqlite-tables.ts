@@ -132,7 +132,9 @@ export class SqliteTables {
   }
 }
 
-const COLUMNS = "id, seq, head, bytes, key, content";
+// Text goes from one thread to another for less than bytes that have to be decoded there.
+const COLUMNS = `id, seq, head, bytes, key,
+  CASE WHEN key IS NULL THEN CAST(content AS TEXT) ELSE content END AS content`;
 const KNOWN = "tenant = ? AND id = ? AND listed = 1 AND stored_at > ?";
 
 const INSERT = `

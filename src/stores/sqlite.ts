@@ -73,6 +73,7 @@ export class SqliteDatabase implements Database {
     if (this.#failure !== null) return;
     const ended = new Promise((resolve) => this.#worker.once("exit", resolve));
     await this.#call("close");
+    this.#worker.ref();
     this.#failure = new Error("The store is closed.");
     await ended;
   }

@@ -1,4 +1,3 @@
-import { writeSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import type { ResponseNode } from "../../src/core/node.ts";
 import { openDurableStore } from "../../src/stores/open.ts";
@@ -11,9 +10,9 @@ import { deletedAfter, nextNode } from "./crash-nodes.ts";
 
 const [url = "", run = "", lanes = "1"] = process.argv.slice(2);
 
-/** Each line is out before anything else happens. */
+/** Writing to a pipe waits until it is done, so each line is out before anything else happens. */
 function say(line: string): void {
-  writeSync(1, `${line}\n`);
+  process.stdout.write(`${line}\n`);
 }
 
 say("opening");

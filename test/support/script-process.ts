@@ -36,8 +36,10 @@ export class ScriptProcess {
     return new Promise((resolve) => this.#waiters.add({ count, resolve }));
   }
 
-  /** Ends it as no process can notice. */
-  kill(): Promise<readonly string[]> {
+  /** Ends it as no process can notice; fails if it has ended by itself. */
+  async kill(): Promise<readonly string[]> {
+    const { exitCode } = this.#process;
+    if (exitCode !== null) throw new Error(`the script ended by itself, with ${exitCode}`);
     this.#process.kill("SIGKILL");
     return this.ended;
   }
