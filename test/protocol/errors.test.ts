@@ -11,6 +11,8 @@ import {
   toApiError,
   toolCallNotFound,
   toolOutputMissing,
+  unknownToolChoice,
+  unsupportedTool,
 } from "../../src/protocol/errors.ts";
 import { ERROR, type ErrorCode } from "../../src/protocol/table.ts";
 
@@ -132,6 +134,13 @@ test.each([
     "input",
   ],
   [itemNotFound("msg_1"), "item_not_found", "Item with id 'msg_1' not found.", "input"],
+  [unknownToolChoice("f"), "invalid_value", "Tool choice 'f' not found in 'tools' parameter.", "tool_choice"],
+  [
+    unsupportedTool("web_search", "tools"),
+    "unsupported_tool",
+    "The tool type 'web_search' is not supported by this server: it runs no hosted tools, only the client's own.",
+    "tools",
+  ],
   [modelNotFound("gpt"), "model_not_found", "The requested model 'gpt' does not exist.", "model"],
 ] as const)("%s is said in OpenAI's words", (said, code, message, param) => {
   expect([said.code, said.message, said.param]).toEqual([code, message, param]);
