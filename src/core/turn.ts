@@ -326,7 +326,7 @@ function pull(batches: Batches): ReturnType<Batches["next"]> {
   try {
     next = batches.next();
   } catch (thrown) {
-    next = Promise.reject(thrown as Error);
+    next = Promise.reject(thrown);
   }
   next.catch(() => undefined);
   return next;
