@@ -459,6 +459,17 @@ describe("a turn that is stopped", () => {
     expect(end).toEqual({ outcome: "completed", error: null });
   });
 
+  test("because its connection is too old has failed, and says so", async () => {
+    const gate = new Gate();
+    const session = makeEngine({ steps: [[text("a"), gate]] }).open();
+    const stopped = turn(session);
+    await gate.reached;
+    session.stop("connection_limit");
+    expect(await stopped.code()).toBe("websocket_connection_limit_reached");
+    check(stopped.events);
+    expect(stopped.terminal?.response).toMatchObject({ status: "failed", output: [] });
+  });
+
   test("aborts its backend call", async () => {
     const gate = new Gate();
     const { open, scripted } = makeEngine({ steps: [[text("a"), gate]] });

@@ -7,6 +7,7 @@ import {
   itemNotFound,
   modelNotFound,
   previousResponseNotFound,
+  Quotation,
   retryHeaders,
   toApiError,
   toolCallNotFound,
@@ -97,6 +98,12 @@ describe("what a client may know", () => {
     for (const shape of [errorBody(shown), errorFrame(shown), errorEvent(shown, 0)]) {
       expect(JSON.stringify(shape)).not.toContain(secret);
     }
+  });
+
+  test("what another server said word for word is a cause like others", () => {
+    const known = new ApiError("server_error", "No.", { cause: new Quotation(secret) });
+    expect(known.cause).toMatchObject({ name: "Quotation", message: secret });
+    expect(JSON.stringify([errorBody(known), errorFrame(known), errorEvent(known, 0)])).not.toContain(secret);
   });
 
   test("an ApiError says what it says, and keeps its cause to itself", () => {
