@@ -165,7 +165,7 @@ function rules(): readonly { readonly name: string; readonly proofs: readonly (r
   for (const line of LINES) {
     const name = /^\*\*([A-Z]\d+)\*\* /.exec(line)?.[1];
     if (name !== undefined) found.push({ name, proofs: [] });
-    const proof = /^↳ `([\w/-]+)` (.+)$/.exec(line);
+    const proof = /^- ✓ `([\w/-]+)` (.+)$/.exec(line);
     if (proof !== null) found.at(-1)?.proofs.push([proof[1] ?? "", proof[2] ?? ""]);
   }
   return found;
