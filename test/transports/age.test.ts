@@ -45,6 +45,8 @@ describe("a connection at its age limit", () => {
     expect(await client.frame()).toEqual(LIMIT);
     expect(await client.closed()).toEqual(CLOSED);
     expect(client.unread).toEqual([]);
+    await until(() => server.listener.openSockets === 0);
+    expect(time.timers()).toBe(0);
   });
 
   test("finishes the turns that run and wait, and refuses later ones for the whole connection", async () => {
@@ -84,7 +86,7 @@ describe("a connection at its age limit", () => {
     await rest(server, 1);
     time.pass(LINGER - 1);
     client.send("{nope");
-    expect((await client.frame()).type).toBe("error");
+    expect((await client.frame()).error?.code).toBe("invalid_json");
     time.pass(1);
     expect(await client.closed()).toEqual(CLOSED);
   });
@@ -119,13 +121,17 @@ test("a connection without an age limit lives on", async () => {
   expect(time.timers()).toBe(0);
 });
 
-test("a connection that is left before its limit leaves no timer", async () => {
+test.each([0, 60])("a connection that is left after %i minutes leaves no timer", async (minutes) => {
   const time = stopTime();
-  const server = await startServer({ transportLimits: QUIET });
+  const server = await startServer({ transportLimits: QUIET, steps: [[new Gate()]] });
   const client = await server.connect();
+  client.create({ input: "x" });
+  const call = await server.backend.call(0);
   expect(time.timers()).toBeGreaterThan(0);
-  await client.leave();
-  await until(() => server.engine.openSessions === 0);
+  time.pass(minutes * MINUTE);
+  client.socket.close();
+  expect(await call.ended).toBe("aborted");
+  await rest(server, 1);
   await until(() => server.listener.openSockets === 0);
   expect(time.timers()).toBe(0);
 });

@@ -14,13 +14,13 @@ class FakeLoad implements Load {
   }
 }
 
-describe("overload", () => {
-  function after(...delays: readonly number[]): boolean {
-    const overload = new Overload(500);
-    for (const delay of delays) overload.sample(delay);
-    return overload.isOverloaded;
-  }
+function after(...delays: readonly number[]): boolean {
+  const overload = new Overload(500);
+  for (const delay of delays) overload.sample(delay);
+  return overload.isOverloaded;
+}
 
+describe("overload", () => {
   test("begins with a delay beyond the limit", () => {
     expect(after()).toBe(false);
     expect(after(499, 500)).toBe(false);

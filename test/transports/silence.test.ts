@@ -149,17 +149,17 @@ describe("over WebSocket", () => {
   });
 });
 
-describe("over SSE", () => {
-  async function stream(server: TestServer, gate: Gate, headers: Record<string, string>): Promise<string> {
-    const answered = server.http().call("/v1/responses", {
-      method: "POST",
-      headers: { "content-type": "application/json", ...headers },
-      body: JSON.stringify({ model: MODEL, input: "x", stream: true }),
-    });
-    await gate.reached;
-    return (await answered).text;
-  }
+async function stream(server: TestServer, gate: Gate, headers: Record<string, string>): Promise<string> {
+  const answered = server.http().call("/v1/responses", {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ model: MODEL, input: "x", stream: true }),
+  });
+  await gate.reached;
+  return (await answered).text;
+}
 
+describe("over SSE", () => {
   test("a silent stream gets a comment, for everybody, and the event for those who need it", async () => {
     const time = stopTime();
     const gates = [new Gate(), new Gate()] as const;

@@ -44,12 +44,12 @@ describe("connections", () => {
   });
 });
 
-describe("a web page", () => {
-  const upgradeFrom = async (origin: string, host: string, allowedOrigins: readonly string[] = []): Promise<number> => {
-    const server = await startServer({ policy: { allowedOrigins } });
-    return (await rawUpgrade(server.url, PATH, { origin, host })).status;
-  };
+const upgradeFrom = async (origin: string, host: string, allowedOrigins: readonly string[] = []): Promise<number> => {
+  const server = await startServer({ policy: { allowedOrigins } });
+  return (await rawUpgrade(server.url, PATH, { origin, host })).status;
+};
 
+describe("a web page", () => {
   test.each([
     ["http://localhost:4400", "localhost:4400"],
     ["https://llm.example.com", "llm.example.com"],
