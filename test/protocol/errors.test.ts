@@ -152,3 +152,15 @@ test.each([
 ] as const)("%s is said in OpenAI's words", (said, code, message, param) => {
   expect([said.code, said.message, said.param]).toEqual([code, message, param]);
 });
+
+test("a value that is nested too deeply to be walked is the client's mistake", () => {
+  const value = JSON.parse(`${"[".repeat(100_000)}${"]".repeat(100_000)}`) as unknown;
+  const walk = (inner: unknown): number => (Array.isArray(inner) ? 1 + walk(inner[0]) : 0);
+  let thrown: unknown;
+  try {
+    walk(value);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(toApiError(thrown)).toMatchObject({ code: "invalid_value", message: "The request is nested too deeply." });
+});
