@@ -85,7 +85,7 @@ describe("a turn is refused before its first event", () => {
         },
       },
     );
-    expect(await unwritable.code()).toBe("server_error");
+    expect(await unwritable.code()).toBe("invalid_value");
     expect((await turn(session).response()).status).toBe("completed");
   });
 });
