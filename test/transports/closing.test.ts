@@ -32,11 +32,14 @@ describe("messages that are wrong", () => {
     const client = await server.connect();
     client.create({ input: "x" });
     for (let index = 0; index < 16; index += 1) client.send("{nope");
+    // Nothing that comes behind them is heard any more.
+    client.create({ input: "y", stream_id: "other" });
     await gate.reached;
     gate.open();
     expect((await client.rest()).last.type).toBe("response.completed");
     for (let index = 0; index < 16; index += 1) expect((await client.frame()).type).toBe("error");
     expect((await client.closed()).code).toBe(1008);
+    expect(server.backend.calls).toHaveLength(1);
   });
 });
 

@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
 import { answer, finish, Gate, type Move } from "../../src/testing/index.ts";
 import { Silence, wantsKeepalive } from "../../src/transports/silence.ts";
@@ -69,6 +70,7 @@ describe("over WebSocket", () => {
     const gate = new Gate();
     const server = await startServer({ steps: [[gate, piece("Hi"), finish()]] });
     const client = await server.connect({ headers: CODEX });
+    const timers = time.timers();
     client.create({ input: "x" });
     const before = [await client.frame(), await client.frame()];
     await gate.reached;
@@ -83,7 +85,7 @@ describe("over WebSocket", () => {
     const numbers = [...before, ...kept, ...frames].map((frame) => frame.sequence_number);
     expect(numbers).toEqual(numbers.map((_number, index) => index));
     // Afterwards there is nothing to say.
-    await until(() => server.events.some(({ kind }) => kind === "turn.ended"));
+    await until(() => time.timers() === timers);
     time.pass(SILENCE);
     expect(client.unread).toEqual([]);
   });
@@ -180,15 +182,33 @@ describe("over SSE", () => {
     expect(codex).toContain(`event: keepalive\ndata: {"type":"keepalive","sequence_number":2}\n\n`);
   });
 
-  test("a stream leaves no timer", async () => {
+  test("a stream that talks gets nothing of the kind", async () => {
+    const time = stopTime();
+    const gates = [new Gate(), new Gate()] as const;
+    const server = await startServer({ steps: [[gates[0], piece("a"), gates[1], finish()]] });
+    const text = stream(server, gates[0], CODEX);
+    for (const gate of gates) {
+      await gate.reached;
+      time.pass(SILENCE - 1);
+      gate.open();
+    }
+    expect(await text).not.toContain("keepalive");
+  });
+
+  test.each(["that ends", "whose client leaves"])("a stream %s leaves no timer", async (end) => {
     const time = stopTime();
     const gate = new Gate();
     const server = await startServer({ steps: [[gate, finish()]] });
-    const text = stream(server, gate, {});
+    const timers = time.timers();
+    const body = JSON.stringify({ model: MODEL, input: "x", stream: true });
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+    const head = `POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+    socket.write(`${head}\r\nconnection: close\r\n\r\n${body}`);
     await gate.reached;
-    const before = time.timers();
-    gate.open();
-    await text;
-    expect(time.timers()).toBeLessThan(before);
+    expect(time.timers()).toBe(timers + 1);
+    if (end === "that ends") gate.open();
+    else socket.destroy();
+    await until(() => time.timers() === timers);
+    socket.destroy();
   });
 });
