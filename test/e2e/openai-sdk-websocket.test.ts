@@ -16,7 +16,7 @@ let client: OpenAI;
 
 beforeEach(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({ port: 0, logLevel: "silent", backend: upstream.url, backendRetries: 0 });
+  server = await startServer(serverSettings());
   client = clientOf(server.url);
 });
 
@@ -24,6 +24,11 @@ afterEach(async () => {
   await server.close();
   await upstream.close();
 });
+
+function serverSettings() {
+  // The clients run in the process of the server, which must not take them for load.
+  return { port: 0, logLevel: "silent", maxLoopDelayMs: 0, backend: upstream.url, backendRetries: 0 } as const;
+}
 
 function clientOf(url: string): OpenAI {
   return new OpenAI({ apiKey: "any", baseURL: `${url}/v1`, maxRetries: 0 });
@@ -222,7 +227,7 @@ describe("a new connection", () => {
     );
 
     const old = server;
-    server = await startServer({ port: 0, logLevel: "silent", backend: upstream.url });
+    server = await startServer(serverSettings());
     relay.target = server.url;
     const reconnected = new Promise<void>((resolve) => {
       socket.socket.once("reconnected", resolve);

@@ -7,24 +7,24 @@ import { answer, delta, text, type UpstreamCall, type UpstreamStep } from "./cha
 
 /** An agent on OpenAI's own SDK, and every way in which that SDK lets it talk to a server. */
 
-export const READ: Tool = {
+const READ: Tool = {
   type: "function",
   name: "read",
   description: "Reads a file.",
   parameters: { type: "object", properties: { path: { type: "string" } }, required: ["path"] },
   strict: false,
 };
-export const PATCH: Tool = { type: "custom", name: "patch", description: "Changes files." };
+const PATCH: Tool = { type: "custom", name: "patch", description: "Changes files." };
 
 /** What the agent says in every turn. */
-export const SETTINGS = {
+const SETTINGS = {
   model: "sim",
   instructions: "You are an agent.",
   tools: [READ, PATCH],
   reasoning: { effort: "low", summary: null },
 } as const satisfies Partial<OpenAI.Responses.ResponseCreateParams>;
 
-export const TASK = "Repair the house — 修理 🏠.";
+const TASK = "Repair the house — 修理 🏠.";
 
 /** Runs one turn: the input is what is new since the previous response. */
 export type Take = (input: ResponseInputItem[], previous: Response | null) => Promise<Response>;
