@@ -5,11 +5,12 @@ import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig } from "./config.ts";
 import { Engine } from "./core/engine.ts";
-import { type Backend, DEFAULT_LIMITS, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
 import { MemoryStore } from "./stores/memory.ts";
+import type { TransportLimits } from "./transports/limits.ts";
 import { Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
 
@@ -58,14 +59,20 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
-    limits: { ...DEFAULT_LIMITS, sessionBytes: config.sessionBytes },
+    limits: engineLimits(config),
   });
   const listener = new Listener({
     engine,
     runtime,
     keys: config.apiKeys,
     version: VERSION,
-    limits: { maxMessageBytes: config.maxMessageBytes },
+    limits: transportLimits(config),
+    policy: {
+      webSocket: config.websocket === "on",
+      allowedOrigins: config.allowOrigins,
+      keepalive: config.keepalive,
+      deflate: config.deflate,
+    },
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
   });
@@ -83,6 +90,29 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   };
   let ended: Promise<void> | undefined;
   return { ...address, close: () => (ended ??= shutDown()) };
+}
+
+function engineLimits(config: Config): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    sessionBytes: config.sessionBytes,
+    laneNames: config.maxLanes,
+    turnsInFlight: config.maxTurnsInFlight,
+    queuedTurns: config.maxQueuedTurns,
+  };
+}
+
+function transportLimits(config: Config): Partial<TransportLimits> {
+  return {
+    maxMessageBytes: config.maxMessageBytes,
+    connectionMs: config.connectionMinutes * 60_000,
+    pingMs: config.pingSeconds * 1000,
+    silenceMs: config.keepaliveSeconds * 1000,
+    maxConnections: config.maxConnections,
+    maxConnectionsPerTenant: config.maxConnectionsPerTenant,
+    maxDeflateConnections: config.maxDeflateConnections,
+    maxLoopDelayMs: config.maxLoopDelayMs,
+  };
 }
 
 function createBackend(config: Config, log: Log): Backend {
@@ -131,9 +161,16 @@ async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
 async function drain(engine: Engine, graceSeconds: number): Promise<void> {
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(), graceSeconds * 1000);
-  await engine.drain(deadline.signal);
+  const giveUp = Promise.withResolvers<void>();
+  // A turn may still hang on a client that does not read; its connection is about to be cut anyway.
+  const lastTimer = setTimeout(giveUp.resolve, graceSeconds * 1000 + LAST_WORDS_MS);
+  await Promise.race([engine.drain(deadline.signal), giveUp.promise]);
   clearTimeout(timer);
+  clearTimeout(lastTimer);
 }
+
+/** For turns that were failed at the deadline to say so. */
+const LAST_WORDS_MS = 2000;
 
 /** The certificate, tried before anything is started: later a bad one would only show as failed handshakes. */
 function readTls({ tlsCert, tlsKey }: Config) {

@@ -37,7 +37,7 @@ const EVENT_SCHEMAS: { readonly [type: string]: string } = {
 
 const TERMINAL = new Set(["response.completed", "response.failed", "response.incomplete"]);
 
-export type ContractEvent = {
+type ContractEvent = {
   readonly type: string;
   readonly response?: ContractResponse;
   readonly item?: { readonly type: string };
@@ -46,7 +46,7 @@ export type ContractEvent = {
 };
 
 /** A response, as far as the suite looks into it. */
-export type ContractResponse = {
+type ContractResponse = {
   readonly id: string;
   readonly object: string;
   readonly status: string;

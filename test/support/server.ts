@@ -14,15 +14,19 @@ import { FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index
 import type { ApiKey } from "../../src/transports/auth.ts";
 import type { Tls } from "../../src/transports/http.ts";
 import type { TransportLimits } from "../../src/transports/limits.ts";
+import type { Load } from "../../src/transports/load.ts";
+import type { TransportPolicy } from "../../src/transports/policy.ts";
 import { Listener } from "../../src/transports/listener.ts";
 import { HttpClient } from "./http-client.ts";
-import { WsClient } from "./ws-client.ts";
+import { WsClient, type WsClientOptions } from "./ws-client.ts";
 
 export type TestServerOptions = {
   readonly steps?: Iterable<Step>;
   readonly keys?: readonly ApiKey[];
   readonly limits?: Partial<Limits>;
   readonly transportLimits?: Partial<TransportLimits>;
+  readonly policy?: Partial<TransportPolicy>;
+  readonly load?: Load;
   readonly models?: Models;
   readonly store?: Store;
   readonly tls?: Tls;
@@ -57,7 +61,10 @@ export class TestServer {
       runtime: this.runtime,
       keys: options.keys ?? [],
       version: "0.0.0-test",
-      limits: { closeMs: 500, ...options.transportLimits },
+      // A machine that is busy with tests is not what the watch over the load is for.
+      limits: { closeMs: 500, maxLoopDelayMs: 0, ...options.transportLimits },
+      ...(options.policy && { policy: options.policy }),
+      ...(options.load && { load: options.load }),
       ...(options.tls && { tls: options.tls }),
       onError: (error) => this.errors.push(error),
     });
@@ -72,8 +79,11 @@ export class TestServer {
   }
 
   /** A new WebSocket connection. */
-  connect(options: { readonly key?: string; readonly path?: string } = {}): Promise<WsClient> {
-    return WsClient.open(`${this.#url.replace(/^http/, "ws")}${options.path ?? "/v1/responses"}`, options.key);
+  connect({
+    path = "/v1/responses",
+    ...options
+  }: WsClientOptions & { readonly path?: string } = {}): Promise<WsClient> {
+    return WsClient.open(`${this.#url.replace(/^http/, "ws")}${path}`, options);
   }
 
   http(key?: string): HttpClient {

@@ -24,7 +24,7 @@ class FakeWire implements Wire {
   }
 }
 
-const limits = { outboxHighWater: 10, outboxLowWater: 4, slowClientMs: 1000 };
+const limits = { outboxHighWater: 10, outboxLowWater: 4, outboxExcess: 20, slowClientMs: 1000 };
 
 /** Whether a promise has settled by the time that all that is ready has run. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
@@ -79,6 +79,17 @@ test("a client that does not catch up in time is given up, and whoever waits is 
   vi.useRealTimers();
   await full;
   expect(wire.log).toContain("give up");
+});
+
+test("a client for which too much comes on top is given up at once, however large what made it fall behind", async () => {
+  const wire = new FakeWire();
+  const outbox = new Outbox(wire, limits);
+  const full = outbox.write(["x".repeat(1000)]) as Promise<void>;
+  expect(outbox.write(["x".repeat(20)])).toBe(full);
+  expect(wire.log).not.toContain("give up");
+  expect(outbox.write(["x"])).toBeUndefined();
+  expect(wire.log).toContain("give up");
+  await full;
 });
 
 test("a client that has caught up is not given up later", async () => {
