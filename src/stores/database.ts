@@ -38,8 +38,8 @@ export type LoneRow = { readonly row: StoredRow; readonly head: StoredRow | null
 /** Names one row; it is known only if it is listed and was stored after `after`. */
 export type Key = { readonly tenant: Tenant; readonly id: string; readonly after: number };
 
-/** One step of sweeping: `next` is where the following step goes on; null at the end. */
-export type SweepStep = { readonly next: number | null; readonly removed: number };
+/** One step of sweeping: how many rows and bytes of content it removed, and where the next step goes on; null at the end. */
+export type SweepStep = { readonly next: number | null; readonly removed: number; readonly freed: number };
 
 export interface Database {
   /**
@@ -60,7 +60,7 @@ export interface Database {
   collect(below: number, window: number): Promise<SweepStep>;
   /** Looks at the next `window` rows, oldest first, and removes ends of chains until `bytes` are free. */
   evict(above: number, window: number, bytes: number): Promise<SweepStep>;
-  /** Bytes that all rows use. */
+  /** Bytes that all rows use, about. */
   size(): Promise<number>;
   close(): Promise<void>;
 }
@@ -68,4 +68,4 @@ export interface Database {
 /** How many rows of one chain a step of sweeping removes at most. */
 export const STUMP_LENGTH = 64;
 /** How many rows a step of sweeping removes at most. */
-export const STEP_ROWS = 512;
+export const STEP_ROWS = 128;

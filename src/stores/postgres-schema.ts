@@ -4,7 +4,7 @@ import { StoreError } from "./store-error.ts";
 /** Each takes the tables one version further; what has been released is never changed. */
 const MIGRATIONS = [
   `CREATE TABLE turnwire_nodes (
-    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq bigint GENERATED ALWAYS AS IDENTITY,
     tenant text NOT NULL,
     id text NOT NULL,
     parent bigint REFERENCES turnwire_nodes (seq) CHECK (parent < seq),
@@ -14,7 +14,9 @@ const MIGRATIONS = [
     stored_at bigint NOT NULL,
     bytes bigint NOT NULL,
     key text,
+    size integer NOT NULL,
     content bytea NOT NULL,
+    PRIMARY KEY (seq) INCLUDE (size),
     UNIQUE (tenant, id)
   );
   CREATE INDEX turnwire_nodes_by_parent ON turnwire_nodes (parent) WHERE parent IS NOT NULL;

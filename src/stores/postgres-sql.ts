@@ -19,8 +19,8 @@ export const INSERT = `
     SELECT i.*, p.seq AS parent, CASE WHEN i.shares_head THEN coalesce(p.head, p.seq) END AS head
     FROM incoming i LEFT JOIN turnwire_nodes p ON p.tenant = i.tenant AND p.id = i.parent_id
   ), inserted AS (
-    INSERT INTO turnwire_nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, content)
-    SELECT tenant, id, parent, head, whole, listed, stored_at, bytes, key, substring($1::bytea FROM start FOR length)
+    INSERT INTO turnwire_nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, size, content)
+    SELECT tenant, id, parent, head, whole, listed, stored_at, bytes, key, length, substring($1::bytea FROM start FOR length)
     FROM linked WHERE parent_id IS NULL OR parent IS NOT NULL ORDER BY position
     ON CONFLICT (tenant, id) DO UPDATE SET listed = true WHERE excluded.listed AND NOT turnwire_nodes.listed
   )
@@ -49,7 +49,8 @@ export const EXPIRE = `
   UPDATE turnwire_nodes SET listed = false WHERE listed AND seq IN (
     SELECT seq FROM turnwire_nodes WHERE listed AND stored_at <= $1 ORDER BY stored_at LIMIT $2)`;
 
-export const SIZE = "SELECT coalesce(sum(pg_column_size(content)), 0)::bigint AS bytes FROM turnwire_nodes";
+/** An index has the sizes, so no content is read for it. */
+export const SIZE = "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM turnwire_nodes";
 
 /** Removes the row and what only stood for it; `$1` is its number. */
 export const REMOVE = removeStumps("SELECT seq FROM turnwire_nodes WHERE seq = $1 AND NOT listed", "min(seq)", true);
@@ -80,17 +81,17 @@ function removeStumps(rows: string, last: string, onlyUnlisted: boolean): string
   return `
     WITH RECURSIVE seen AS (${rows}),
     stump AS (
-      SELECT n.seq AS leaf, n.seq, n.parent, 0 AS step, pg_column_size(n.content)::bigint AS length
+      SELECT n.seq AS leaf, n.seq, n.parent, 0 AS step, n.size::bigint AS length
       FROM turnwire_nodes n WHERE n.seq IN (SELECT seq FROM seen)
         AND NOT EXISTS (SELECT 1 FROM turnwire_nodes c WHERE c.parent = n.seq)
       UNION ALL
-      SELECT s.leaf, n.seq, n.parent, s.step + 1, pg_column_size(n.content)::bigint
+      SELECT s.leaf, n.seq, n.parent, s.step + 1, n.size::bigint
       FROM stump s JOIN turnwire_nodes n ON n.seq = s.parent
       WHERE s.step < ${STUMP_LENGTH} ${onlyUnlisted ? "AND NOT n.listed" : ""}
         AND NOT EXISTS (SELECT 1 FROM turnwire_nodes c WHERE c.parent = n.seq AND c.seq <> s.seq)
     ), removed AS (
-      DELETE FROM turnwire_nodes WHERE seq IN (${chosen}) RETURNING 1
+      DELETE FROM turnwire_nodes WHERE seq IN (${chosen}) RETURNING size
     )
     SELECT (SELECT count(*) FROM seen) AS count, (SELECT ${last} FROM seen) AS last,
-      (SELECT count(*) FROM removed) AS removed`;
+      (SELECT count(*) FROM removed) AS removed, (SELECT coalesce(sum(size), 0)::bigint FROM removed) AS freed`;
 }

@@ -108,9 +108,9 @@ export class PostgresDatabase implements Database {
   }
 
   async #step(text: string, values: unknown[], window: number): Promise<SweepStep> {
-    const [row] = await this.#read<{ count: number; last: number | null; removed: number }>(text, values);
-    if (row === undefined) return { next: null, removed: 0 };
-    return { next: row.count === window ? row.last : null, removed: row.removed };
+    const [row] = await this.#read<{ count: number; last: number; removed: number; freed: number }>(text, values);
+    const { count = 0, last = 0, removed = 0, freed = 0 } = row ?? {};
+    return { next: count === window ? last : null, removed, freed };
   }
 }
 

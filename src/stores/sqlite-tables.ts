@@ -65,20 +65,12 @@ export class SqliteTables {
 
   collect(below: number, window: number): SweepStep {
     const rows = "SELECT seq FROM nodes WHERE listed = 0 AND seq < ? ORDER BY seq DESC LIMIT ?";
-    return this.#transaction(() => {
-      const seen = this.#statement(`SELECT count(*) AS count, min(seq) AS last FROM (${rows})`).get(below, window);
-      const { changes } = this.#statement(removeStumps(leaves(rows), true)).run(below, window);
-      return { next: seen?.["count"] === window ? Number(seen["last"]) : null, removed: Number(changes) };
-    });
+    return this.#step({ rows, last: "min(seq)", from: below, window, bytes: null });
   }
 
   evict(above: number, window: number, bytes: number): SweepStep {
     const rows = "SELECT seq FROM nodes WHERE seq > ? ORDER BY seq LIMIT ?";
-    return this.#transaction(() => {
-      const seen = this.#statement(`SELECT count(*) AS count, max(seq) AS last FROM (${rows})`).get(above, window);
-      const { changes } = this.#statement(removeStumps(leaves(rows), false)).run(above, window, bytes);
-      return { next: seen?.["count"] === window ? Number(seen["last"]) : null, removed: Number(changes) };
-    });
+    return this.#step({ rows, last: "max(seq)", from: above, window, bytes });
   }
 
   /** What the file uses; pages that are free within it will be used again. */
@@ -89,6 +81,19 @@ export class SqliteTables {
   close(): void {
     this.#statements.clear();
     this.#database.close();
+  }
+
+  #step({ rows, last, from, window, bytes }: Step): SweepStep {
+    return this.#transaction(() => {
+      const seen = this.#statement(`SELECT count(*) AS count, ${last} AS last FROM (${rows})`).get(from, window);
+      const remove = this.#statement(removeStumps(leaves(rows), bytes === null));
+      const removed = bytes === null ? remove.all(from, window) : remove.all(from, window, bytes);
+      return {
+        next: seen?.["count"] === window ? Number(seen["last"]) : null,
+        removed: removed.length,
+        freed: removed.reduce((sum, { length }) => sum + Number(length), 0),
+      };
+    });
   }
 
   /** False when the parent is not there. */
@@ -131,6 +136,15 @@ export class SqliteTables {
     return statement;
   }
 }
+
+/** The rows that a step of sweeping looks at, and how many bytes it is to free; null for all that is not listed. */
+type Step = {
+  readonly rows: string;
+  readonly last: string;
+  readonly from: number;
+  readonly window: number;
+  readonly bytes: number | null;
+};
 
 // Text goes from one thread to another for less than bytes that have to be decoded there.
 const COLUMNS = `id, seq, head, bytes, key,
@@ -180,5 +194,5 @@ function removeStumps(from: string, onlyUnlisted: boolean): string {
         AND NOT EXISTS (SELECT 1 FROM nodes c WHERE c.parent = n.seq AND c.seq <> s.seq)
       LIMIT ${STEP_ROWS}
     )
-    DELETE FROM nodes WHERE seq IN (${chosen})`;
+    DELETE FROM nodes WHERE seq IN (${chosen}) RETURNING length(content) AS length`;
 }

@@ -73,19 +73,25 @@ export class Sweeper {
   }
 
   async #makeRoom(): Promise<void> {
-    let isWholeRound = this.#oldest === 0;
+    let isWholeRound = false;
     let removed = 0;
-    while (!this.#isStopped) {
-      const excess = (await this.#database.size()) - this.#options.maxBytes;
-      if (excess <= 0) return;
+    let excess = await this.#excess();
+    while (excess > 0 && !this.#isStopped) {
+      isWholeRound ||= this.#oldest === 0;
       const step = await this.#database.evict(this.#oldest, WINDOW, excess);
       this.#oldest = step.next ?? 0;
       removed += step.removed;
+      excess -= step.freed;
+      // Contents are not all that uses bytes, so what seems enough is asked again.
+      if (excess <= 0) excess = await this.#excess();
       if (step.next !== null) continue;
       // The next round would find no more than this one.
       if (isWholeRound && removed === 0) return;
-      isWholeRound = true;
       removed = 0;
     }
+  }
+
+  async #excess(): Promise<number> {
+    return (await this.#database.size()) - this.#options.maxBytes;
   }
 }
