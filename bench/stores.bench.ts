@@ -141,25 +141,24 @@ function makeTurn(id: string, parent: ResponseNode | null, text: string): Respon
   });
 }
 
-/**
- * A chain of 600 KB: milliseconds to read its bytes from a file and parse them, to load it, and to load and continue it.
- * Each is the best of several, since everything else that the machine does only adds to it.
- */
+/** The best of several, since everything else that the machine does only adds to it; in milliseconds. */
+async function time(work: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let repeat = 0; repeat < 15; repeat++) {
+    const started = performance.now();
+    await work();
+    times.push(performance.now() - started);
+  }
+  return Math.min(...times);
+}
+
+/** A chain of 600 KB: milliseconds to read its bytes from a file and parse them, to load it, and to load and continue it. */
 async function loading(name: string, turns: number): Promise<{ read: number; load: number; both: number }> {
   const store = await opener(name)({ memoryBytes: name === "memory" ? 1 << 30 : 0 });
   const nodes = chainOf(turns, 600_000);
   for (const node of nodes) await store.put(node);
   const file = join(folder, "bytes.json");
   writeFileSync(file, JSON.stringify(nodes.map(({ input, response }) => ({ input, response }))));
-  const time = async (work: () => Promise<unknown>): Promise<number> => {
-    const times: number[] = [];
-    for (let repeat = 0; repeat < 15; repeat++) {
-      const started = performance.now();
-      await work();
-      times.push(performance.now() - started);
-    }
-    return Math.min(...times);
-  };
   const last = `resp_${turns - 1}`;
   const read = await time(async () => JSON.parse(readFileSync(file, "utf8")));
   const load = await time(() => store.load("bench", last));

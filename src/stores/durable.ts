@@ -56,6 +56,7 @@ export class DurableStore implements Store {
   }
 
   async put(node: ResponseNode): Promise<void> {
+    this.#assertOpen();
     if (!isName(node.tenant) || !isName(node.id)) throw new Error("A tenant or an id is not text that can be stored.");
     const isWhole = node.parent === null || this.#whole.has(node.parent);
     if (isWhole) this.#whole.add(node);
@@ -108,10 +109,15 @@ export class DurableStore implements Store {
   }
 
   #expiry(): number {
-    return Math.max(-1, this.#options.now() - this.#options.ttlMs);
+    return Math.max(-1, Math.floor(this.#options.now() - this.#options.ttlMs));
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== null) throw new Error("The store is closed.");
   }
 
   #keyTo(tenant: Tenant, id: string): Key | undefined {
+    this.#assertOpen();
     return isName(tenant) && isName(id) ? { tenant, id, after: this.#expiry() } : undefined;
   }
 

@@ -14,8 +14,6 @@ export type PostgresOptions = {
 const CONNECT_MS = 10_000;
 const QUERY_MS = 60_000;
 const TRIES = 4;
-/** PostgreSQL's number for the type `bigint`. */
-const INT8 = 20;
 
 /** Tables in a PostgreSQL database, which any number of servers may share. */
 export class PostgresDatabase implements Database {
@@ -32,7 +30,9 @@ export class PostgresDatabase implements Database {
       query_timeout: QUERY_MS,
       allowExitOnIdle: true,
       // Large integers, all of which are exact here, as numbers.
-      types: { getTypeParser: (type, format) => (type === INT8 ? Number : types.getTypeParser(type, format)) },
+      types: {
+        getTypeParser: (type, format) => (type === types.builtins.INT8 ? Number : types.getTypeParser(type, format)),
+      },
     });
     pool.on("error", options.onError);
     try {

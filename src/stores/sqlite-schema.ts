@@ -86,6 +86,6 @@ function migrate(database: DatabaseSync, path: string): void {
   }
 }
 
-export function pragma(database: DatabaseSync, name: "user_version" | "application_id" | "page_count"): number {
+function pragma(database: DatabaseSync, name: "user_version" | "application_id"): number {
   return Number(database.prepare(`PRAGMA ${name}`).get()?.[name]);
 }

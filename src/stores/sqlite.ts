@@ -82,6 +82,7 @@ export class SqliteDatabase implements Database {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     this.#calls += 1;
     const answer = this.#answerTo<T>(this.#calls);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
     this.#worker.postMessage({ call: this.#calls, method, args } satisfies Call);
     return answer;
   }

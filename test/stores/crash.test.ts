@@ -76,7 +76,7 @@ async function killWriters(url: string, kills: number, check: () => void): Promi
 
 describe("a writer that is killed at any moment has lost nothing that it was told is stored", () => {
   test(
-    "in SQLite",
+    "in a file",
     async () => {
       const file = join(folder, "writer.db");
       const checkFile = (): void => {
@@ -90,7 +90,7 @@ describe("a writer that is killed at any moment has lost nothing that it was tol
     TIMEOUT,
   );
 
-  describe.skipIf(TestPostgres.missing !== null)("with a database server", () => {
+  describe.skipIf(TestPostgres.missing !== null)(`PostgreSQL${TestPostgres.whySkipped}`, () => {
     let server: TestPostgres;
     beforeAll(async () => {
       server = await TestPostgres.start();
@@ -98,7 +98,7 @@ describe("a writer that is killed at any moment has lost nothing that it was tol
     afterAll(() => server.stop());
 
     test(
-      "in PostgreSQL",
+      "in its tables",
       async () => {
         const kills = Math.ceil(KILLS / 4);
         expect(await killWriters(await server.emptyPlace(), kills, () => undefined)).toBeGreaterThan(kills);
@@ -106,8 +106,6 @@ describe("a writer that is killed at any moment has lost nothing that it was tol
       TIMEOUT,
     );
   });
-
-  if (TestPostgres.missing !== null) test.skip(`in PostgreSQL (skipped: ${TestPostgres.missing})`, () => undefined);
 });
 
 describe("a whole server", () => {

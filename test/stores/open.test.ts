@@ -14,6 +14,10 @@ import { StoreError } from "../../src/stores/store-error.ts";
 const folder = mkdtempSync(join(tmpdir(), "turnwire-open-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+function key(bytes = 32): string {
+  return randomBytes(bytes).toString("base64");
+}
+
 describe("openStore", () => {
   test("keeps responses in memory, or in a file, as the URL says", async () => {
     const memory = await openStore("memory:", { memoryBytes: 1000 });
@@ -52,8 +56,6 @@ describe("openStore", () => {
 });
 
 describe("keys", () => {
-  const key = (bytes = 32): string => randomBytes(bytes).toString("base64");
-
   test("are read in their order, without the space around them", () => {
     expect(parseStoreKeys(` new:${key()} ,old.1_x-y:${key()},`).map(({ id }) => id)).toEqual(["new", "old.1_x-y"]);
     expect(parseStoreKeys("")).toEqual([]);

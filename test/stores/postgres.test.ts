@@ -5,13 +5,7 @@ import { durableContract, type Place } from "./durable-contract.ts";
 import { makeNode } from "./nodes.ts";
 import { storeContract } from "./store-contract.ts";
 
-const { missing } = TestPostgres;
-
-if (missing !== null) {
-  test.skip(`PostgreSQL keeps the store's contract (skipped: ${missing})`, () => undefined);
-}
-
-describe.skipIf(missing !== null)("PostgreSQL", () => {
+describe.skipIf(TestPostgres.missing !== null)(`PostgreSQL${TestPostgres.whySkipped}`, () => {
   let server: TestPostgres;
   beforeAll(async () => {
     server = await TestPostgres.start();

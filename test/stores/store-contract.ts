@@ -124,11 +124,9 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     });
 
     test("instructions and tools are those of each response, wherever they change", async () => {
-      const tool = (name: string) => ({ type: "function", name, parameters: { type: "object", properties: {} } });
-      const [one, two] = [
-        { instructions: "Be brief.", tools: [tool("read"), tool("write")] },
-        { instructions: "Be brief.", tools: [tool("read")] },
-      ];
+      const tools = ["read", "write"].map((name) => ({ type: "function", name, parameters: { type: "object" } }));
+      const one = { instructions: "Be brief.", tools };
+      const two = { instructions: "Be brief.", tools: tools.slice(1) };
       const requests = [one, one, { tools: one.tools }, two, {}, {}, one, one];
       const nodes: ResponseNode[] = [];
       for (const [index, request] of requests.entries()) {

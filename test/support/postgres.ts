@@ -14,8 +14,12 @@ export class TestPostgres {
 
   /** Why there is none on this machine; null when there is one. */
   static get missing(): string | null {
-    if (process.env["TURNWIRE_TEST_POSTGRES"] || findPrograms() !== null) return null;
-    return "PostgreSQL's initdb and postgres are not installed";
+    return findPrograms() === null ? "initdb and postgres are not installed" : null;
+  }
+
+  /** What the title of its tests says if they are skipped. */
+  static get whySkipped(): string {
+    return TestPostgres.missing === null ? "" : ` (skipped: ${TestPostgres.missing})`;
   }
 
   static async start(): Promise<TestPostgres> {
