@@ -162,7 +162,7 @@ async function insertWaves(client: PoolClient, waves: readonly (readonly NewRow[
     await client.query("COMMIT");
     return missing;
   } catch (error) {
-    await client.query("ROLLBACK");
+    await client.query("ROLLBACK").catch(() => undefined);
     throw error;
   }
 }
@@ -194,13 +194,17 @@ async function insertWave(on: Pool | PoolClient, rows: readonly NewRow[], first:
 
 async function withClient<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
+  // A connection that breaks also fails the query that meets it; this only keeps the event from ending the process.
+  const ignore = (): void => undefined;
+  client.on("error", ignore);
+  let isBroken = true;
   try {
     const result = await work(client);
-    client.release();
+    isBroken = false;
     return result;
-  } catch (error) {
-    client.release(true);
-    throw error;
+  } finally {
+    client.off("error", ignore);
+    client.release(isBroken);
   }
 }
 

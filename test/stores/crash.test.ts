@@ -11,7 +11,7 @@ import { WsClient } from "../support/ws-client.ts";
 import { laneNodes } from "./crash-nodes.ts";
 
 /** How often each process is killed; hundreds take minutes. */
-const KILLS = Number(process.env["TURNWIRE_TEST_KILLS"] ?? 20);
+const KILLS = Number(process.env["TURNWIRE_TEST_KILLS"] ?? 12);
 const LANES = 8;
 const TIMEOUT = 60_000 + KILLS * 10_000;
 
