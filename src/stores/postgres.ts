@@ -192,18 +192,19 @@ async function insertWave(on: Pool | PoolClient, rows: readonly NewRow[], first:
   return result.rows.map(({ position }) => first + position - 1);
 }
 
+/** A connection that breaks also fails the query that meets it; this only keeps the event from ending the process. */
+function ignoreEvent(): void {}
+
 async function withClient<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
-  // A connection that breaks also fails the query that meets it; this only keeps the event from ending the process.
-  const ignore = (): void => undefined;
-  client.on("error", ignore);
+  client.on("error", ignoreEvent);
   let isBroken = true;
   try {
     const result = await work(client);
     isBroken = false;
     return result;
   } finally {
-    client.off("error", ignore);
+    client.off("error", ignoreEvent);
     client.release(isBroken);
   }
 }
