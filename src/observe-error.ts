@@ -1,3 +1,5 @@
+import { Quotation } from "./protocol/errors.ts";
+
 /** An error as it is logged: its kind, its text and where it happened, and the same of what caused it. */
 export type ErrorLine = {
   readonly type: string;
@@ -8,25 +10,51 @@ export type ErrorLine = {
   readonly cause?: ErrorLine;
 };
 
+const described = new WeakSet<object>();
+
+/** For the log: an error as a line, unless it is one already. */
+export function errorLine(thrown: unknown): ErrorLine {
+  return typeof thrown === "object" && thrown !== null && described.has(thrown)
+    ? (thrown as ErrorLine)
+    : describeError(thrown);
+}
+
 /** An upstream's answer may have got into the text. */
 const LONGEST_TEXT = 4096;
 const DEEPEST_CAUSE = 5;
 
-/** Takes named fields only: errors of libraries carry requests, headers and bodies, which have no place in a log. */
-export function describeError(thrown: unknown, depth = 0): ErrorLine {
-  if (!(thrown instanceof Error)) return { type: typeof thrown, message: cut(String(thrown)) };
+/**
+ * Takes named fields only: errors of libraries carry requests, headers and bodies, which have no place in a log. What
+ * others said word for word is left out, unless `quotes` allows it.
+ */
+export function describeError(thrown: unknown, quotes = false, depth = 0): ErrorLine {
+  if (!(thrown instanceof Error)) {
+    const line = { type: typeof thrown, message: cut(String(thrown)) };
+    described.add(line);
+    return line;
+  }
   const { name, message, stack, cause } = thrown;
   const code = (thrown as NodeJS.ErrnoException).code;
   const goesDeeper = depth < DEEPEST_CAUSE;
-  return {
+  const line: ErrorLine = {
     type: name,
     message: cut(message),
     ...(typeof code === "string" && { code }),
     ...(stack !== undefined && { stack: cut(stack) }),
     ...(thrown instanceof AggregateError &&
-      goesDeeper && { errors: thrown.errors.slice(0, 5).map((error: unknown) => describeError(error, depth + 1)) }),
-    ...(cause !== undefined && goesDeeper && { cause: describeError(cause, depth + 1) }),
+      goesDeeper && {
+        errors: thrown.errors.slice(0, 5).map((error: unknown) => describeError(error, quotes, depth + 1)),
+      }),
+    ...(cause !== undefined &&
+      goesDeeper &&
+      isTold(cause, quotes) && { cause: describeError(cause, quotes, depth + 1) }),
   };
+  described.add(line);
+  return line;
+}
+
+function isTold(cause: unknown, quotes: boolean): boolean {
+  return quotes || !(cause instanceof Quotation);
 }
 
 function cut(text: string): string {

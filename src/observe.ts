@@ -2,7 +2,7 @@ import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pin
 import { PinoPretty } from "pino-pretty";
 import type { EngineEvent, Observer, Store, TurnReport } from "./core/ports.ts";
 import { ERROR } from "./protocol/table.ts";
-import { describeError } from "./observe-error.ts";
+import { describeError, errorLine } from "./observe-error.ts";
 import { formatLine, TURN, type TurnFields } from "./observe-pretty.ts";
 
 /**
@@ -21,6 +21,9 @@ export type LogOptions = {
 
 /** What a reader who has stopped reading may cost; beyond it lines are dropped. */
 const BUFFER_BYTES = 16 * 1024 * 1024;
+const LONGEST_NAME = 200;
+/** How long such a reader may hold up the end of the process. */
+const FLUSH_MS = 1000;
 
 /** Wherever a key could get into a line, should an object that carries one be logged. */
 const SECRETS = ["authorization", "cookie", "key", "apiKey", "apiKeys", "backendKey"].flatMap((name) =>
@@ -35,17 +38,21 @@ export function createLog(options: LogOptions): Log {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       // pino's own would print whatever an error carries, such as the body of a request.
-      serializers: { err: describeError },
+      serializers: { err: errorLine },
       redact: { paths: SECRETS, censor: "[hidden]" },
     },
     options.pretty ? prettyStream(options.destination) : (options.destination ?? stdout()),
   );
 }
 
-/** Resolves when all lines have been handed to the operating system. */
+/** Resolves when all lines have been handed to the operating system, or nobody has taken them for a while. */
 export function flushLog(log: Log): Promise<void> {
   return new Promise((resolve) => {
-    log.flush(() => resolve());
+    const patience = setTimeout(resolve, FLUSH_MS);
+    log.flush(() => {
+      clearTimeout(patience);
+      resolve();
+    });
   });
 }
 
@@ -84,11 +91,20 @@ export class LogObserver implements Observer {
         this.#log.debug({ tenant: event.tenant, responseId: event.responseId }, event.kind);
         break;
       case "turn.ended":
-        this.#log[levelOf(event)]({ ...turnFields(event), err: event.cause }, TURN);
+        this.#turn(event);
         break;
       default:
         event satisfies never;
     }
+  }
+
+  #turn(report: TurnReport): void {
+    const level = levelOf(report);
+    // Only of what the operator has to mend: a model server that refuses a request likes to quote it, and the client is
+    // told the reason anyway.
+    const hasCause = level === "error" && report.cause !== undefined;
+    const err = hasCause ? describeError(report.cause, report.store) : undefined;
+    this.#log[level]({ ...turnFields(report), err }, TURN);
   }
 }
 
@@ -102,11 +118,11 @@ function turnFields(report: TurnReport): TurnFields {
   const { usage } = report;
   return {
     responseId: report.responseId,
-    previousResponseId: report.previousResponseId,
+    previousResponseId: report.previousResponseId === null ? null : named(report.previousResponseId),
     tenant: report.tenant,
     session: report.session,
     transport: report.transport,
-    model: report.model,
+    model: named(report.model),
     outcome: report.outcome,
     errorCode: report.errorCode,
     itemsIn: report.itemsIn,
@@ -119,6 +135,11 @@ function turnFields(report: TurnReport): TurnFields {
     firstOutputMs: report.timeToFirstOutput === null ? null : rounded(report.timeToFirstOutput),
     durationMs: rounded(report.duration),
   };
+}
+
+/** A name that a client made up, as much of it as any real one has. */
+function named(text: string): string {
+  return text.length > LONGEST_NAME ? `${text.slice(0, LONGEST_NAME)}…` : text;
 }
 
 function rounded(milliseconds: number): number {

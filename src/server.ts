@@ -5,11 +5,12 @@ import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig } from "./config.ts";
 import { Engine } from "./core/engine.ts";
-import { type Backend, DEFAULT_LIMITS, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
 import { MemoryStore } from "./stores/memory.ts";
+import type { TransportLimits } from "./transports/limits.ts";
 import { Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
 
@@ -58,23 +59,25 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
-    limits: { ...DEFAULT_LIMITS, sessionBytes: config.sessionBytes },
+    limits: engineLimits(config),
   });
   const listener = new Listener({
     engine,
     runtime,
     keys: config.apiKeys,
     version: VERSION,
-    limits: { maxMessageBytes: config.maxMessageBytes },
+    limits: transportLimits(config),
+    policy: {
+      webSocket: config.websocket === "on",
+      allowedOrigins: config.allowOrigins,
+      keepalive: config.keepalive,
+      deflate: config.deflate,
+    },
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
   });
-  const release = async (): Promise<void> => {
-    await listener.close();
-    await backend.close();
-    await store.close();
-    await flushLog(log);
-  };
+  const release = (): Promise<void> =>
+    inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
   const address = await listener.listen(config).catch(async (error: unknown) => {
     await release();
     throw whyNotListening(error, config);
@@ -87,6 +90,29 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   };
   let ended: Promise<void> | undefined;
   return { ...address, close: () => (ended ??= shutDown()) };
+}
+
+function engineLimits(config: Config): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    sessionBytes: config.sessionBytes,
+    laneNames: config.maxLanes,
+    turnsInFlight: config.maxTurnsInFlight,
+    queuedTurns: config.maxQueuedTurns,
+  };
+}
+
+function transportLimits(config: Config): Partial<TransportLimits> {
+  return {
+    maxMessageBytes: config.maxMessageBytes,
+    connectionMs: config.connectionMinutes * 60_000,
+    pingMs: config.pingSeconds * 1000,
+    silenceMs: config.keepaliveSeconds * 1000,
+    maxConnections: config.maxConnections,
+    maxConnectionsPerTenant: config.maxConnectionsPerTenant,
+    maxDeflateConnections: config.maxDeflateConnections,
+    maxLoopDelayMs: config.maxLoopDelayMs,
+  };
 }
 
 function createBackend(config: Config, log: Log): Backend {
@@ -123,6 +149,13 @@ function observers(first: Observer, second: Observer | undefined, log: Log): Obs
       }
     },
   };
+}
+
+/** Runs every step, also after one that failed; then fails as the first of those did. */
+async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 async function drain(engine: Engine, graceSeconds: number): Promise<void> {

@@ -35,6 +35,34 @@ export const integer = (options: { minimum: number; maximum: number; default: nu
     value: "<n>",
   }) as const;
 
+const origin = (given: string): string => {
+  const bare = given.toLowerCase().replace(/\/$/, "");
+  if (bare === "*" || bare === "null") return bare;
+  if (!/^https?:\/\/[^/]+$/.test(bare) || !URL.canParse(bare)) {
+    throw new Error("must be an origin such as https://app.example.com, or '*'");
+  }
+  return new URL(bare).origin;
+};
+
+export const origins = (description: string) =>
+  ({
+    schema: Type.Array(Type.String({ minLength: 1 }), { default: [], description }),
+    expects: "a list of origins",
+    fromText: list,
+    value: "<origin>",
+    decode: (given: readonly string[]): readonly string[] => given.map(origin),
+    repeats: true,
+  }) as const;
+
+/** Seconds, or 0 for never. */
+export const secondsOrNever = (options: { default: number; description: string }) =>
+  ({
+    schema: Type.Number({ minimum: 0, maximum: 2_000_000, ...options }),
+    expects: "a number of seconds, or 0",
+    fromText: toNumber,
+    value: "<seconds>",
+  }) as const;
+
 export const seconds = (options: { default: number; description: string }) =>
   ({
     // Beyond this a timer of Node.js would fire at once.

@@ -8,7 +8,9 @@ import {
   models,
   onOff,
   optionalText,
+  origins,
   seconds,
+  secondsOrNever,
   size,
   text,
   url,
@@ -19,7 +21,7 @@ import {
  * JSON schema all come from these rows.
  */
 
-export const GROUPS = ["Server", "Model", "Simulator", "Memory", "Logs"] as const;
+export const GROUPS = ["Server", "WebSocket", "Load", "Model", "Simulator", "Memory", "Logs"] as const;
 
 export type Setting = Kind & {
   readonly group: (typeof GROUPS)[number];
@@ -61,6 +63,117 @@ export const SETTINGS = {
   graceSeconds: {
     ...seconds({ default: 30, description: "How long running turns may go on when the server stops." }),
     group: "Server",
+  },
+
+  websocket: {
+    ...choice(["on", "off"], {
+      default: "on",
+      description: "Take WebSocket connections; off answers them with 426, and clients use HTTP.",
+    }),
+    group: "WebSocket",
+  },
+  allowOrigins: {
+    ...origins("Origin of web pages that may connect, besides the server's own; '*' allows all."),
+    flag: "allow-origin",
+    group: "WebSocket",
+  },
+  connectionMinutes: {
+    ...integer({
+      minimum: 0,
+      maximum: 30_000,
+      default: 60,
+      description: "Age at which a connection takes no new turns and is closed after those it has; 0 is no limit.",
+    }),
+    group: "WebSocket",
+  },
+  pingSeconds: {
+    ...secondsOrNever({
+      default: 25,
+      description: "Time between pings; three without an answer end the connection. 0 sends none.",
+    }),
+    group: "WebSocket",
+  },
+  keepalive: {
+    ...choice(["auto", "on", "off"], {
+      default: "auto",
+      description: "Events that say nothing, in the silences of a turn; auto: for Codex, opencode and their like.",
+    }),
+    group: "WebSocket",
+  },
+  keepaliveSeconds: {
+    ...secondsOrNever({
+      default: 30,
+      description: "Silence after which they are sent, and a comment over SSE to everybody; 0 is never.",
+    }),
+    group: "WebSocket",
+  },
+  deflate: {
+    ...choice(["auto", "on", "off"], {
+      default: "auto",
+      description: "Compression for clients that offer it; auto: unless they are on this machine.",
+    }),
+    group: "WebSocket",
+  },
+  maxDeflateConnections: {
+    ...integer({
+      minimum: 0,
+      maximum: 1_000_000,
+      default: 1000,
+      description: "Connections that may compress at the same time; further ones do not.",
+    }),
+    group: "WebSocket",
+  },
+  maxLanes: {
+    ...integer({ minimum: 1, maximum: 10_000, default: 32, description: "Lanes that one connection may name." }),
+    group: "WebSocket",
+  },
+  maxTurnsInFlight: {
+    ...integer({
+      minimum: 1,
+      maximum: 10_000,
+      default: 16,
+      description: "Turns of one connection that run at the same time, over all its lanes; more wait.",
+    }),
+    group: "WebSocket",
+  },
+  maxQueuedTurns: {
+    ...integer({
+      minimum: 1,
+      maximum: 100_000,
+      default: 64,
+      description: "Turns of one connection that may wait; more are refused.",
+    }),
+    group: "WebSocket",
+  },
+
+  maxConnections: {
+    ...integer({
+      minimum: 0,
+      maximum: 1_000_000,
+      default: 10_000,
+      description: "WebSocket connections at the same time; 0 is no limit.",
+    }),
+    group: "Load",
+  },
+  maxConnectionsPerTenant: {
+    ...integer({
+      minimum: 0,
+      maximum: 1_000_000,
+      default: 0,
+      description: "WebSocket connections of one tenant at the same time; 0 is no limit.",
+    }),
+    group: "Load",
+  },
+  maxLoopDelayMs: {
+    ...integer({
+      minimum: 0,
+      maximum: 60_000,
+      default: 500,
+      description:
+        "Delay of the process, in milliseconds, beyond which new turns and connections are refused; 0 is never.",
+    }),
+    value: "<ms>",
+    group: "Load",
   },
 
   backend: {

@@ -16,6 +16,20 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   tlsKey: "key.pem",
   maxMessageBytes: "1MiB",
   graceSeconds: "1.5",
+  websocket: "off",
+  allowOrigins: "https://app.example.com",
+  connectionMinutes: "0",
+  pingSeconds: "0",
+  keepalive: "on",
+  keepaliveSeconds: "1.5",
+  deflate: "off",
+  maxDeflateConnections: "1",
+  maxLanes: "1",
+  maxTurnsInFlight: "1",
+  maxQueuedTurns: "1",
+  maxConnections: "1",
+  maxConnectionsPerTenant: "1",
+  maxLoopDelayMs: "0",
   backend: "http://localhost:8000/v1",
   backendKey: "k",
   models: "a=b",
@@ -229,6 +243,17 @@ describe("values", () => {
     expect(problems({ args: ["--model", "a=*"] })).toHaveLength(1);
     expect(problems({ args: ["--model", "=b"] })).toHaveLength(1);
     expect(problems({ args: ["--model", "a", "--model", "a=b"] })).toHaveLength(1);
+  });
+
+  test("origins are a scheme and a host, or a star", () => {
+    const { config } = parse("--allow-origin", "https://App.example.com/", "--allow-origin", "http://localhost:443");
+    expect(config.allowOrigins).toEqual(["https://app.example.com", "http://localhost:443"]);
+    expect(parse("--allow-origin", "https://a.example:443").config.allowOrigins).toEqual(["https://a.example"]);
+    expect(parse("--allow-origin", "*").config.allowOrigins).toEqual(["*"]);
+    expect(problems({ args: ["--allow-origin", "app.example.com"] })).toEqual([
+      `--allow-origin "app.example.com" must be an origin such as https://app.example.com, or '*'`,
+    ]);
+    expect(problems({ args: ["--allow-origin", "https://a.example/path"] })).toHaveLength(1);
   });
 
   test("a tenant may have several keys, and a key one tenant", () => {

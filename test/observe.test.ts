@@ -2,6 +2,7 @@ import { Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { TurnReport } from "../src/core/ports.ts";
 import { createLog, flushLog, LogObserver } from "../src/observe.ts";
+import { ApiError, Quotation } from "../src/protocol/errors.ts";
 import { startServer } from "../src/server.ts";
 import type { Config } from "../src/settings.ts";
 import { answer, ScriptedBackend, type Step } from "../src/testing/index.ts";
@@ -88,6 +89,13 @@ describe("a turn", () => {
       },
     ]);
     expect(lines("turn")[0]).not.toHaveProperty("err");
+  });
+
+  test("that the model server refused is a warning, without what it quoted of the request", async () => {
+    const cause = new Error(`the model server answered 400: ${SECRET}`);
+    const { lines, text } = await run([new ApiError("invalid_prompt", "It was refused.", { cause })], { store: false });
+    expect(lines("turn")).toMatchObject([{ level: "warn", outcome: "failed", errorCode: "invalid_prompt" }]);
+    expect(text()).not.toContain(SECRET);
   });
 
   test("that broke is an error with its cause and stack, none of which reaches the client", async () => {
@@ -183,6 +191,13 @@ describe("an error in the log", () => {
     });
   });
 
+  test("leaves out what others said word for word", () => {
+    const { log, text } = keptLog();
+    log.warn({ err: new Error("answered 500", { cause: new Quotation(SECRET) }) }, "trying again");
+    expect(text()).toContain("answered 500");
+    expect(text()).not.toContain(SECRET);
+  });
+
   test("is cut where it is longer than a page, and ends where causes go in a circle", () => {
     const { log, text } = keptLog();
     const circular = new Error("x".repeat(100_000));
@@ -211,8 +226,19 @@ describe("at a terminal", () => {
     usage: null,
     timeToFirstOutput: null,
     duration: 2345,
-    content: { input: [], output: [] },
+    store: true,
   };
+
+  test.each([
+    [true, true],
+    [false, false],
+  ])("what a model server said word for word is shown only of what may be kept (store: %s)", (store, shown) => {
+    const { log, text } = keptLog();
+    const cause = new Error("the model server answered 500", { cause: new Quotation(SECRET) });
+    new LogObserver(log).observe({ kind: "turn.ended", ...report, cause, store });
+    expect(text()).toContain("the model server answered 500");
+    expect(text().includes(SECRET)).toBe(shown);
+  });
 
   test("a turn is a sentence, with what broke below it", () => {
     const { log, text } = keptLog({ pretty: true });
@@ -222,6 +248,13 @@ describe("at a terminal", () => {
     expect(text()).toContain("Error: boom");
     expect(text()).toContain("caused by:");
     expect(text()).toContain("Error: behind");
+  });
+
+  test("a name from outside takes no more room than a name needs", () => {
+    const { log, text } = keptLog({ pretty: true });
+    const long = "x".repeat(1_000_000);
+    new LogObserver(log).observe({ kind: "turn.ended", ...report, model: long, previousResponseId: long });
+    expect(text().length).toBeLessThan(10_000);
   });
 
   test("a name from outside cannot speak to the terminal", () => {

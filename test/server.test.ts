@@ -197,6 +197,19 @@ describe("close", () => {
     expect(await (await running).json()).toMatchObject({ error: { code: "server_shutting_down" } });
   });
 
+  test("closes the other parts of one that fails to close, and says that it did", async () => {
+    let closed = false;
+    const backend = new ScriptedBackend();
+    backend.close = async () => {
+      throw new Error("stuck");
+    };
+    const store = new MemoryStore({ budgetBytes: 1000 });
+    store.close = async () => void (closed = true);
+    const server = await startServer({ port: 0, logLevel: "silent" }, { backend, store });
+    expect(await failure(server.close())).toHaveProperty("message", "stuck");
+    expect(closed).toBe(true);
+  });
+
   test("closes its parts, and may be asked twice", async () => {
     const order: string[] = [];
     const backend = new ScriptedBackend();

@@ -4,7 +4,7 @@ import { SseDecoder } from "../protocol/codec.ts";
 import { ApiError } from "../protocol/errors.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
 import { ChatContexts, hasChatForm, type ReasoningField } from "./chat-context.ts";
-import { brokenStream, parseRetryAfter, refusedByServer, unreachable } from "./chat-errors.ts";
+import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable } from "./chat-errors.ts";
 import { ChatStream } from "./chat-stream.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -29,7 +29,7 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
 };
 
 /** Where a backend says what an operator should know. */
-export type BackendLog = { warn(fields: object, message: string): void };
+type BackendLog = { warn(fields: object, message: string): void };
 
 /** Statuses that another try may mend. */
 const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
@@ -176,7 +176,7 @@ export class ChatCompletionsBackend implements Backend {
     const text = await readBeginning(response);
     watchdog.relax();
     if (statusCode === 200) {
-      const cause = new Error(`content type ${type}: ${text.slice(0, 500)}`);
+      const cause = new Error(`the model server answered with content type '${type}'`, { cause: quote(text) });
       return {
         error: brokenStream("answered with something that is not a chat completion stream", cause),
         transient: false,

@@ -164,7 +164,8 @@ class Writer {
     const reasoning = this.#reasoningField === null ? "" : run.reasoning;
     const hasCalls = run.calls.length > 0;
     if (run.text === null && reasoning === "" && !hasCalls) return;
-    const message: Record<string, unknown> = { role: "assistant", content: run.text ?? (hasCalls ? null : "") };
+    // Not null, as OpenAI has it for calls without text: some servers refuse that, and all take an empty string.
+    const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
     if (reasoning !== "" && this.#reasoningField !== null) message[this.#reasoningField] = reasoning;
     if (hasCalls) message["tool_calls"] = run.calls;
     this.#open = [...this.#open, ...run.calls.map((call) => call.id)];
@@ -211,15 +212,11 @@ function textOf(part: Part): string | undefined {
   return typeof text === "string" ? text : undefined;
 }
 
-/** One text part becomes a string, which every server takes; more than that becomes a list of chat parts. */
+/** Text alone becomes a string, which every server takes; with anything else it becomes a list of chat parts. */
 function chatContent(content: string | readonly Part[]): string | readonly object[] {
   if (typeof content === "string") return content;
-  const [only] = content;
-  if (content.length === 1 && only !== undefined) {
-    const text = textOf(only);
-    if (text !== undefined) return text;
-  }
-  return content.map(chatPart);
+  const isText = content.every((part) => textOf(part) !== undefined);
+  return isText ? plainText(content, "\n") : content.map(chatPart);
 }
 
 function chatPart(part: Part): object {

@@ -1,4 +1,4 @@
-import { ApiError } from "../protocol/errors.ts";
+import { ApiError, Quotation } from "../protocol/errors.ts";
 
 /**
  * What goes wrong at a model server, as the client may hear of it. A request that the server refuses is the client's to
@@ -7,17 +7,19 @@ import { ApiError } from "../protocol/errors.ts";
 
 const CONTEXT_LENGTH = /context[ _](length|window|size)|maximum context|too many tokens|exceed\w* .*context/i;
 
+const LONGEST_QUOTE = 2000;
+
 export function unreachable(cause: unknown): ApiError {
   return new ApiError("server_error", "The model server could not be reached.", { cause });
 }
 
-export function brokenStream(what: string, cause?: unknown): ApiError {
+export function brokenStream(what: string, cause: unknown = new Error(`the model server ${what}`)): ApiError {
   return new ApiError("server_error", `The model server ${what}.`, { cause });
 }
 
 /** An answer with an error status. `body` is its beginning. */
 export function refusedByServer(status: number, retryAfter: string | undefined, body: string): ApiError {
-  const cause = new Error(`the model server answered ${status}: ${body.slice(0, 2000)}`);
+  const cause = new Error(`the model server answered ${status}`, { cause: quote(body) });
   const { message, code } = readError(body);
   if (code === "context_length_exceeded" || (status === 400 && message !== null && CONTEXT_LENGTH.test(message))) {
     return contextLengthExceeded(cause);
@@ -49,7 +51,7 @@ export function refusedByServer(status: number, retryAfter: string | undefined, 
 
 /** An error that the server reports inside its stream. */
 export function reportedByServer(error: unknown): ApiError {
-  const cause = new Error(`the model server reported an error in its stream: ${JSON.stringify(error).slice(0, 2000)}`);
+  const cause = new Error("the model server reported an error in its stream", { cause: quote(JSON.stringify(error)) });
   const { message, code } = readError(JSON.stringify({ error }));
   if (code === "context_length_exceeded" || (message !== null && CONTEXT_LENGTH.test(message))) {
     return contextLengthExceeded(cause);
@@ -60,6 +62,10 @@ export function reportedByServer(error: unknown): ApiError {
     });
   }
   return brokenStream("reported an error while it generated", cause);
+}
+
+export function quote(text: string): Quotation {
+  return new Quotation(text.slice(0, LONGEST_QUOTE));
 }
 
 function contextLengthExceeded(cause: unknown): ApiError {

@@ -1,5 +1,5 @@
 import type { BackendRequest } from "../core/ports.ts";
-import { ApiError } from "../protocol/errors.ts";
+import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import type { TextFormat, Tool, ToolChoice } from "../protocol/request.ts";
 
 /** The head of a chat-completions request: everything but the messages. */
@@ -9,12 +9,12 @@ export type ChatRequestOptions = {
   readonly maxTokensField: "max_tokens" | "max_completion_tokens";
   /** Refuse tools that chat servers cannot run, instead of leaving them out. */
   readonly strictTools: boolean;
-  /** Fields that every request carries. */
+  /** Fields of every request that says nothing else. */
   readonly extraBody: { readonly [field: string]: unknown };
 };
 
 /** Tools as chat functions, made once for each list of tools. */
-export type ChatTools = {
+type ChatTools = {
   /** The JSON array of functions; null when there are none. */
   readonly json: string | null;
   readonly names: ReadonlySet<string>;
@@ -26,7 +26,7 @@ export type ChatTools = {
 
 const memo = new WeakMap<readonly Tool[], ChatTools>();
 
-export function chatTools(tools: readonly Tool[]): ChatTools {
+function chatTools(tools: readonly Tool[]): ChatTools {
   let mapped = memo.get(tools);
   if (mapped === undefined) {
     mapped = mapTools(tools);
@@ -99,27 +99,34 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
   if (only !== null) tools = mapTools(settings.tools.filter((tool) => only.has(tool["name"] as string)));
   const hasTools = tools.json !== null;
   const body: Record<string, unknown> = {
-    ...withoutReserved(settings.extra),
     ...options.extraBody,
+    ...withoutReserved(settings.extra),
     model: request.model,
     stream: true,
     stream_options: { include_usage: true },
-    tool_choice: hasTools ? choice : undefined,
-    parallel_tool_calls: hasTools ? (settings.parallel_tool_calls ?? undefined) : undefined,
-    response_format: responseFormat(settings.text.format),
-    reasoning_effort: settings.reasoning?.effort ?? undefined,
-    temperature: settings.temperature ?? undefined,
-    top_p: settings.top_p ?? undefined,
-    presence_penalty: settings.presence_penalty ?? undefined,
-    frequency_penalty: settings.frequency_penalty ?? undefined,
-    user: settings.user ?? undefined,
+    ...given({
+      tool_choice: hasTools ? choice : null,
+      parallel_tool_calls: hasTools ? settings.parallel_tool_calls : null,
+      response_format: responseFormat(settings.text.format),
+      reasoning_effort: settings.reasoning?.effort,
+      temperature: settings.temperature,
+      top_p: settings.top_p,
+      presence_penalty: settings.presence_penalty,
+      frequency_penalty: settings.frequency_penalty,
+      user: settings.user,
+      [options.maxTokensField]: settings.max_output_tokens,
+    }),
   };
-  if (settings.max_output_tokens !== null) body[options.maxTokensField] = settings.max_output_tokens;
   let json = JSON.stringify(body).slice(0, -1);
   if (tools.json !== null) json += `,"tools":${tools.json}`;
   json += ',"messages":[';
   if (settings.instructions !== null) json += JSON.stringify({ role: "system", content: settings.instructions });
   return { json, tools, allowed: only };
+}
+
+/** Only what the client has said: of the rest the configuration, or the model server, has its own idea. */
+function given(fields: { readonly [field: string]: unknown }): { readonly [field: string]: unknown } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
 }
 
 /** Fields that would break the shape of the answer. */
@@ -140,7 +147,7 @@ function chatToolChoice(choice: ToolChoice, tools: ChatTools): ChatToolChoice {
   if (typeof choice === "string") return { choice: choice === "auto" ? undefined : choice, only: null };
   if (choice.type === "function" || choice.type === "custom") {
     const name = choice["name"] as string;
-    if (!tools.names.has(name)) throw unknownTool(name);
+    if (!tools.names.has(name)) throw unknownToolChoice(name);
     return { choice: { type: "function", function: { name } }, only: null };
   }
   if (choice.type !== "allowed_tools") throw unsupportedTool(choice.type, "tool_choice");
@@ -149,21 +156,10 @@ function chatToolChoice(choice: ToolChoice, tools: ChatTools): ChatToolChoice {
   for (const tool of choice["tools"] as readonly Tool[]) {
     const { name } = tool;
     if (typeof name !== "string") throw unsupportedTool(tool.type, "tool_choice");
-    if (!tools.names.has(name)) throw unknownTool(name);
+    if (!tools.names.has(name)) throw unknownToolChoice(name);
     only.add(name);
   }
   return { choice: mode === "auto" ? undefined : mode, only };
-}
-
-function unsupportedTool(type: string, param: string): ApiError {
-  const message = `The tool type '${type}' is not supported by this server: it runs no hosted tools, only the client's own.`;
-  return new ApiError("unsupported_tool", message, { param });
-}
-
-function unknownTool(name: string): ApiError {
-  return new ApiError("invalid_value", `Tool choice '${name}' not found in 'tools' parameter.`, {
-    param: "tool_choice",
-  });
 }
 
 function responseFormat(format: TextFormat): object | undefined {

@@ -1,4 +1,5 @@
 import { ApiError } from "../protocol/errors.ts";
+import { brokenStream } from "./chat-errors.ts";
 
 /**
  * Watches over one call of a model server: it ends the call when the client is gone, and when the server lets the time
@@ -25,7 +26,7 @@ export class Watchdog {
   expect(milliseconds: number, complaint: string): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#verdict = new ApiError("server_error", `The model server ${complaint}.`);
+      this.#verdict = brokenStream(complaint);
       this.#abort.abort();
     }, milliseconds);
   }

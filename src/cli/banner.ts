@@ -8,7 +8,7 @@ import { maskUrl, show } from "./config.ts";
 export function banner(url: string, config: Config): string {
   const model = exampleModel(config);
   const hasKeys = config.apiKeys.length > 0;
-  const key = hasKeys ? "$OPENAI_API_KEY" : "none";
+  const key = hasKeys ? "<key>" : "none";
   const header = hasKeys ? ' -H "authorization: Bearer $OPENAI_API_KEY"' : "";
   const headers = hasKeys ? ",{headers:{authorization:'Bearer '+process.env.OPENAI_API_KEY}}" : "";
   // In a checkout this Node.js comes with the install; the machine's own may be too old to know WebSocket.

@@ -65,19 +65,16 @@ function announce(server: RunningServer, config: Config, log: Log, isTerminal: b
 /** Exit codes of a process that a signal ended, as shells have them. */
 const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Resolves once the first signal has ended the server gently; a second one ends the process at once. */
-function untilStopped(server: RunningServer, log: Log, isTerminal: boolean): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Lets the first signal end the server gently, and a second one end the process at once. Rejects when closing fails. */
+function untilStopped(server: RunningServer, log: Log, isTerminal: boolean): Promise<never> {
+  return new Promise((_resolve, reject) => {
     let isStopping = false;
     const stop = (signal: keyof typeof SIGNAL_EXIT): void => {
       if (isStopping) process.exit(SIGNAL_EXIT[signal]);
       isStopping = true;
       log.info({ signal }, `stopping: running turns may still end${isTerminal ? "; once more stops at once" : ""}`);
-      server.close().then(() => {
-        // Whatever still keeps the process alive is of no use to anybody now.
-        process.exitCode = EXIT.ok;
-        resolve(EXIT.ok);
-      }, reject);
+      // Whatever still keeps the process alive then is of no use to anybody.
+      server.close().then(() => process.exit(EXIT.ok), reject);
     };
     process.on("SIGINT", stop);
     process.on("SIGTERM", stop);

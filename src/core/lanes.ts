@@ -43,7 +43,9 @@ export class Lanes<J extends Job> {
         { param: "stream_id" },
       );
     }
-    if (this.#waiting >= this.#limits.queuedTurns) {
+    // A lane that nobody uses is not there, so a job for it starts at once where there is room.
+    const waits = this.#lanes.has(name) || this.#inFlight >= this.#limits.turnsInFlight;
+    if (waits && this.#waiting >= this.#limits.queuedTurns) {
       const message = `This connection already has ${this.#waiting} turns waiting.`;
       throw new ApiError("too_many_queued_turns", message, { retryAfter: 1 });
     }
@@ -87,14 +89,17 @@ export class Lanes<J extends Job> {
       this.#waiting -= 1;
       this.#inFlight += 1;
       lane.running = true;
-      // Jobs do not fail; should one, the lane goes on all the same.
-      void job.run().finally(() => {
+      const proceed = (): void => {
         this.#inFlight -= 1;
         lane.running = false;
         if (lane.waiting.length > 0) this.#ready.push(lane);
         else this.#lanes.delete(lane.name);
         this.#pump();
-      });
+      };
+      // Jobs do not fail; should one, the lane goes on all the same.
+      void job.run().catch(ignore).then(proceed);
     }
   }
 }
+
+function ignore(): void {}

@@ -131,8 +131,8 @@ export type TurnReport = {
   /** From the start of the turn to its first delta or item; null when there was none. */
   readonly timeToFirstOutput: number | null;
   readonly duration: number;
-  /** New input and output, for a log that was told to show content. */
-  readonly content: { readonly input: readonly Item[]; readonly output: readonly unknown[] };
+  /** Whether the response may be kept beyond memory; of one that may not, no word is written anywhere. */
+  readonly store: boolean;
 };
 
 /** What the engine runs on. */

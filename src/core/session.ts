@@ -1,4 +1,4 @@
-import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import { ApiError, previousResponseNotFound, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
@@ -76,7 +76,7 @@ export class Session {
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
     const pinned = known !== undefined && this.#origins.get(known)?.lane !== lane ? known : null;
-    return this.#enqueue(lane, id, sink, () => this.#runTurn(this.#share(request), pinned, sink, lane));
+    return this.#enqueue(lane, id, sink, async () => this.#runTurn(this.#share(request), pinned, sink, lane));
   }
 
   /** Takes the place of a turn that is refused for what the transport knows; it forgets the response that it names. */
@@ -141,7 +141,7 @@ export class Session {
   }
 
   /** Ends the turns that wait or run. */
-  stop(reason: "client_left" | "shutting_down"): void {
+  stop(reason: "client_left" | "shutting_down" | "connection_limit"): void {
     this.#stopped = reason;
     for (const turn of this.#turns) turn.stop(reason);
   }
@@ -172,7 +172,8 @@ export class Session {
   ): Promise<TurnEnd> {
     const { promise, resolve } = Promise.withResolvers<TurnEnd>();
     const run = async (): Promise<void> => {
-      const end = await task();
+      // Whatever else goes wrong, such as a value that is nested too deeply to be written, is an end as well.
+      const end = await task().catch((thrown: unknown): TurnEnd => ({ outcome: "refused", error: toApiError(thrown) }));
       if (end.outcome === "failed" || end.outcome === "refused") this.#forget(previousResponseId, lane);
       if (end.outcome === "refused" && end.error !== null) sink.refuse?.(end.error);
       resolve(end);

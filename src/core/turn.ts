@@ -7,10 +7,10 @@ import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
-export type StopReason = "client_left" | "shutting_down" | "interrupted" | "steered";
+export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
 
 /** Where a turn comes from, for its report. */
-export type TurnOrigin = {
+type TurnOrigin = {
   readonly tenant: Tenant;
   readonly transport: Transport;
   /** Id of the session. */
@@ -152,8 +152,14 @@ export class Turn {
     this.#terminal = terminal;
     // Whoever steers or interrupts from here on hears that it is over.
     this.#state = { phase: "ended" };
-    await this.#options.emit([terminal]);
-    return OUTCOME[terminal.type];
+    try {
+      await this.#options.emit([terminal]);
+      return OUTCOME[terminal.type];
+    } catch (thrown) {
+      // What cannot be written now could not be written before either: the client has heard of no response.
+      this.#error = toApiError(thrown);
+      return "refused";
+    }
   }
 
   /** All that can refuse the turn: its parent, its input, its model, its backend. */
@@ -167,7 +173,9 @@ export class Turn {
     checkInput(parent, request.input);
     const { backend, model } = this.#ports.models.resolve(request.model);
     const backendRequest = { model, parent, input: request.input, settings: request, session };
-    if (request.generate) return { parent, batches: backend.stream(backendRequest, abort.signal) };
+    if (request.generate) {
+      return { parent, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
+    }
     // A warm-up is answered at once; a backend that really warms up does so on its own time.
     backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
     return { parent, batches: null };
@@ -194,11 +202,10 @@ export class Turn {
   }
 
   /** Takes in what the backend says, until it ends or is stopped on purpose. */
-  async #consume(batches: AsyncIterable<readonly BackendEvent[]>): Promise<void> {
-    const iterator = batches[Symbol.asyncIterator]();
+  async #consume(batches: Batches): Promise<void> {
     try {
       // The backend is asked before the client is told, so that the telling costs no time.
-      let batch = pull(iterator);
+      let batch = pull(batches);
       await this.#emit(this.#assembler.start());
       while (this.#state.phase === "running") {
         const { done, value } = await batch;
@@ -210,14 +217,14 @@ export class Turn {
           if (full !== undefined) await full;
         }
         if (this.#assembler.isAtBoundary) this.stop("steered");
-        batch = pull(iterator);
+        batch = pull(batches);
       }
     } catch (thrown) {
       // A stop makes the backend throw; one that ends the turn in good order is no failure.
       if (this.#cutReason() === null) throw thrown;
     } finally {
       // Ends a backend that was left in the middle; what it says to that concerns nobody any more.
-      leave(iterator).catch(() => undefined);
+      leave(batches).catch(() => undefined);
     }
     if (this.#cutReason() === null) this.#assertWanted();
   }
@@ -256,9 +263,16 @@ export class Turn {
 
   /** What the client is told: a stop says its own reason, whatever it made others throw. */
   #explain(thrown: unknown): ApiError {
-    if (this.#state.phase !== "stopped" || this.#state.reason !== "shutting_down") return toApiError(thrown);
-    const message = "The server is shutting down. Send this request again, to another server or in a moment.";
-    return new ApiError("server_shutting_down", message, { retryAfter: 1 });
+    const reason = this.#state.phase === "stopped" ? this.#state.reason : null;
+    if (reason === "shutting_down") {
+      const message = "The server is shutting down. Send this request again, to another server or in a moment.";
+      return new ApiError("server_shutting_down", message, { retryAfter: 1 });
+    }
+    if (reason === "connection_limit") {
+      const message = "The connection has reached its age limit. Send this request again on a new connection.";
+      return new ApiError("websocket_connection_limit_reached", message);
+    }
+    return toApiError(thrown);
   }
 
   #report(outcome: TurnEnd["outcome"], startedAt: number): void {
@@ -281,14 +295,17 @@ export class Turn {
       usage: this.#assembler.usage,
       timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,
       duration: runtime.monotonic() - startedAt,
-      content: { input: request.input, output: this.#terminal?.response.output ?? [] },
+      store: request.store,
     });
   }
 }
 
+type Batches = AsyncIterator<readonly BackendEvent[], unknown>;
+
 type Started = {
   readonly parent: ResponseNode | null;
-  readonly batches: AsyncIterable<readonly BackendEvent[]> | null;
+  /** Null for a warm-up. */
+  readonly batches: Batches | null;
 };
 
 const OUTCOME = {
@@ -297,13 +314,18 @@ const OUTCOME = {
   [EVENT.failed]: "failed",
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
 
-async function leave(iterator: AsyncIterator<unknown>): Promise<void> {
-  await iterator.return?.();
+async function leave(batches: Batches): Promise<void> {
+  await batches.return?.();
 }
 
 /** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
-function pull<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {
-  const next = iterator.next();
+function pull(batches: Batches): ReturnType<Batches["next"]> {
+  let next: ReturnType<Batches["next"]>;
+  try {
+    next = batches.next();
+  } catch (thrown) {
+    next = Promise.reject(thrown as Error);
+  }
   next.catch(() => undefined);
   return next;
 }

@@ -43,7 +43,7 @@ export function parseClientEvent(value: unknown): ClientEvent {
 }
 
 /** The lane that a frame names; null for the default lane. @throws ApiError `invalid_stream_id` */
-export function parseStreamId(value: object): string | null {
+function parseStreamId(value: object): string | null {
   const id = (value as { readonly stream_id?: unknown }).stream_id;
   if (id === undefined || id === null) return null;
   if (typeof id === "string" && STREAM_ID.test(id)) return id;

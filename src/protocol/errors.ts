@@ -29,6 +29,13 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * What another server said, word for word. It may quote the request, so a log shows it only where content may be kept.
+ */
+export class Quotation extends Error {
+  override readonly name = "Quotation";
+}
+
 /** Anything that was thrown, as something that may be shown: the text of an unexpected error stays on this side. */
 export function toApiError(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown;

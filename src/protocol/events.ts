@@ -47,7 +47,7 @@ type InterruptError = { readonly code: (typeof INTERRUPT_ERROR)[number]; readonl
 export type SteerRef = { readonly id: string; readonly previous_response_id: string };
 /** Steering input that comes back. Without an id it was never taken. */
 export type FailedSteer = { readonly id?: string; readonly previous_response_id: string; readonly input: unknown };
-export type SteerError = {
+type SteerError = {
   readonly type: "invalid_request_error";
   readonly code: SteerErrorCode;
   readonly message: string;

@@ -12,5 +12,3 @@ export const ID_PREFIX = {
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIX;
-
-export type ResponseId = string & { readonly __brand?: "ResponseId" };

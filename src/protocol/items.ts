@@ -25,7 +25,7 @@ export const PART_SCHEMAS = {
 } as const;
 
 /** A content part of any type. */
-export const PartSchema = Type.Object({ type: Type.String() });
+const PartSchema = Type.Object({ type: Type.String() });
 const Parts = Type.Array(PartSchema);
 const Output = Type.Union([Type.String(), Parts]);
 
@@ -67,7 +67,6 @@ export const ITEM_SCHEMAS = {
 
 export type ItemStatus = "in_progress" | "completed" | "incomplete";
 
-export type TextPart = { readonly type: "input_text" | "reasoning_text" | "summary_text"; readonly text: string };
 export type OutputTextPart = {
   readonly type: "output_text";
   readonly text: string;
@@ -77,27 +76,21 @@ export type OutputTextPart = {
 export type RefusalPart = { readonly type: "refusal"; readonly refusal: string };
 export type ReasoningTextPart = { readonly type: "reasoning_text"; readonly text: string };
 export type SummaryTextPart = { readonly type: "summary_text"; readonly text: string };
-export type ImagePart = {
-  readonly type: "input_image";
-  readonly image_url?: string | null;
-  readonly file_id?: string | null;
-  readonly detail?: string | null;
-};
 /** A content part as it arrived: known types have been checked, others are carried as they are. */
 export type Part = { readonly type: string; readonly [field: string]: unknown };
 
-export type MessageItem = {
+type MessageItem = {
   readonly type: "message";
   readonly role: "user" | "assistant" | "system" | "developer";
   readonly content: string | readonly Part[];
 };
-export type FunctionCallItem = {
+type FunctionCallItem = {
   readonly type: "function_call";
   readonly call_id: string;
   readonly name: string;
   readonly arguments: string;
 };
-export type CustomToolCallItem = {
+type CustomToolCallItem = {
   readonly type: "custom_tool_call";
   readonly call_id: string;
   readonly name: string;
@@ -108,13 +101,13 @@ export type ToolOutputItem = {
   readonly call_id: string;
   readonly output: string | readonly Part[];
 };
-export type ReasoningItem = {
+type ReasoningItem = {
   readonly type: "reasoning";
   readonly summary?: readonly Part[];
   readonly content?: readonly Part[] | null;
   readonly encrypted_content?: string | null;
 };
-export type ItemReference = { readonly type: "item_reference"; readonly id: string };
+type ItemReference = { readonly type: "item_reference"; readonly id: string };
 
 /** One element of a context, as it arrived or as the model made it. Narrow it with the guards below. */
 export type Item = { readonly type: string; readonly [field: string]: unknown };

@@ -13,7 +13,7 @@ export type Usage = {
   readonly total_tokens: number;
 };
 
-export type ResponseError = { readonly code: ErrorCode; readonly message: string };
+type ResponseError = { readonly code: ErrorCode; readonly message: string };
 
 /**
  * A response, as every snapshot shows it. All 31 keys that Open Responses demands are always present; where it forbids

@@ -93,7 +93,7 @@ export const ERROR = {
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
   server_error: { status: 500, type: "server_error" },
-  server_overloaded: { status: 503, type: "server_error", ours: true },
+  server_overloaded: { status: 429, type: "rate_limit_error", ours: true },
   too_many_connections: { status: 503, type: "server_error", ours: true },
   origin_not_allowed: { status: 403, type: "invalid_request_error", ours: true },
   websocket_disabled: { status: 426, type: "invalid_request_error", ours: true },
@@ -109,6 +109,7 @@ type CloseRow = { readonly code: number; readonly reason: string };
 /** Why the server ends a WebSocket connection. An error that only concerns one turn never closes it. */
 export const CLOSE = {
   server_restart: { code: 1012, reason: "server is restarting" },
+  invalid_frame: { code: 1002, reason: "this is not a valid WebSocket frame" },
   binary_message: { code: 1003, reason: "binary messages are not supported" },
   invalid_utf8: { code: 1007, reason: "text messages must be UTF-8" },
   message_too_big: { code: 1009, reason: "message is larger than the limit" },

@@ -1,15 +1,26 @@
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import { DEFAULT_LANE } from "../core/lanes.ts";
 import type { Session, TurnSink } from "../core/session.ts";
 import { type ClientEvent, describeRefused, parseClientEvent } from "../protocol/client-event.ts";
 import { encodeFrame, parseJson } from "../protocol/codec.ts";
 import { ApiError, errorFrame, toApiError } from "../protocol/errors.ts";
+import type { CreateRequest } from "../protocol/request.ts";
 import { CLOSE, type CloseReason } from "../protocol/table.ts";
+import { Age } from "./age.ts";
+import { Inbox } from "./inbox.ts";
 import type { TransportLimits } from "./limits.ts";
+import { Liveness } from "./liveness.ts";
+import { type Load, overloaded } from "./load.ts";
 import { Outbox } from "./outbox.ts";
+import type { Rounds } from "./rounds.ts";
+import { Silence } from "./silence.ts";
+import { Streak } from "./streak.ts";
 
-const REASONS: ReadonlyMap<number, string> = new Map(Object.values(CLOSE).map(({ code, reason }) => [code, reason]));
+/** Reasons for what the library closes by itself, which knows only codes. */
+const REASONS: ReadonlyMap<number, string> = new Map(
+  [CLOSE.invalid_frame, CLOSE.invalid_utf8, CLOSE.message_too_big].map(({ code, reason }) => [code, reason]),
+);
 
 /** A WebSocket that gives its reason when the library closes it, and says when it begins to close, from either side. */
 export class ServerSocket extends WebSocket {
@@ -24,9 +35,14 @@ export class ServerSocket extends WebSocket {
 export type ConnectionOptions = {
   readonly socket: ServerSocket;
   /** What the WebSocket runs on: the frames of one batch are corked there. */
-  readonly stream: Duplex;
+  readonly stream: Socket;
   readonly session: Session;
   readonly limits: TransportLimits;
+  readonly load: Load;
+  /** Visits all connections to see whether they live; null when nobody wants to know. */
+  readonly rounds: Rounds | null;
+  /** Whether the client needs an event in long silences. */
+  readonly wantsKeepalive: boolean;
   /** Takes what went wrong in here and is nobody's to know outside. */
   readonly onError: (error: unknown) => void;
 };
@@ -35,29 +51,44 @@ export type ConnectionOptions = {
 export class Connection {
   readonly #socket: ServerSocket;
   readonly #session: Session;
-  readonly #outbox: Outbox;
+  readonly #load: Load;
   readonly #limits: TransportLimits;
   readonly #onError: (error: unknown) => void;
-  /** Bytes of frames whose turns have not ended. */
-  #queued = 0;
-  /** How many causes there are not to read on. */
-  #holds = 0;
-  #state: "open" | "over" = "open";
+  readonly #inbox: Inbox;
+  readonly #outbox: Outbox;
+  readonly #age: Age;
+  readonly #silence: Silence;
+  readonly #liveness: Liveness | null;
+  /** Messages that were wrong by themselves, and turns that were refused for load. */
+  readonly #wrong: Streak;
+  readonly #shed: Streak;
+  /** Whether the client has heard that the connection has reached its limit. */
+  #knowsLimit = false;
+  /** `ending`: what the client sends from now on is left unread, and it gets only what it is owed. */
+  #state: "open" | "ending" | "over" = "open";
 
-  constructor({ socket, stream, session, limits, onError }: ConnectionOptions) {
+  constructor({ socket, stream, session, limits, load, rounds, wantsKeepalive, onError }: ConnectionOptions) {
     this.#socket = socket;
     this.#session = session;
+    this.#load = load;
     this.#limits = limits;
     this.#onError = onError;
+    this.#inbox = new Inbox(socket, limits);
     this.#outbox = new Outbox(
       {
-        send: (frame, sent) => socket.send(frame, { compress: false }, sent),
+        // Without a threshold of our own the library would compress every delta: it has none while windows last.
+        send: (frame, sent) => socket.send(frame, { compress: frame.length >= limits.deflateThreshold }, sent),
         cork: () => stream.cork(),
         uncork: () => stream.uncork(),
         giveUp: () => this.close("slow_client"),
       },
       limits,
     );
+    this.#age = new Age({ session, limits, onEnd: (error) => this.#endOfAge(error) });
+    this.#silence = new Silence(wantsKeepalive ? limits.silenceMs : 0, () => session.keepAlive());
+    this.#liveness = rounds && new Liveness(peerOf(stream, socket, this.#inbox, this), rounds, limits);
+    this.#wrong = new Streak(limits.errorsInARow);
+    this.#shed = new Streak(limits.shedTurnsInARow);
     socket.onClosing = () => this.#leave();
     socket.on("close", () => this.#leave());
     // What the peer did wrong, or that it is gone; the library closes the socket by itself, with the right code.
@@ -73,27 +104,33 @@ export class Connection {
   #leave(): void {
     if (this.#state === "over") return;
     this.#state = "over";
+    this.#age.stop();
+    this.#silence.rest();
+    this.#liveness?.end();
     this.#outbox.close();
     this.#session.close();
     // The other side's part of the closing is still to be read.
     this.#socket.resume();
   }
 
+  #endOfAge(error: ApiError): void {
+    if (!this.#knowsLimit) void this.#write([encodeFrame(errorFrame(error), null)]);
+    this.close("connection_limit");
+  }
+
   #receive(data: Buffer, isBinary: boolean): void {
-    if (this.#state === "over") return;
+    if (this.#state !== "open") return;
     if (isBinary) {
       this.close("binary_message");
       return;
     }
-    this.#run(data).catch(this.#onError);
+    this.#inbox.take(data.length, this.#begin(data)).catch((error: unknown) => this.#fail(error));
   }
 
-  async #run(data: Buffer): Promise<void> {
-    this.#queued += data.length;
-    const ended = this.#begin(data);
-    if (this.#queued > this.#limits.queuedBytes) await this.#holdUntil(ended);
-    await ended;
-    this.#queued -= data.length;
+  /** Something in here does not work; what the state of the connection is then nobody can tell. */
+  #fail(error: unknown): void {
+    this.#onError(error);
+    this.close("internal_error");
   }
 
   /** Resolves when what the frame began has ended. What became of it the client hears, and the observer, elsewhere. */
@@ -105,24 +142,20 @@ export class Connection {
       value = parseJson(data.toString());
       event = parseClientEvent(value);
     } catch (thrown) {
-      if (!(thrown instanceof ApiError)) this.#onError(thrown);
-      // A request for a turn fails in that turn's place; anything else where no reader of a lane would take it for its own.
-      const { isCreate, streamId, previousResponseId } = describeRefused(value);
-      const lane = isCreate ? streamId : null;
-      const named = isCreate ? previousResponseId : null;
-      await this.#session.reject(toApiError(thrown), named, this.#sink(data.length, lane), lane ?? DEFAULT_LANE);
+      await this.#refuseMessage(thrown, value, data.length);
       return;
     }
+    this.#wrong.end();
     switch (event.type) {
-      case "create": {
-        const sink = this.#sink(data.length, event.streamId);
-        await this.#session.create(event.request, sink, event.streamId ?? DEFAULT_LANE);
+      case "create":
+        await this.#create(event.request, data.length, event.streamId);
         return;
-      }
       case "steer":
         this.#session.steer(event.steer, (answer, lane) => {
-          this.#heed(this.#outbox.write([encodeFrame(answer, lane === DEFAULT_LANE ? null : lane)]));
+          void this.#write([encodeFrame(answer, lane === DEFAULT_LANE ? null : lane)]);
         });
+        // Its answer repeats what it says, and nobody waits for it.
+        this.#heed(this.#outbox.full);
         return;
       case "interrupt":
         this.#session.interrupt(event.responseId, event.mode);
@@ -134,11 +167,50 @@ export class Connection {
     }
   }
 
+  async #create(request: CreateRequest, bytes: number, streamId: string | null): Promise<void> {
+    const sink = this.#sink(bytes, streamId);
+    const lane = streamId ?? DEFAULT_LANE;
+    if (this.#load.isOverloaded) {
+      const answered = this.#session.reject(overloaded(this.#limits), null, sink, lane);
+      if (this.#shed.add(answered)) await this.#endAfter(this.#shed, "overloaded");
+      await answered;
+      return;
+    }
+    this.#shed.end();
+    const ended = this.#session.create(request, sink, lane);
+    this.#watchSilence();
+    await ended;
+  }
+
+  /** A request for a turn fails in that turn's place; anything else where no reader of a lane would take it for its own. */
+  async #refuseMessage(thrown: unknown, value: unknown, bytes: number): Promise<void> {
+    if (!(thrown instanceof ApiError)) this.#onError(thrown);
+    const { isCreate, streamId, previousResponseId } = describeRefused(value);
+    const lane = isCreate ? streamId : null;
+    const named = isCreate ? previousResponseId : null;
+    const sink = this.#sink(bytes, lane);
+    const answered = this.#session.reject(toApiError(thrown), named, sink, lane ?? DEFAULT_LANE);
+    if (this.#wrong.add(answered)) await this.#endAfter(this.#wrong, "too_many_errors");
+    await answered;
+  }
+
+  /** Closes the connection once the client has been told all that was wrong. */
+  async #endAfter(streak: Streak, reason: CloseReason): Promise<void> {
+    this.#state = "ending";
+    await streak.answered();
+    this.close(reason);
+  }
+
+  /** Until no turn runs any more, those included that a steer begins. */
+  #watchSilence(): void {
+    if (this.#silence.listen()) void this.#session.idle().then(() => this.#silence.rest());
+  }
+
   #sink(bytesIn: number, streamId: string | null): TurnSink {
     let bytesOut = 0;
     const write = (frames: readonly string[]): void | Promise<void> => {
       const before = this.#outbox.written;
-      const full = this.#outbox.write(frames);
+      const full = this.#write(frames);
       bytesOut += this.#outbox.written - before;
       return full;
     };
@@ -146,21 +218,34 @@ export class Connection {
       bytesIn,
       bytesOut: () => bytesOut,
       emit: (events) => write(events.map((event) => encodeFrame(event, streamId))),
-      refuse: (error) => this.#heed(write([encodeFrame(errorFrame(error), streamId)])),
+      refuse: (error) => {
+        const isOfConnection = error.code === "websocket_connection_limit_reached";
+        this.#knowsLimit ||= isOfConnection;
+        this.#heed(write([encodeFrame(errorFrame(error), isOfConnection ? null : streamId)]));
+      },
     };
+  }
+
+  #write(frames: readonly string[]): void | Promise<void> {
+    this.#silence.broken();
+    return this.#outbox.write(frames);
   }
 
   /** No backend waits for an error frame: a client that sends nonsense and reads no answers is not listened to. */
   #heed(full: void | Promise<void>): void {
-    if (full !== undefined) this.#holdUntil(full).catch(this.#onError);
+    if (full !== undefined) this.#inbox.holdUntil(full).catch((error: unknown) => this.#fail(error));
   }
+}
 
-  /** Reads nothing more from the client until then, and until all else that it is held for is over too. */
-  async #holdUntil(end: Promise<void>): Promise<void> {
-    this.#holds += 1;
-    this.#socket.pause();
-    await end;
-    this.#holds -= 1;
-    if (this.#holds === 0) this.#socket.resume();
-  }
+function peerOf(stream: Socket, socket: ServerSocket, inbox: Inbox, connection: Connection) {
+  return {
+    get received(): number {
+      return stream.bytesRead;
+    },
+    get isHeld(): boolean {
+      return inbox.isHeld;
+    },
+    ping: () => socket.ping(),
+    giveUp: () => connection.close("dead_peer"),
+  };
 }

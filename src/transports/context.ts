@@ -2,6 +2,8 @@ import type { Engine } from "../core/engine.ts";
 import type { Runtime } from "../core/ports.ts";
 import type { Authenticator } from "./auth.ts";
 import type { TransportLimits } from "./limits.ts";
+import type { Load } from "./load.ts";
+import type { TransportPolicy } from "./policy.ts";
 
 /** What the transports of one server share. */
 export type TransportContext = {
@@ -9,6 +11,8 @@ export type TransportContext = {
   readonly runtime: Runtime;
   readonly authenticator: Authenticator;
   readonly limits: TransportLimits;
+  readonly policy: TransportPolicy;
+  readonly load: Load;
   /** What the page calls this server's version. */
   readonly version: string;
   /** Whether new work is to be refused. */

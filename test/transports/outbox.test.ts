@@ -24,7 +24,7 @@ class FakeWire implements Wire {
   }
 }
 
-const limits = { outboxHighWater: 10, outboxLowWater: 4, slowClientMs: 1000 };
+const limits = { outboxHighWater: 10, outboxLowWater: 4, outboxExcess: 20, slowClientMs: 1000 };
 
 /** Whether a promise has settled by the time that all that is ready has run. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {

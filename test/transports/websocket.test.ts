@@ -163,11 +163,14 @@ describe("turns of one connection", () => {
 
   test("are not read on while too many bytes wait, and all run in the end", async () => {
     const gate = new Gate();
-    const steps = [[gate, ...last()], ...Array.from({ length: 20 }, () => answer("ok"))];
-    const server = await startServer({ transportLimits: { queuedBytes: 100_000 }, steps });
+    const steps = [[gate, ...last()], ...Array.from({ length: 30 }, () => answer("ok"))];
+    // Were they read on, most of them would be too many to wait.
+    const server = await startServer({ transportLimits: { queuedBytes: 100_000 }, limits: { queuedTurns: 4 }, steps });
+    const other = await server.connect();
     const client = await server.connect();
     for (let index = 0; index <= 20; index += 1) client.create({ input: "x".repeat(90_000), store: false });
     await gate.reached;
+    for (let index = 0; index < 10; index += 1) await other.turn({ input: "meanwhile", store: false });
     gate.open();
     for (let index = 0; index <= 20; index += 1) expect((await client.rest()).last.type).toBe("response.completed");
   });

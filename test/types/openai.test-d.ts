@@ -21,12 +21,17 @@ import type {
   ResponseReasoningItem,
   ResponsesClientEvent,
   ResponsesServerEvent,
+  ResponseSteerAcceptedEvent,
+  ResponseSteerEvent,
+  ResponseSteerFailedEvent,
+  ResponseSteerPendingEvent,
+  ResponseSteerRequiredInput,
   ResponseStreamEvent,
   ResponseUsage,
 } from "openai/resources/responses/responses";
 import type { Static } from "typebox";
 import type { ErrorBody, ErrorEvent, ErrorFrame, ErrorObject } from "../../src/protocol/errors.ts";
-import type { CreateEvent, ServerEvent, TerminalEvent } from "../../src/protocol/events.ts";
+import type { FailedSteer, ServerEvent, SteerRef, Stub, TerminalEvent } from "../../src/protocol/events.ts";
 import type {
   ITEM_SCHEMAS,
   OutputCustomToolCall,
@@ -40,7 +45,7 @@ import type {
 } from "../../src/protocol/items.ts";
 import type { CreateRequest, CreateRequestSchema, ToolChoice } from "../../src/protocol/request.ts";
 import type { Response, ResponseStatus, Usage } from "../../src/protocol/response.ts";
-import type { CLIENT_EVENT, IncompleteReason } from "../../src/protocol/table.ts";
+import type { CLIENT_EVENT, EVENT, IncompleteReason } from "../../src/protocol/table.ts";
 
 /** Does not compile unless every value of ours is one of theirs. */
 type Assignable<Ours extends Theirs, Theirs> = [Ours, Theirs];
@@ -120,6 +125,8 @@ type NotComparable =
   | "text"
   | "reasoning"
   | "service_tier"
+  // How Codex knows a response that it interrupted; the SDK does not know that reason.
+  | "incomplete_details"
   // Their list of codes is closed and has none for an overlong context, although their server sends one.
   | "error"
   // Theirs counts what was written to a cache that is paid for; no model server reports that.
@@ -136,7 +143,8 @@ export type ResponseKeys = Nothing<Exclude<UnknownKeys<Response, TheirResponse>,
 
 export type ResponseFields = [
   Assignable<ResponseStatus, OpenAI.Responses.ResponseStatus>,
-  Assignable<IncompleteReason, TheirResponse.IncompleteDetails["reason"]>,
+  Assignable<Exclude<IncompleteReason, "interrupted">, TheirResponse.IncompleteDetails["reason"]>,
+  Assignable<keyof NonNullable<Response["incomplete_details"]>, keyof TheirResponse.IncompleteDetails>,
   Assignable<Omit<Usage, "input_tokens_details">, Omit<DeepReadonly<ResponseUsage>, "input_tokens_details">>,
   Assignable<keyof Usage["input_tokens_details"], keyof ResponseUsage.InputTokensDetails>,
   Assignable<keyof NonNullable<Response["error"]>, keyof NonNullable<TheirResponse["error"]>>,
@@ -153,27 +161,48 @@ export type FunctionToolKeys = Assignable<
 
 // --- Events ----------------------------------------------------------------------------------------------------------
 
-type EventName = ServerEvent["type"];
-/** What holds items or responses is compared above; here it only has to be there. */
-type Comparable<Event> = Omit<Event, "response" | "item"> & {
-  readonly [Key in keyof Event & ("response" | "item")]: object;
-};
-type Our<Name extends EventName> = Comparable<Extract<ServerEvent, { type: Name }>>;
-type Their<Name extends EventName, Events> = Comparable<DeepReadonly<Extract<Events, { type: Name }>>>;
+/** What Codex and OpenAI's servers say to each other, and no SDK speaks of. */
+type Undocumented =
+  | typeof EVENT.interruptAccepted
+  | typeof EVENT.interruptFailed
+  | typeof EVENT.itemInterrupted
+  | typeof EVENT.keepalive;
+/** What is only said over WebSocket. */
+type Steering = typeof EVENT.steerAccepted | typeof EVENT.steerPending | typeof EVENT.steerFailed;
+type OnSocket = Exclude<ServerEvent["type"], Undocumented>;
+type OnStream = Exclude<OnSocket, Steering>;
+
+/** What holds items or responses is compared above, and the input of a steer is the client's own; here it has to be there. */
+type Whole = "response" | "item" | "steer";
+type Comparable<Event> = Omit<Event, Whole> & { readonly [Key in keyof Event & Whole]: object };
+type Our<Name extends OnSocket> = Comparable<Extract<ServerEvent, { type: Name }>>;
+type Their<Name extends OnSocket, Events> = Comparable<DeepReadonly<Extract<Events, { type: Name }>>>;
 
 /** The names of the events that are not what the SDK expects under that name. */
-type Mismatch<Events> = {
-  [Name in EventName]: [Our<Name>] extends [Their<Name, Events>]
+type Mismatch<Names extends OnSocket, Events> = {
+  [Name in Names]: [Our<Name>] extends [Their<Name, Events>]
     ? [UnknownKeys<Our<Name>, Their<Name, Events>>] extends [never]
       ? never
       : Name
     : Name;
-}[EventName];
+}[Names];
 
-export type EventsAreTheirs = [Nothing<Mismatch<ResponseStreamEvent>>, Nothing<Mismatch<ResponsesServerEvent>>];
+export type EventsAreTheirs = [
+  Nothing<Mismatch<OnStream, ResponseStreamEvent>>,
+  Nothing<Mismatch<OnSocket, ResponsesServerEvent>>,
+];
 export type EventNames = [
-  Assignable<EventName, ResponseStreamEvent["type"]>,
-  Assignable<EventName, ResponsesServerEvent["type"]>,
+  Assignable<OnStream, ResponseStreamEvent["type"]>,
+  Assignable<OnSocket, ResponsesServerEvent["type"]>,
+  // None of these has been documented since.
+  Nothing<Extract<Undocumented, ResponsesServerEvent["type"]>>,
+];
+export type SteerEvents = [
+  Assignable<SteerRef, ResponseSteerAcceptedEvent["steer"]>,
+  Assignable<SteerRef, ResponseSteerPendingEvent["steer"]>,
+  Assignable<Omit<FailedSteer, "input">, Omit<ResponseSteerFailedEvent["steer"], "input">>,
+  Nothing<UnknownKeys<FailedSteer, ResponseSteerFailedEvent["steer"]>>,
+  Assignable<Stub, ResponseSteerRequiredInput>,
 ];
 /** Parts and items of an event are ours, and so they have been compared. */
 export type EventItems = Assignable<Extract<ServerEvent, { item: unknown }>["item"], OutputItem>;
@@ -213,12 +242,14 @@ type WithModel<Params> = Omit<Params, "model"> & { model: string };
 export type Requests = [
   Assignable<WithModel<ResponseCreateParams>, Static<typeof CreateRequestSchema>>,
   Assignable<WithModel<ResponsesClientEvent.ResponseCreate>, Static<typeof CreateRequestSchema>>,
-  Assignable<CreateEvent["type"], ResponsesClientEvent["type"]>,
-  Assignable<(typeof CLIENT_EVENT)[keyof typeof CLIENT_EVENT], ResponsesClientEvent["type"]>,
+  Assignable<typeof CLIENT_EVENT.create | typeof CLIENT_EVENT.steer, ResponsesClientEvent["type"]>,
+  Assignable<ResponsesClientEvent["type"], typeof CLIENT_EVENT.create | typeof CLIENT_EVENT.steer>,
+  Assignable<"previous_response_id" | "input", keyof ResponseSteerEvent>,
 ];
 
 /** A field of our schema that no request of theirs has is a misspelt one. */
+type TheirField = keyof ResponseCreateParams | keyof ResponsesClientEvent.ResponseCreate;
 export type RequestKeys = [
-  Nothing<Exclude<keyof typeof CreateRequestSchema.properties, keyof ResponseCreateParams | OnlyOpenResponses>>,
-  Nothing<Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra">>,
+  Nothing<Exclude<keyof typeof CreateRequestSchema.properties, TheirField | OnlyOpenResponses>>,
+  Nothing<Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra" | "compacts">>,
 ];

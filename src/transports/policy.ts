@@ -1,0 +1,18 @@
+/** What an operator decides about the transports, apart from their limits. */
+export type TransportPolicy = {
+  /** Without it upgrades are answered with 426, and clients stay with HTTP. */
+  readonly webSocket: boolean;
+  /** Origins of web pages that may connect, besides those of this server itself; `*` stands for all. */
+  readonly allowedOrigins: readonly string[];
+  /** Who gets keepalive events in long silences; `auto`: clients that are known to give up without them. */
+  readonly keepalive: "auto" | "on" | "off";
+  /** Whether messages may be compressed; `auto`: unless the client is on this machine. */
+  readonly deflate: "auto" | "on" | "off";
+};
+
+export const DEFAULT_TRANSPORT_POLICY: TransportPolicy = {
+  webSocket: true,
+  allowedOrigins: [],
+  keepalive: "auto",
+  deflate: "auto",
+};
