@@ -191,7 +191,8 @@ export class ItemFold {
     const parts = this.#parts[place];
     if (parts.some(({ done }) => done === null)) report("parts", "An item was done while one of its parts was open.");
     const shown = item[place];
-    if (this.type !== "message" && parts.length === 0) return;
+    // A reasoning item may show what no event has told, such as encrypted content.
+    if (parts.length === 0 && (this.type !== "message" || place === "summary")) return;
     const done = parts.map((part) => part.done);
     if (!isDeepStrictEqual(shown, done)) {
       report(

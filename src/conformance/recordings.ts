@@ -1,4 +1,4 @@
-import { ASK_WEATHER, SAY_OK, TIME_TOOL, user, WEATHER_TOOL } from "./prompts.ts";
+import { ASK_WEATHER, TIME_TOOL, user, WEATHER_TOOL } from "./prompts.ts";
 import type { Recording } from "./trial.ts";
 import type { Frame, Json, Turn, WireResponse } from "./types.ts";
 import { demand, skip } from "./violation.ts";
@@ -18,7 +18,11 @@ export type RecordedStream = RecordedTurn & {
   readonly text: string;
 };
 
-const TEXT_REQUEST: Json = { input: SAY_OK, store: false, metadata: { suite: "conformance" } };
+const TEXT_REQUEST: Json = {
+  input: "Say in two short sentences what the sea is.",
+  store: false,
+  metadata: { suite: "conformance" },
+};
 
 /** A plain answer over WebSocket. */
 export const TEXT_TURN: Recording<RecordedTurn> = {

@@ -180,6 +180,7 @@ export class Socket {
 
   /** Cuts the connection. */
   cut(): void {
+    this.#context.transcript.note(this.#context.name, "cut by the case");
     this.#socket.terminate();
   }
 

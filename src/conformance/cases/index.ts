@@ -1,7 +1,27 @@
 import type { Case, Group } from "../case.ts";
+import { CONTINUATION } from "./continuation.ts";
+import { CREATE } from "./create.ts";
+import { EVENTS } from "./events.ts";
+import { EVICTION } from "./eviction.ts";
+import { FORMATS } from "./formats.ts";
+import { FRAMING } from "./framing.ts";
 import { HANDSHAKE } from "./handshake.ts";
+import { SNAPSHOTS } from "./snapshots.ts";
+import { STORE } from "./store.ts";
+import { TOOLS } from "./tools.ts";
 
 /** Every group, in the order in which the results are shown. */
-export const GROUPS: readonly Group[] = [HANDSHAKE];
+export const GROUPS: readonly Group[] = [
+  HANDSHAKE,
+  FRAMING,
+  CREATE,
+  EVENTS,
+  SNAPSHOTS,
+  TOOLS,
+  FORMATS,
+  CONTINUATION,
+  EVICTION,
+  STORE,
+];
 
 export const CASES: readonly Case[] = GROUPS.flatMap(({ cases }) => cases);
