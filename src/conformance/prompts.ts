@@ -7,10 +7,18 @@ export const SAY_OK = "Reply with exactly: ok";
 /** An answer that takes a while. */
 export const COUNT = "Count from 1 to 200 in words, one number per line. Do not stop early.";
 
+/** An answer that takes longer still, since it has to be said word by word; for turns that are cut off on the way. */
+export const RECITE = `Reply with exactly: ${Array.from({ length: 400 }, (_, index) => `line ${index + 1}`).join(", ")}`;
+
 /** Words that say nothing, for measuring: about two tokens each. */
 export function filler(words: number): string {
   const names = ["amber", "basalt", "cedar", "dune", "ember", "fjord", "grove", "harbor", "inlet", "juniper"];
   return Array.from({ length: words }, (_, index) => `${names[index % names.length]}${index % 7}`).join(" ");
+}
+
+/** The same small answer to a context that is made larger. What is to be ignored comes first, so that it is not repeated. */
+export function sayOkAfter(words: number): string {
+  return words === 0 ? SAY_OK : `Ignore these words: ${filler(words)}.\n\n${SAY_OK}`;
 }
 
 export function user(content: unknown): Json {
