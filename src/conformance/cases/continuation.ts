@@ -1,5 +1,5 @@
 import type { Group } from "../case.ts";
-import { COUNT, filler, SAY_OK, user, WEATHER_TOOL } from "../prompts.ts";
+import { COUNT, filler, SAY_OK, sayOkAfter, user, WEATHER_TOOL } from "../prompts.ts";
 import type { Socket } from "../socket.ts";
 import type { WireResponse } from "../types.ts";
 import { demand, same, skip } from "../violation.ts";
@@ -23,7 +23,7 @@ export const CONTINUATION: Group = {
       mend: "Keep the latest response of a connection in memory, store: false or not, until the connection ends.",
       run: async (trial) => {
         const socket = await trial.connect();
-        const [first, second] = await chain(socket, [filler(MANY), ""]);
+        const [first, second] = await chain(socket, [MANY, 0]);
         same(second?.["previous_response_id"], first?.id, "'previous_response_id' of the response");
         grew(first, second, "The second turn has not seen the first.");
       },
@@ -36,7 +36,7 @@ export const CONTINUATION: Group = {
       mend: "Follow previous_response_id to the beginning: keep the whole context with a response, not just its own input.",
       run: async (trial) => {
         const socket = await trial.connect();
-        const [first, , third] = await chain(socket, [filler(MANY), "", ""]);
+        const [first, , third] = await chain(socket, [MANY, 0, 0]);
         grew(first, third, "The third turn has not seen the first.");
       },
     },
@@ -50,7 +50,7 @@ export const CONTINUATION: Group = {
         const socket = await trial.connect();
         const turns = await chain(
           socket,
-          Array.from({ length: 6 }, () => filler(20)),
+          Array.from({ length: 6 }, () => 20),
         );
         const counts = turns.map(inputTokens);
         for (const [index, count] of counts.entries()) {
@@ -69,7 +69,7 @@ export const CONTINUATION: Group = {
       mend: "Either expand previous_response_id or forward it, never both.",
       run: async (trial) => {
         const socket = await trial.connect();
-        const [first, second] = await chain(socket, [filler(MANY), ""]);
+        const [first, second] = await chain(socket, [MANY, 0]);
         if (first === undefined || second === undefined) return;
         const most = 1.5 * inputTokens(first) + outputTokens(first);
         demand(inputTokens(second) < most, "The context of the second turn is too large: something is in it twice.", {
@@ -85,7 +85,7 @@ export const CONTINUATION: Group = {
       from: "OpenAI; Open Responses: previous input, previous output, new input",
       mend: "Build the model's prompt from the same items in the same order, however they arrived.",
       run: async (trial) => {
-        const words = `${SAY_OK} ${filler(50)}`;
+        const words = sayOkAfter(50);
         const socket = await trial.connect();
         const first = await socket.completed({ input: words, store: false });
         const second = await socket.completed({ input: SAY_OK, store: false, previous_response_id: first.id });
@@ -109,7 +109,7 @@ export const CONTINUATION: Group = {
       run: async (trial) => {
         const socket = await trial.connect();
         const alone = await socket.completed({ input: SAY_OK, store: false });
-        const [long] = await chain(socket, [filler(MANY)]);
+        const [long] = await chain(socket, [MANY]);
         const fresh = await socket.completed({ input: SAY_OK, store: false, previous_response_id: null });
         const most = inputTokens(alone) + 50;
         demand(inputTokens(fresh) < most, "A new chain has seen an older one.", {
@@ -127,10 +127,7 @@ export const CONTINUATION: Group = {
       mend: "Keep state with the connection, not in a variable of the process.",
       run: async (trial) => {
         const [long, short] = [await trial.connect(), await trial.connect()];
-        const [longTurns, shortTurns] = await Promise.all([
-          chain(long, [filler(MANY), "", ""]),
-          chain(short, ["", "", ""]),
-        ]);
+        const [longTurns, shortTurns] = await Promise.all([chain(long, [MANY, 0, 0]), chain(short, [0, 0, 0])]);
         const [least, most] = [longTurns, shortTurns].map((turns) => inputTokens(turns[2]!));
         demand(least! > most! + 100, "The two contexts are not what each connection had said.", {
           got: { long: least, short: most },
@@ -250,19 +247,19 @@ export const CONTINUATION: Group = {
         const socket = await trial.connect();
         await chain(
           socket,
-          Array.from({ length: 10 }, () => ""),
+          Array.from({ length: 10 }, () => 0),
         );
       },
     },
   ],
 };
 
-/** Turns that continue each other, each with these words beside the prompt. */
-async function chain(socket: Socket, words: readonly string[]): Promise<readonly WireResponse[]> {
+/** Turns that continue each other, each with so many words beside the prompt. */
+async function chain(socket: Socket, words: readonly number[]): Promise<readonly WireResponse[]> {
   const turns: WireResponse[] = [];
-  for (const text of words) {
+  for (const count of words) {
     const previous = turns.at(-1)?.id ?? null;
-    turns.push(await socket.completed({ input: `${SAY_OK} ${text}`, store: false, previous_response_id: previous }));
+    turns.push(await socket.completed({ input: sayOkAfter(count), store: false, previous_response_id: previous }));
   }
   return turns;
 }

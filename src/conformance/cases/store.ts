@@ -1,14 +1,14 @@
 import type { Group } from "../case.ts";
 import { RETRIEVAL } from "../features.ts";
 import type { HttpAnswer } from "../http.ts";
-import { filler, SAY_OK } from "../prompts.ts";
+import { SAY_OK, sayOkAfter } from "../prompts.ts";
 import type { Socket } from "../socket.ts";
 import type { Trial } from "../trial.ts";
 import type { WireResponse } from "../types.ts";
 import { demand, same } from "../violation.ts";
 import { asResponse, errorOf, inputTokens, list, object } from "../wire.ts";
 
-const LONG = `${SAY_OK} ${filler(300)}`;
+const LONG = sayOkAfter(300);
 
 /** What outlives a connection, and what must not. */
 export const STORE: Group = {
