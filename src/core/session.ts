@@ -86,7 +86,7 @@ export class Session {
     sink: TurnSink,
     lane: string = DEFAULT_LANE,
   ): Promise<TurnEnd> {
-    return this.#enqueue(lane, previousResponseId, sink, async () => ({ outcome: "refused", error }));
+    return this.#enqueue(lane, previousResponseId, sink, async () => ({ outcome: "refused", error }), "addRefusal");
   }
 
   /** Takes new words for a running response, or says why not. `emit` is for a response that is not running. */
@@ -168,7 +168,7 @@ export class Session {
     previousResponseId: string | null,
     sink: TurnSink,
     task: () => Promise<TurnEnd>,
-    place: "last" | "next" = "last",
+    place: "add" | "addNext" | "addRefusal" = "add",
   ): Promise<TurnEnd> {
     const { promise, resolve } = Promise.withResolvers<TurnEnd>();
     const run = async (): Promise<void> => {
@@ -179,8 +179,7 @@ export class Session {
       resolve(end);
     };
     try {
-      if (place === "last") this.#lanes.add(lane, { previousResponseId, run });
-      else this.#lanes.addNext(lane, { previousResponseId, run });
+      this.#lanes[place](lane, { previousResponseId, run });
     } catch (error) {
       // A full lane has tried nothing, and turns that wait in it may continue from the same response.
       if (!(error instanceof ApiError)) throw error;
@@ -252,7 +251,7 @@ export class Session {
       this.#hold(steers, lane);
       const successor = { ...turn.request, previous_response_id: id, input: [] };
       const quiet = { ...sink, refuse: () => undefined };
-      void this.#enqueue(lane, null, quiet, () => this.#runTurn(successor, null, sink, lane), "next");
+      void this.#enqueue(lane, null, quiet, () => this.#runTurn(successor, null, sink, lane), "addNext");
     }
   }
 
