@@ -131,8 +131,7 @@ export const LANES_GROUP: Group = {
         const socket = await trial.connect();
         const lanes = ["a", "b", "c", null] as const;
         for (const lane of lanes) {
-          const where = lane === null ? {} : { stream_id: lane };
-          socket.create({ input: SAY_OK, store: false, metadata: { lane: String(lane) }, ...where });
+          socket.create({ input: SAY_OK, store: false, metadata: { lane: String(lane) }, ...on(lane) });
         }
         const ids = new Set<string>();
         for (const lane of lanes) {
@@ -273,9 +272,12 @@ async function fill(socket: Socket, canWarmUp: boolean): Promise<void> {
   }
 }
 
+function on(lane: string | null): Json {
+  return lane === null ? {} : { stream_id: lane };
+}
+
 /** Demands that a short turn begins while a long one of another lane runs. */
 async function overtakes(socket: Socket, long: string | null, short: string | null): Promise<void> {
-  const on = (lane: string | null): Json => (lane === null ? {} : { stream_id: lane });
   socket.create({ input: RECITE, store: false, ...on(long) });
   idOf(await socket.frame(isOn(long), "the beginning of the long turn"));
   const askedAt = performance.now();
