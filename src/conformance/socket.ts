@@ -4,7 +4,7 @@ import type { Target } from "./target.ts";
 import type { Transcript } from "./transcript.ts";
 import type { Frame, Json, Turn, WireResponse } from "./types.ts";
 import { demand, show, Violation } from "./violation.ts";
-import { asResponse, endsTurn, parseFrame } from "./wire.ts";
+import { asResponse, endsTurn, isObject, parseFrame } from "./wire.ts";
 
 export type SocketOptions = {
   /** The key to show; `null` shows none. */
@@ -150,6 +150,15 @@ export class Socket {
     const first = await this.frame(undefined, "the error event");
     demand(first.type === "error", "What should be refused was not.", { expected: "an 'error' event", got: first });
     return first;
+  }
+
+  /** Runs one turn that has to fail, before or after its first event, and returns the error. */
+  async failed(fields: Json): Promise<Json> {
+    const { last, response } = await this.turn(fields);
+    const error = last.type === "error" ? last["error"] : response?.["error"];
+    const expected = "an 'error' event, or response.failed";
+    demand(isObject(error), "A turn that should fail did not.", { expected, got: last });
+    return error;
   }
 
   /** Waits until the server has answered a ping: whatever it had sent before has come by then. Returns the payload. */

@@ -19,6 +19,7 @@ export const CONTINUATION: Group = {
       id: "continuation.two-turns",
       level: "must",
       title: "On one connection an unstored response can be continued, with its input and output as context.",
+      rule: "P4",
       from: "OpenAI WebSocket guide; Open Responses compliance 7",
       mend: "Keep the latest response of a connection in memory, store: false or not, until the connection ends.",
       run: async (trial) => {
@@ -32,6 +33,7 @@ export const CONTINUATION: Group = {
       id: "continuation.three-turns",
       level: "must",
       title: "The third turn has the first as context, although it names only the second.",
+      rule: "P1",
       from: "OpenAI; some servers rebuild one turn back only",
       mend: "Follow previous_response_id to the beginning: keep the whole context with a response, not just its own input.",
       run: async (trial) => {
@@ -44,6 +46,7 @@ export const CONTINUATION: Group = {
       id: "continuation.six-turns",
       level: "must",
       title: "The context grows with every turn of a chain, and nothing falls out of it.",
+      rule: "P1",
       from: "OpenAI; Open Responses §7",
       mend: "Append each turn's input and output to the context of its parent.",
       run: async (trial) => {
@@ -65,6 +68,7 @@ export const CONTINUATION: Group = {
       id: "continuation.not-doubled",
       level: "must",
       title: "A continued turn has each item of its context once.",
+      rule: "P2",
       from: "OpenAI; some proxies merge the history twice",
       mend: "Either expand previous_response_id or forward it, never both.",
       run: async (trial) => {
@@ -82,6 +86,7 @@ export const CONTINUATION: Group = {
       id: "continuation.same-as-replay",
       level: "must",
       title: "A continued turn has the context that a client gives who sends everything again.",
+      rule: "P2",
       from: "OpenAI; Open Responses: previous input, previous output, new input",
       mend: "Build the model's prompt from the same items in the same order, however they arrived.",
       run: async (trial) => {
@@ -104,6 +109,7 @@ export const CONTINUATION: Group = {
       id: "continuation.fresh-chain",
       level: "must",
       title: "A create without previous_response_id begins with an empty context, whatever the connection has seen.",
+      rule: "P1",
       from: "OpenAI WebSocket guide",
       mend: "Do not continue the last response by yourself: the client says what it continues.",
       run: async (trial) => {
@@ -123,6 +129,7 @@ export const CONTINUATION: Group = {
       id: "continuation.connections-apart",
       level: "must",
       title: "Two connections that run at the same time share no context.",
+      rule: "P3",
       from: "OpenAI: state is of one connection",
       mend: "Keep state with the connection, not in a variable of the process.",
       run: async (trial) => {
@@ -138,6 +145,7 @@ export const CONTINUATION: Group = {
       id: "continuation.unknown",
       level: "must",
       title: "An unknown id is refused: status 400, code previous_response_not_found, param previous_response_id.",
+      rule: "P3",
       from: "OpenAI WebSocket guide; Open Responses compliance 9",
       mend: "Use this very code: clients recover by it, and give up on any other.",
       run: async (trial) => {
@@ -156,6 +164,7 @@ export const CONTINUATION: Group = {
       id: "continuation.recovery",
       level: "must",
       title: "After an unknown id the connection serves a create with the full context.",
+      rule: "X4",
       from: "OpenAI: recovery; Open Responses compliance 8",
       mend: "Keep the connection open after a miss; the client replays on it.",
       run: async (trial) => {
@@ -170,6 +179,7 @@ export const CONTINUATION: Group = {
       id: "continuation.instructions",
       level: "must",
       title: "Instructions are not carried over to the next turn.",
+      rule: "P5",
       from: "OpenAI: instructions are never inherited",
       mend: "Keep instructions out of the stored context; they belong to one request.",
       run: async (trial) => {
@@ -196,6 +206,7 @@ export const CONTINUATION: Group = {
       id: "continuation.settings",
       level: "should",
       title: "Tools, metadata and other settings are not carried over either.",
+      rule: "P5",
       from: "OpenAI: every sample sends them again",
       mend: "Fill settings that a request leaves out with the defaults, not with those of the parent.",
       run: async (trial) => {
@@ -215,6 +226,7 @@ export const CONTINUATION: Group = {
       id: "continuation.empty-input",
       level: "should",
       title: "A continuation may bring an empty list of items.",
+      rule: "C1",
       from: "OpenAI: after a warm-up; Codex",
       mend: "Demand input only where there is no previous_response_id.",
       run: async (trial) => {
@@ -227,6 +239,7 @@ export const CONTINUATION: Group = {
       id: "continuation.after-incomplete",
       level: "should",
       title: "A response that ended incomplete can be continued.",
+      rule: "P6",
       from: "OpenAI: interrupted and steered responses are valid parents",
       mend: "Keep incomplete responses like completed ones.",
       run: async (trial) => {
@@ -241,6 +254,7 @@ export const CONTINUATION: Group = {
       id: "continuation.pipelined",
       level: "must",
       title: "A continuation works in the very moment in which its parent ends, again and again.",
+      rule: "P4",
       from: "some servers need seconds until they find what they have just sent",
       mend: "Make a response findable before its terminal event is sent.",
       run: async (trial) => {

@@ -12,6 +12,7 @@ export const CREATE: Group = {
       id: "create.text",
       level: "must",
       title: "A string as input is answered: completed, with an output.",
+      rule: "I1",
       from: "OpenAI; Open Responses compliance 5",
       mend: "Take a string as one user message.",
       run: async (trial) => {
@@ -24,6 +25,7 @@ export const CREATE: Group = {
       id: "create.items",
       level: "must",
       title: "A list of items as input is answered, with text as a string or as parts.",
+      rule: "I2",
       from: "OpenAI; Open Responses",
       mend: "Take messages with 'content' as a string and as a list of input_text parts.",
       run: async (trial) => {
@@ -36,6 +38,7 @@ export const CREATE: Group = {
       id: "create.easy-messages",
       level: "must",
       title: "A message may leave out its type.",
+      rule: "I1",
       from: "OpenAI (easy input message)",
       mend: "Take an item with a 'role' and no 'type' as a message.",
       run: async (trial) => {
@@ -47,6 +50,7 @@ export const CREATE: Group = {
       id: "create.roles",
       level: "must",
       title: "System, developer and assistant messages are taken, an assistant's phase included.",
+      rule: "I2",
       from: "Open Responses compliance 2, 12 and 15",
       mend: "Take all four roles, output_text parts in assistant messages, and 'phase'.",
       run: async (trial) => {
@@ -67,6 +71,7 @@ export const CREATE: Group = {
       id: "create.stream-flag",
       level: "must",
       title: "'stream' is ignored on a WebSocket: real clients send it.",
+      rule: "W6",
       from: "Codex and openai-agents-js always send stream: true",
       mend: "Ignore 'stream' in a response.create instead of refusing it.",
       run: async (trial) => {
@@ -82,6 +87,7 @@ export const CREATE: Group = {
       id: "create.background",
       level: "should",
       title: "'background': true is refused with status 400 and the name of the field.",
+      rule: "C4",
       from: "OpenAI: not supported on a WebSocket; Open Responses: not to be sent",
       mend: "Refuse background: true with param 'background', rather than running it as something else.",
       run: async (trial) => {
@@ -95,6 +101,7 @@ export const CREATE: Group = {
       id: "create.background-off",
       level: "should",
       title: "'background' as false or null is the default and accepted.",
+      rule: "C4",
       from: "SDKs write defaults out",
       mend: "Refuse 'background' only when it is true.",
       run: async (trial) => {
@@ -106,6 +113,7 @@ export const CREATE: Group = {
       id: "create.client-metadata",
       level: "must",
       title: "Fields that known clients add, such as client_metadata and prompt_cache_key, do no harm.",
+      rule: "C5",
       from: "Codex sends them on every create",
       mend: "Ignore fields that you do not know, or at least client_metadata.",
       run: async (trial) => {
@@ -123,6 +131,7 @@ export const CREATE: Group = {
       id: "create.nulls",
       level: "must",
       title: "Optional fields may be null, previous_response_id above all.",
+      rule: "C2",
       from: "OpenAI tells clients to send previous_response_id: null after a miss",
       mend: "Treat null as if the field were absent.",
       run: async (trial) => {
@@ -143,6 +152,7 @@ export const CREATE: Group = {
       id: "create.many-turns",
       level: "must",
       title: "One connection serves turn after turn.",
+      rule: "L2",
       from: "OpenAI WebSocket guide; some servers stall at the second turn",
       mend: "Release what a turn holds (locks, readers) at its terminal event, before the next message is read.",
       run: async (trial) => {
@@ -156,6 +166,7 @@ export const CREATE: Group = {
       id: "create.in-order",
       level: "must",
       title: "Creates sent without waiting are answered one after the other, in order, and never mixed.",
+      rule: "L2",
       from: "OpenAI (a lane is FIFO); Open Responses: at most one in flight, never multiplexed",
       mend: "Queue creates of a lane; the first event of the next turn comes after the last of the one before.",
       run: async (trial) => {
@@ -176,6 +187,7 @@ export const CREATE: Group = {
       id: "create.error-in-queue",
       level: "must",
       title: "A create that is refused while another one runs does not disturb it.",
+      rule: "X4",
       from: "OpenAI: an error concerns its own request",
       mend: "Keep the error of a queued create away from the stream of the one that runs.",
       run: async (trial) => {
@@ -195,6 +207,7 @@ export const CREATE: Group = {
       id: "create.truncated",
       level: "should",
       title: "An answer cut off by max_output_tokens ends with response.incomplete and says so.",
+      rule: "E10",
       from: "OpenAI; Open Responses, item states",
       mend: "Map the model's length limit to response.incomplete with reason 'max_output_tokens'; the cut item is incomplete too.",
       run: async (trial) => {
@@ -225,6 +238,7 @@ export const CREATE: Group = {
       id: "create.image",
       level: "should",
       title: "An image as a data URL is taken, or refused cleanly by a server whose model has no eyes.",
+      rule: "I2",
       from: "Open Responses compliance 14",
       mend: "Take input_image parts; refuse them with status 400 when the model cannot see.",
       run: async (trial) => {

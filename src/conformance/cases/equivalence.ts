@@ -14,6 +14,7 @@ export const EQUIVALENCE: Group = {
       id: "equivalence.events",
       level: "must",
       title: "WebSocket and SSE show the same events in the same order.",
+      rule: "F1",
       from: "OpenAI; Open Responses: the same event objects",
       mend: "Make the events once; let the transports only write them.",
       run: async (trial) => {
@@ -24,6 +25,7 @@ export const EQUIVALENCE: Group = {
       id: "equivalence.call-events",
       level: "must",
       title: "WebSocket and SSE show the same events of a function call.",
+      rule: "F1",
       from: "OpenAI; Open Responses: the same event objects",
       mend: "Make the events once; let the transports only write them.",
       run: async (trial) => {
@@ -34,6 +36,7 @@ export const EQUIVALENCE: Group = {
       id: "equivalence.fields",
       level: "must",
       title: "An event has the same fields on WebSocket and SSE.",
+      rule: "F1",
       from: "OpenAI; Open Responses: the same event objects",
       mend: "Do not add or drop fields per transport; only stream_id is of WebSockets alone.",
       run: async (trial) => {
@@ -50,6 +53,7 @@ export const EQUIVALENCE: Group = {
       id: "equivalence.numbers",
       level: "should",
       title: "sequence_number begins at the same number on both.",
+      rule: "S1",
       from: "Open Responses: it means the same",
       mend: "Number the events where they are made, not where they are written.",
       run: async (trial) => {
@@ -65,6 +69,7 @@ export const EQUIVALENCE: Group = {
       id: "equivalence.snapshots",
       level: "must",
       title: "The response at the end has the same keys and settings over WebSocket, SSE and as JSON.",
+      rule: "F1",
       from: "OpenAI; Open Responses",
       mend: "The JSON answer is what the last event of the stream shows.",
       run: async (trial) => {
@@ -84,6 +89,7 @@ export const EQUIVALENCE: Group = {
       id: "equivalence.items",
       level: "must",
       title: "Output items have the same form over WebSocket, SSE and as JSON.",
+      rule: "F1",
       from: "OpenAI; Open Responses",
       mend: "Make items once, for all transports.",
       run: async (trial) => {
@@ -103,6 +109,7 @@ export const EQUIVALENCE: Group = {
       id: "equivalence.input",
       level: "must",
       title: "The model reads the same context over WebSocket, SSE and HTTP.",
+      rule: "F1",
       from: "OpenAI: one resource",
       mend: "Build the model's prompt in one place.",
       run: async (trial) => {
@@ -119,6 +126,7 @@ export const EQUIVALENCE: Group = {
       id: "equivalence.continuation",
       level: "must",
       title: "A chain continued over WebSocket, SSE or HTTP gives the model the same context.",
+      rule: "F1",
       from: "OpenAI: one resource",
       mend: "Resolve previous_response_id in one place.",
       run: async (trial) => {

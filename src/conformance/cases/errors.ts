@@ -1,3 +1,4 @@
+import { BAD_REQUESTS } from "../bad-requests.ts";
 import type { Group } from "../case.ts";
 import type { HttpAnswer } from "../http.ts";
 import { SAY_OK, user } from "../prompts.ts";
@@ -6,18 +7,6 @@ import { demand, same, skip } from "../violation.ts";
 import { endsTurn, errorOf, isObject } from "../wire.ts";
 
 const ERROR_KEYS = ["code", "message", "param", "type"];
-
-/** Requests that nobody can serve, each with the field at fault. */
-const BAD_REQUESTS: readonly (readonly [what: string, fields: Json, param: RegExp])[] = [
-  ["an input that is a number", { input: 42 }, /^input/],
-  ["a role that does not exist", { input: [{ type: "message", role: "pirate", content: "x" }] }, /^input(\[0\]|\.0)/],
-  ["a message without content", { input: [{ type: "message", role: "user" }] }, /^input(\[0\]|\.0)/],
-  ["tools that are no list", { input: SAY_OK, tools: "all" }, /^tools/],
-  ["a function without a name", { input: SAY_OK, tools: [{ type: "function" }] }, /^tools(\[0\]|\.0)/],
-  ["a negative max_output_tokens", { input: SAY_OK, max_output_tokens: -1 }, /^max_output_tokens/],
-  ["a previous_response_id that is a number", { input: SAY_OK, previous_response_id: 7 }, /^previous_response_id/],
-  ["metadata that is a list", { input: SAY_OK, metadata: ["x"] }, /^metadata/],
-];
 
 /** What is said when a request cannot be served, over each transport. */
 export const ERRORS: Group = {
@@ -28,6 +17,7 @@ export const ERRORS: Group = {
       id: "errors.event-shape",
       level: "must",
       title: "An error event has type, status and error, and that has type, code and message as strings.",
+      rule: "X1",
       from: "Open Responses, WebSocketErrorEvent; Codex ignores errors without a status",
       mend: "Send { type: 'error', status: 400, error: { type, code, message, param } }, not a flat one.",
       run: async (trial) => {
@@ -53,6 +43,7 @@ export const ERRORS: Group = {
       level: "must",
       title:
         "A request that is refused gets one error event and nothing else: no response.created before, nothing after.",
+      rule: "E1",
       from: "OpenAI; a turn is refused, or has one terminal event",
       mend: "Check a request, its parent included, before response.created is sent.",
       run: async (trial) => {
@@ -70,6 +61,7 @@ export const ERRORS: Group = {
       id: "errors.usable-after",
       level: "must",
       title: "A connection outlives the errors of its requests.",
+      rule: "X4",
       from: "OpenAI WebSocket guide",
       mend: "Close a connection for its own failures only, never for those of a request.",
       run: async (trial) => {
@@ -84,6 +76,7 @@ export const ERRORS: Group = {
       id: "errors.invalid-request",
       level: "must",
       title: "A request with a wrong value is refused with status 400 and the type invalid_request_error.",
+      rule: "C2",
       from: "OpenAI",
       mend: "Validate requests before they reach the model server, whose complaints would come back as 500.",
       run: async (trial) => {
@@ -103,6 +96,7 @@ export const ERRORS: Group = {
       id: "errors.param",
       level: "should",
       title: "'param' tells where the wrong value is.",
+      rule: "C2",
       from: "OpenAI ('input[0].role')",
       mend: "Fill 'param' with the path of the field that failed validation.",
       run: async (trial) => {
@@ -120,6 +114,7 @@ export const ERRORS: Group = {
       id: "errors.no-input",
       level: "should",
       title: "A create with neither input nor previous_response_id is refused with status 400.",
+      rule: "C1",
       from: "OpenAI",
       mend: "Demand one of the two.",
       run: async (trial) => {
@@ -131,6 +126,7 @@ export const ERRORS: Group = {
       id: "errors.unknown-model",
       level: "must",
       title: "A model that does not exist is refused with a 4xx that names it, on both transports.",
+      rule: "C7",
       from: "OpenAI (model_not_found)",
       mend: "Resolve the model of each create, not only at the handshake, and answer 400 or 404.",
       run: async (trial) => {
@@ -155,6 +151,7 @@ export const ERRORS: Group = {
       id: "errors.metadata-limits",
       level: "should",
       title: "More than 16 pairs of metadata, or values longer than 512 characters, are refused.",
+      rule: "C2",
       from: "OpenAI",
       mend: "Check metadata: 16 pairs, keys of 64 and values of 512 characters.",
       run: async (trial) => {
@@ -173,6 +170,7 @@ export const ERRORS: Group = {
       id: "errors.default-lane",
       level: "must",
       title: "An error on the default lane has no stream_id.",
+      rule: "F5",
       from: "openai-node drops events whose stream_id is null",
       mend: "Leave the key out where the create named no lane.",
       run: async (trial) => {
@@ -186,6 +184,7 @@ export const ERRORS: Group = {
       id: "errors.place-in-queue",
       level: "should",
       title: "Turns that wait are refused in their place, after the turns before them.",
+      rule: "L2",
       from: "OpenAI: a lane is FIFO",
       mend: "Put a refused create into the queue too, so that a client can tell which request the error belongs to.",
       run: async (trial) => {
@@ -205,6 +204,7 @@ export const ERRORS: Group = {
       id: "errors.http-body",
       level: "must",
       title: "An error over HTTP is JSON: { error: { message, type, param, code } }, with all four keys.",
+      rule: "X1",
       from: "OpenAI; SDKs read them",
       mend: "Write the same error body everywhere, unknown routes and broken JSON included.",
       run: async (trial) => {
@@ -215,6 +215,7 @@ export const ERRORS: Group = {
       id: "errors.http-stream",
       level: "must",
       title: "With stream: true a request that is refused gets a plain 4xx answer, not a stream.",
+      rule: "H3",
       from: "OpenAI; Open Responses",
       mend: "Write the head of the stream with the first event, not before the request is accepted.",
       run: async (trial) => {
@@ -235,6 +236,7 @@ export const ERRORS: Group = {
       id: "errors.same-on-both",
       level: "should",
       title: "WebSocket and HTTP refuse the same request with the same status, type, code, param and message.",
+      rule: "X1",
       from: "OpenAI: one resource, two transports",
       mend: "Make errors in one place and let the transports only wrap them.",
       run: async (trial) => {
@@ -253,6 +255,7 @@ export const ERRORS: Group = {
       id: "errors.http-json",
       level: "must",
       title: "A body that is not JSON, or no object, is refused with status 400.",
+      rule: "X1",
       from: "OpenAI",
       mend: "Catch the parse error and answer it with an error body.",
       run: async (trial) => {
@@ -264,6 +267,7 @@ export const ERRORS: Group = {
       id: "errors.http-route",
       level: "should",
       title: "An unknown path, and a wrong method, are answered with an error body and 404 or 405.",
+      rule: "H6",
       from: "OpenAI",
       mend: "Write the error body of the API for unknown routes too, not the framework's page.",
       run: async (trial) => {
@@ -284,6 +288,7 @@ export const ERRORS: Group = {
       id: "errors.nothing-leaks",
       level: "must",
       title: "No error shows stack traces or paths of the server.",
+      rule: "X3",
       from: "OWASP",
       mend: "Answer unexpected errors with a fixed sentence, and write the rest to the log.",
       run: async (trial) => {
@@ -310,6 +315,7 @@ export const ERRORS: Group = {
       id: "errors.unknown-items",
       level: "should",
       title: "Items of unknown types in the input do not make the server fail: they pass, or are refused with 400.",
+      rule: "I2",
       from: "OpenAI adds types; clients replay what they got",
       mend: "Pass unknown items through or refuse them; never answer them with 500.",
       run: async (trial) => {

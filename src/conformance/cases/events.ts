@@ -24,6 +24,7 @@ export const EVENTS: Group = {
       level: "must",
       title:
         "A turn begins with response.created, once, and ends with one terminal event, after which it says nothing.",
+      rule: "E1",
       from: "OpenAI; Open Responses; openai-node throws otherwise",
       mend: "Emit response.created first and exactly one of completed, failed and incomplete last.",
     }),
@@ -31,6 +32,7 @@ export const EVENTS: Group = {
       id: "events.in-progress",
       level: "should",
       title: "response.in_progress comes second.",
+      rule: "E2",
       from: "OpenAI; Open Responses",
       mend: "Emit response.in_progress when generation begins, before the first item; clients wait for it before they fork.",
       run: async (trial) => {
@@ -48,6 +50,7 @@ export const EVENTS: Group = {
       id: "events.quiet-after-end",
       level: "must",
       title: "Nothing of a turn comes after its terminal event.",
+      rule: "E1",
       from: "OpenAI; Open Responses",
       mend: "Send usage, items and all else before the terminal event; clients have stopped listening.",
       run: async (trial) => {
@@ -62,12 +65,14 @@ export const EVENTS: Group = {
     ofText("events.numbers", "numbers", {
       level: "must",
       title: "Every event of a response has a sequence_number, and it rises.",
+      rule: "S1",
       from: "OpenAI; Open Responses",
       mend: "Number every event of a response with one counter.",
     }),
     ofText("events.counting", "counting", {
       level: "should",
       title: "sequence_number counts 0, 1, 2, … and leaves nothing out.",
+      rule: "S1",
       from: "OpenAI's real traffic; needed to resume a stream",
       mend: "Start a counter at 0 for each response and number what is sent, not what is thought of.",
     }),
@@ -75,6 +80,7 @@ export const EVENTS: Group = {
       id: "events.counting-restarts",
       level: "should",
       title: "Each response on a connection counts from 0 again.",
+      rule: "S1",
       from: "OpenAI: numbers belong to a response",
       mend: "Keep the counter with the response, not with the connection.",
       run: async (trial) => {
@@ -88,42 +94,49 @@ export const EVENTS: Group = {
     ofText("events.fields", "fields", {
       level: "must",
       title: "Every event has the fields of its type: item_id, output_index, content_index, delta and the like.",
+      rule: "E3",
       from: "Open Responses schemas",
       mend: "Fill in all fields of an event; AI SDK, langchain and openai-node look items up by them.",
     }),
     ofText("events.items", "items", {
       level: "must",
       title: "An item is added empty and in progress at the next output_index, and is done once, with its status.",
+      rule: "E3",
       from: "OpenAI; Open Responses §3",
       mend: "Emit output_item.added with status in_progress and content [], and output_item.done when the item is final.",
     }),
     ofText("events.parts", "parts", {
       level: "must",
       title: "A content part is added empty, filled by deltas, its text is done, then the part is done, then the item.",
+      rule: "E3",
       from: "OpenAI; Open Responses §3",
       mend: "Keep the order: content_part.added, output_text.delta …, output_text.done, content_part.done, output_item.done.",
     }),
     ofText("events.folding", "folding", {
       level: "must",
       title: "The deltas add up to the text of the done events and of the item.",
+      rule: "E3",
       from: "OpenAI; Open Responses",
       mend: "Build the final text from the very deltas that were sent: do not trim, decode or join them differently.",
     }),
     ofText("events.ids", "ids", {
       level: "must",
       title: "Ids of the response and of its items are the same in every event, and no two items share one.",
+      rule: "E6",
       from: "openai-node throws otherwise",
       mend: "Make an id once, when the response or item begins.",
     }),
     ofText("events.output", "output", {
       level: "must",
       title: "'output' of response.completed is exactly the items that were done, in order.",
+      rule: "E7",
       from: "OpenAI; Open Responses; agents read only this",
       mend: "Fill 'output' of the last snapshot with the items as output_item.done showed them.",
     }),
     ofText("events.snapshots", "snapshots", {
       level: "must",
       title: "The snapshots of a response agree: in progress and empty at first, then with the status of their event.",
+      rule: "E2",
       from: "OpenAI; Open Responses",
       mend: "Serialise a snapshot when it is sent; do not change an object that was already yielded.",
     }),
@@ -131,6 +144,7 @@ export const EVENTS: Group = {
       id: "events.no-stream-id",
       level: "must",
       title: "Events of the default lane have no stream_id, not even null.",
+      rule: "F5",
       from: "openai-node drops events whose stream_id is null",
       mend: "Leave the key out where the create named no lane.",
       run: async (trial) => {
@@ -143,6 +157,7 @@ export const EVENTS: Group = {
       id: "events.known",
       level: "should",
       title: "Only events of the API are sent, or such with a vendor's prefix.",
+      rule: "F5",
       from: "openai-node's stream helper throws at any other; Open Responses, extensions",
       mend: "Do not send events of your own unless the client asked for them; prefix their type with 'vendor:'.",
       run: async (trial) => {
@@ -155,6 +170,7 @@ export const EVENTS: Group = {
       id: "events.has-deltas",
       level: "must",
       title: "Text is sent in output_text.delta events, not only in the done events.",
+      rule: "E3",
       from: "AI SDK and langchain show only deltas",
       mend: "Emit the text as deltas even when the model gave it in one piece.",
       run: async (trial) => {

@@ -52,6 +52,7 @@ export const FORMATS: Group = {
       id: "formats.shown",
       level: "must",
       title: "The response shows the format that was asked for, and text when none was.",
+      rule: "C3",
       from: "OpenAI; Open Responses",
       mend: "Echo text.format; its default is { type: 'text' }.",
       run: async (trial) => {
@@ -73,6 +74,7 @@ export const FORMATS: Group = {
       id: "formats.invalid",
       level: "should",
       title: "A format that does not exist is refused with status 400 and its place.",
+      rule: "C2",
       from: "OpenAI",
       mend: "Check text.format.type, and name the field in 'param'.",
       run: async (trial) => {
@@ -90,6 +92,7 @@ export const FORMATS: Group = {
       id: "formats.reasoning-grammar",
       level: "must",
       title: "A reasoning item obeys the grammar of items and parts, and comes before the answer.",
+      rule: "E3",
       from: "OpenAI; Open Responses §4",
       mend: "Open the reasoning item first, close it before the message begins, and fill its parts by deltas.",
       run: async (trial) => {
@@ -102,6 +105,7 @@ export const FORMATS: Group = {
       id: "formats.reasoning-item",
       level: "must",
       title: "A reasoning item has an id and a summary list, and no encrypted_content that is null.",
+      rule: "E3",
       from: "Open Responses, ReasoningBody",
       mend: "Always send 'summary', empty if there is none; leave encrypted_content out when it was not asked for.",
       run: async (trial) => {
@@ -128,6 +132,7 @@ export const FORMATS: Group = {
       id: "formats.reasoning-replayed",
       level: "must",
       title: "A reasoning item is taken back as input, and its turn can be continued.",
+      rule: "I2",
       from: "OpenAI; stateless clients replay it",
       mend: "Take reasoning items as input with id, summary and content, and drop what the model cannot use.",
       run: async (trial) => {
@@ -142,6 +147,7 @@ export const FORMATS: Group = {
       id: "formats.reasoning-shown",
       level: "must",
       title: "The response shows the reasoning settings with both effort and summary.",
+      rule: "C3",
       from: "Open Responses, Reasoning",
       mend: "Fill in the one of the two that the client left out with null.",
       run: async (trial) => {
@@ -160,6 +166,7 @@ export const FORMATS: Group = {
       id: "formats.custom-tool",
       level: "extension",
       title: "A custom tool is called with plain text: a custom_tool_call, filled by custom_tool_call_input events.",
+      rule: "E4",
       from: "OpenAI; Codex uses it for patches",
       mend: "Map custom tools to what the model has, and answer with custom_tool_call items.",
       run: async (trial) => {

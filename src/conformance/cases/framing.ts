@@ -2,7 +2,7 @@ import type { Group } from "../case.ts";
 import { filler, SAY_OK } from "../prompts.ts";
 import { TEXT_TURN } from "../recordings.ts";
 import type { Socket } from "../socket.ts";
-import type { Frame, Json } from "../types.ts";
+import type { Frame } from "../types.ts";
 import { demand, same } from "../violation.ts";
 import { errorOf, isObject } from "../wire.ts";
 
@@ -18,6 +18,7 @@ export const FRAMING: Group = {
       id: "framing.one-object",
       level: "must",
       title: "Every message of the server is one JSON object in a text message, with a 'type'.",
+      rule: "F2",
       from: "OpenAI WebSocket guide; Codex treats a binary message as fatal",
       mend: "Send each event as one text message that is one JSON object; no batches, no binary messages.",
       run: async (trial) => {
@@ -34,6 +35,7 @@ export const FRAMING: Group = {
       id: "framing.no-sse",
       level: "must",
       title: "There is no SSE framing and no [DONE] on a WebSocket.",
+      rule: "F2",
       from: "OpenAI WebSocket guide",
       mend: "Write the JSON of an event only; 'event:', 'data:' and [DONE] belong to HTTP.",
       run: async (trial) => {
@@ -50,6 +52,7 @@ export const FRAMING: Group = {
       level: "must",
       title:
         "No event has a type that the OpenAI SDK keeps for itself: raw, close, event, open, reconnecting, reconnected.",
+      rule: "F5",
       from: "openai-node rejects them",
       mend: "Rename the event; these are names of the SDK's own emitter.",
       run: async (trial) => {
@@ -62,6 +65,7 @@ export const FRAMING: Group = {
       id: "framing.invalid-json",
       level: "must",
       title: "A message that is not JSON is answered by an error event, and the connection stays usable.",
+      rule: "W5",
       from: "Open Responses: failures are an error envelope",
       mend: "Catch the parse error of one message, answer it with an error event of status 400, and read on.",
       run: async (trial) => {
@@ -73,12 +77,13 @@ export const FRAMING: Group = {
       id: "framing.not-an-object",
       level: "must",
       title: "JSON that is not an object is answered by an error event, and the connection stays usable.",
+      rule: "W5",
       from: "Open Responses: failures are an error envelope",
       mend: "Check that a message is an object before its fields are read: null, a list and a number are JSON too.",
       run: async (trial) => {
         const socket = await trial.connect();
         for (const message of ["null", "[]", "42", '"response.create"'])
-          same400(await socket.refused(message), message);
+          isClientError(await socket.refused(message), message);
         await socket.completed({ input: SAY_OK, store: false });
       },
     },
@@ -86,12 +91,13 @@ export const FRAMING: Group = {
       id: "framing.missing-type",
       level: "must",
       title: "An event without a type, or with one that is no string, is answered by an error event.",
+      rule: "W5",
       from: "Open Responses: failures are an error envelope",
       mend: "Do not guess what an event without a type means; answer it with an error event of status 400.",
       run: async (trial) => {
         const socket = await trial.connect();
         for (const message of ["{}", `{"input":${JSON.stringify(SAY_OK)}}`, '{"type":7}', '{"type":null}']) {
-          same400(await socket.refused(message), message);
+          isClientError(await socket.refused(message), message);
         }
         await socket.completed({ input: SAY_OK, store: false });
       },
@@ -101,6 +107,7 @@ export const FRAMING: Group = {
       level: "must",
       title:
         "An event of an unknown type is answered by an error event that names it, and the connection stays usable.",
+      rule: "W5",
       from: "Open Responses: failures are an error envelope",
       mend: "Answer unknown events with status 400 instead of dropping them or the connection.",
       run: async (trial) => {
@@ -113,6 +120,7 @@ export const FRAMING: Group = {
       level: "should",
       title:
         "A create whose fields are nested under 'response', as in the Realtime API, is refused and not run without them.",
+      rule: "C1",
       from: "OpenAI: the fields of a create stand beside its type",
       mend: "Demand 'input' (or previous_response_id) beside 'type', so that a nested create fails with a clear message.",
       run: async (trial) => {
@@ -125,6 +133,7 @@ export const FRAMING: Group = {
       id: "framing.binary",
       level: "should",
       title: "A binary message is answered by an error event, or by a close with 1003 or 1008.",
+      rule: "K4",
       from: "RFC 6455 §7.4.1",
       mend: "Do not ignore binary messages: say so with an error event, or close with 1003.",
       run: async (trial) => {
@@ -141,6 +150,7 @@ export const FRAMING: Group = {
       id: "framing.invalid-utf8",
       level: "must",
       title: "A text message that is not UTF-8 ends the connection with 1007.",
+      rule: "F4",
       from: "RFC 6455 §8.1",
       mend: "Turn on UTF-8 validation in the WebSocket library.",
       run: async (trial) => {
@@ -154,6 +164,7 @@ export const FRAMING: Group = {
       id: "framing.fragments",
       level: "must",
       title: "A message in many fragments is one message, also when a character is split between two.",
+      rule: "F2",
       from: "RFC 6455 §5.4",
       mend: "Put fragments together before they are decoded.",
       run: async (trial) => {
@@ -173,6 +184,7 @@ export const FRAMING: Group = {
       id: "framing.whitespace",
       level: "must",
       title: "JSON with line breaks, indentation and escapes means the same.",
+      rule: "F2",
       from: "RFC 8259",
       mend: "Parse messages with a JSON parser, not with patterns.",
       run: async (trial) => {
@@ -187,6 +199,7 @@ export const FRAMING: Group = {
       id: "framing.unicode",
       level: "must",
       title: "Text of any script survives the way in and out.",
+      rule: "F4",
       from: "RFC 8259; shown by metadata, which is echoed",
       mend: "Decode as UTF-8 once, encode once, and let JSON do the escaping.",
       run: async (trial) => {
@@ -200,6 +213,7 @@ export const FRAMING: Group = {
       id: "framing.ping",
       level: "must",
       title: "A ping is answered by a pong with the same payload, also while a turn runs.",
+      rule: "W7",
       from: "RFC 6455 §5.5.2; SDKs watch for it",
       mend: "Answer pings at once; do not let a running turn block the socket.",
       run: async (trial) => {
@@ -214,6 +228,7 @@ export const FRAMING: Group = {
       id: "framing.close",
       level: "must",
       title: "A close is answered by a close with the same code.",
+      rule: "K4",
       from: "RFC 6455 §5.5.1",
       mend: "Let the WebSocket library finish the closing handshake; do not cut the connection.",
       run: async (trial) => {
@@ -228,6 +243,7 @@ export const FRAMING: Group = {
       id: "framing.large-message",
       level: "should",
       title: "A message of two megabytes is read: agents replay whole conversations.",
+      rule: "L7",
       from: "clients replay histories of megabytes; the platform takes 16 MiB",
       mend: "Raise the limit of the WebSocket library (often 1 MiB) to 16 MiB or more.",
       run: async (trial) => {
@@ -243,10 +259,12 @@ export const FRAMING: Group = {
 };
 
 async function refusedAndAlive(socket: Socket, message: string): Promise<void> {
-  same400(await socket.refused(message), message);
+  isClientError(await socket.refused(message), message);
   await socket.completed({ input: SAY_OK, store: false });
 }
 
-function same400(frame: Frame | Json, message: string): void {
-  same(frame["status"], 400, `'status' of the error event for ${message}`);
+function isClientError(frame: Frame, message: string): void {
+  const { status } = frame;
+  const isSo = typeof status === "number" && status >= 400 && status < 500;
+  demand(isSo, `'status' of the error event for ${message} blames the server.`, { expected: 400, got: status });
 }

@@ -21,6 +21,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.upgrade",
       level: "must",
       title: "GET /responses with an upgrade is answered by 101, at the path where POST creates responses.",
+      rule: "W1",
       from: "OpenAI WebSocket guide; Open Responses, WebSocket",
       mend: "Accept WebSocket upgrades at the very path of POST /v1/responses.",
       run: async (trial) => {
@@ -34,6 +35,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.plain-client",
       level: "must",
       title: "A client that offers no subprotocol and no compression is accepted, and gets neither.",
+      rule: "W1",
       from: "openai-node sends neither; RFC 6455 §4.1",
       mend: "Do not demand a subprotocol or a beta header, and answer only extensions that were offered.",
       run: async (trial) => {
@@ -48,6 +50,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.client-headers",
       level: "must",
       title: "Headers that known clients add, such as OpenAI-Beta, are accepted and a turn works.",
+      rule: "W1",
       from: "Codex sends them; the platform does not need them",
       mend: "Ignore request headers that you have no use for, instead of refusing or requiring them.",
       run: async (trial) => {
@@ -59,6 +62,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.query",
       level: "should",
       title: "Query parameters that the server does not know are ignored.",
+      rule: "W1",
       from: "clients and gateways add api-version or model",
       mend: "Match the path of the upgrade without its query.",
       run: async (trial) => {
@@ -70,6 +74,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.compression-offer",
       level: "must",
       title: "A client that offers permessage-deflate can work, whether or not the server takes the offer.",
+      rule: "W1",
       from: "Codex offers it; RFC 7692",
       mend: "Decline the extension by leaving it out of the 101, or implement it; never fail the handshake over it.",
       run: async (trial) => {
@@ -82,6 +87,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.silent",
       level: "must",
       title: "After the 101 the server says nothing until the client has.",
+      rule: "W2",
       from: "OpenAI WebSocket guide; Codex probes connections this way",
       mend: "Send no greeting: there is no session.created in the Responses API.",
       run: async (trial) => {
@@ -95,6 +101,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.missing-key",
       level: "must",
       title: "An upgrade without a key is refused by an HTTP answer of 401, not accepted and then closed.",
+      rule: "A1",
       from: "OpenAI; Codex reconnects five times when it is accepted first",
       mend: "Check the key before the 101, and answer the request with 401 and an error body.",
       run: async (trial) => {
@@ -106,6 +113,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.wrong-key",
       level: "must",
       title: "An upgrade with a wrong key is refused by an HTTP answer of 401.",
+      rule: "A1",
       from: "OpenAI",
       mend: "Check the key before the 101, and answer the request with 401 and an error body.",
       run: async (trial) => {
@@ -121,6 +129,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.refusal-body",
       level: "should",
       title: "A refused upgrade has the error body of the API: error with message, type, param and code.",
+      rule: "W3",
       from: "OpenAI; Codex shows it to its user",
       mend: "Write the same JSON error body on a refused upgrade as on a refused POST.",
       run: async (trial) => {
@@ -134,6 +143,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.same-door",
       level: "must",
       title: "POST wants the same key as the upgrade does.",
+      rule: "A1",
       from: "OpenAI",
       mend: "Check keys in one place for both transports.",
       run: async (trial) => {
@@ -148,6 +158,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.other-path",
       level: "must",
       title: "An upgrade at a path that does not exist is refused by an HTTP answer of 4xx.",
+      rule: "W3",
       from: "HTTP",
       mend: "Answer upgrades at unknown paths with 404 instead of accepting them or dropping the connection.",
       run: async (trial) => {
@@ -162,6 +173,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.no-upgrade",
       level: "should",
       title: "GET /responses without an upgrade is answered by 4xx at once.",
+      rule: "H6",
       from: "HTTP",
       mend: "Answer a plain GET of the path with 404, 405 or 426 instead of letting it wait.",
       run: async (trial) => {
@@ -176,6 +188,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.request-id",
       level: "should",
       title: "The 101 and refusals have an x-request-id.",
+      rule: "H6",
       from: "OpenAI over HTTP",
       mend: "Put an x-request-id on the answer to every upgrade: it is what a user can quote to an operator.",
       run: async (trial) => {
@@ -189,6 +202,7 @@ export const HANDSHAKE: Group = {
       id: "handshake.foreign-page",
       level: "should",
       title: "A server that wants no key refuses upgrades that come from web pages of other sites.",
+      rule: "W3",
       from: "cross-site WebSocket hijacking",
       mend: "Compare Origin with Host on an upgrade that shows no key, and answer 403 when they differ.",
       run: async (trial) => {

@@ -17,6 +17,7 @@ export const HTTP: Group = {
       id: "http.json",
       level: "must",
       title: "POST without 'stream' is answered by one JSON response: 200, application/json, completed.",
+      rule: "H1",
       from: "OpenAI; Open Responses compliance 1",
       mend: "Collect the stream of the turn, and answer with what its last event shows.",
       run: async (trial) => {
@@ -33,6 +34,7 @@ export const HTTP: Group = {
       id: "http.json-shape",
       level: "must",
       title: "The JSON response has all 31 keys, right values, right items and usage.",
+      rule: "E8",
       from: "Open Responses, ResponseResource",
       mend: "Make it with the function that makes the snapshots of streams.",
       run: async (trial) => {
@@ -47,6 +49,7 @@ export const HTTP: Group = {
       id: "http.stream-false",
       level: "must",
       title: "stream: false is the same as no 'stream'.",
+      rule: "H1",
       from: "OpenAI",
       mend: "Stream only when 'stream' is true.",
       run: async (trial) => {
@@ -58,6 +61,7 @@ export const HTTP: Group = {
       id: "http.sse-headers",
       level: "must",
       title: "A stream is answered with 200 and text/event-stream.",
+      rule: "F3",
       from: "OpenAI; Open Responses §2",
       mend: "Set the content type before the first event is written.",
       run: async (trial) => {
@@ -88,6 +92,7 @@ export const HTTP: Group = {
       id: "http.sse-blocks",
       level: "must",
       title: "Every SSE block has one 'event' and one line of 'data', and the event is the type of the data.",
+      rule: "F3",
       from: "Open Responses §2; openai-node",
       mend: "Write 'event: <type>', 'data: <JSON on one line>' and an empty line.",
       run: async (trial) => {
@@ -104,6 +109,7 @@ export const HTTP: Group = {
       id: "http.sse-no-id",
       level: "should",
       title: "SSE blocks have no 'id'.",
+      rule: "F3",
       from: "Open Responses §2",
       mend: "Leave 'id:' out; sequence_number takes its place.",
       run: async (trial) => {
@@ -115,6 +121,7 @@ export const HTTP: Group = {
       id: "http.sse-done",
       level: "must",
       title: "A stream ends with data: [DONE], once, after its terminal event.",
+      rule: "F3",
       from: "Open Responses §2",
       mend: "Write 'data: [DONE]' and an empty line after the terminal event, and end the answer.",
       run: async (trial) => {
@@ -129,6 +136,7 @@ export const HTTP: Group = {
       id: "http.sse-grammar",
       level: "must",
       title: "The events of a stream obey the same grammar as those of a WebSocket turn.",
+      rule: "F1",
       from: "OpenAI; Open Responses compliance 4",
       mend: "Make the events once, for all transports.",
       run: async (trial) => clean(examine((await trial.recording(TEXT_STREAM)).frames)),
@@ -137,6 +145,7 @@ export const HTTP: Group = {
       id: "http.sse-calls",
       level: "must",
       title: "Function calls in a stream obey the same grammar too.",
+      rule: "F1",
       from: "OpenAI; Open Responses",
       mend: "Make the events once, for all transports.",
       run: async (trial) => clean(examine((await trial.recording(CALL_STREAM)).frames)),
@@ -145,6 +154,7 @@ export const HTTP: Group = {
       id: "http.request-id",
       level: "should",
       title: "Every answer has an x-request-id of its own, errors included.",
+      rule: "H6",
       from: "OpenAI; SDKs show it",
       mend: "Add the header in one place, before routes and errors.",
       run: async (trial) => {
@@ -163,6 +173,7 @@ export const HTTP: Group = {
       id: "http.models",
       level: "should",
       title: "GET /models lists the models.",
+      rule: "H5",
       from: "OpenAI; clients ask for it first",
       mend: "Answer { object: 'list', data: [{ id, object: 'model', created, owned_by }] }.",
       run: async (trial) => {
@@ -179,6 +190,7 @@ export const HTTP: Group = {
       id: "http.large-body",
       level: "should",
       title: "A body of two megabytes is read.",
+      rule: "L7",
       from: "clients that replay whole conversations",
       mend: "Raise the limit of the HTTP framework (often 1 MiB) to 16 MiB or more.",
       run: async (trial) => {
@@ -198,6 +210,7 @@ export const HTTP: Group = {
       id: "http.content-type",
       level: "should",
       title: "A body of another content type is refused with 400 or 415.",
+      rule: "H1",
       from: "Open Responses §2",
       mend: "Demand application/json: a browser sends text/plain to other sites without asking.",
       run: async (trial) => {
@@ -213,6 +226,7 @@ export const HTTP: Group = {
       id: "http.at-the-same-time",
       level: "must",
       title: "Requests at the same time do not wait for each other's mistakes and are not mixed.",
+      rule: "H2",
       from: "HTTP",
       mend: "Keep state with the request.",
       run: async (trial) => {

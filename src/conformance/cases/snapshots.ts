@@ -17,6 +17,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.keys",
       level: "must",
       title: "Every snapshot has all 31 keys, the one of response.created included.",
+      rule: "E8",
       from: "Open Responses, ResponseResource",
       mend: "Build snapshots from one function that fills in every key, with null where the schema allows it.",
       run: async (trial) => {
@@ -29,6 +30,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.values",
       level: "must",
       title: "Every key holds a value of its type: numbers are not null, 'text' has a format, and so on.",
+      rule: "E8",
       from: "Open Responses, ResponseResource",
       mend: "Show the default that is in force (temperature 1, top_p 1, service_tier 'default', …) instead of null.",
       run: async (trial) => {
@@ -41,6 +43,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.beginning",
       level: "must",
       title: "Before anything was generated a snapshot is in_progress, without output, error, usage or completed_at.",
+      rule: "E2",
       from: "OpenAI; Open Responses",
       mend: "Do not share the object that is filled in later with the event that was sent first.",
       run: async (trial) => {
@@ -58,6 +61,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.usage",
       level: "must",
       title: "A completed response tells its usage: input, output and total, with cached and reasoning tokens.",
+      rule: "E8",
       from: "OpenAI; Open Responses; Codex fails without total_tokens",
       mend: "Ask the model server for usage (stream_options.include_usage) and fill in both detail objects.",
       run: async (trial) => {
@@ -116,6 +120,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.items",
       level: "must",
       title: "Output items have all fields of their type: id, status, role, content with annotations.",
+      rule: "E3",
       from: "Open Responses, ItemField; AI SDK and agents check it",
       mend: "Fill in 'status' of items and 'annotations' of output_text parts; leave 'phase' out rather than null.",
       run: async (trial) => {
@@ -127,6 +132,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.item-status",
       level: "must",
       title: "In a completed response every message is completed.",
+      rule: "E3",
       from: "Open Responses §3",
       mend: "Set the final status on the item, not only on the response.",
       run: async (trial) => {
@@ -143,6 +149,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.settings",
       level: "must",
       title: "A response shows the settings of its request.",
+      rule: "C3",
       from: "OpenAI; Open Responses",
       mend: "Echo what was asked for: instructions, metadata, store, tool_choice, parallel_tool_calls, max_output_tokens.",
       run: async (trial) => {
@@ -166,6 +173,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.defaults",
       level: "should",
       title: "A response shows the defaults of the API where its request named nothing.",
+      rule: "C3",
       from: "OpenAI; Open Responses",
       mend: "Fill defaults in when the request is read: store true, tools [], tool_choice auto, truncation disabled.",
       run: async (trial) => {

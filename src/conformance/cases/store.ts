@@ -19,6 +19,7 @@ export const STORE: Group = {
       id: "store.reconnect",
       level: "must",
       title: "A stored response is continued on a new connection after the old one has ended.",
+      rule: "T1",
       from: "OpenAI: reconnect and continue",
       mend: "Write responses with store: true to a store that does not belong to the connection.",
       run: async (trial) => {
@@ -32,6 +33,7 @@ export const STORE: Group = {
       id: "store.after-cut",
       level: "must",
       title: "A stored response is continued after its connection was cut.",
+      rule: "T1",
       from: "OpenAI: reconnect and continue; Codex never closes politely",
       mend: "Write the response before its terminal event leaves, not when the connection closes.",
       run: async (trial) => {
@@ -45,6 +47,7 @@ export const STORE: Group = {
       id: "store.other-connection",
       level: "must",
       title: "A stored response is continued on another connection at once, again and again.",
+      rule: "T1",
       from: "OpenAI; Open Responses §7",
       mend: "Make a stored response readable before its terminal event is sent: no queue or log in between.",
       run: async (trial) => {
@@ -58,6 +61,7 @@ export const STORE: Group = {
       id: "store.default",
       level: "must",
       title: "Without 'store' a response is stored.",
+      rule: "T1",
       from: "OpenAI; Open Responses",
       mend: "The default of 'store' is true, on a WebSocket too.",
       run: async (trial) => {
@@ -70,6 +74,7 @@ export const STORE: Group = {
       id: "store.chain",
       level: "must",
       title: "A stored chain is continued elsewhere with all of its turns.",
+      rule: "P1",
       from: "OpenAI; Open Responses §7",
       mend: "Store what a response continues, or its whole context, not only its own input and output.",
       run: async (trial) => {
@@ -89,6 +94,7 @@ export const STORE: Group = {
       id: "store.false-reconnect",
       level: "must",
       title: "An unstored response is unknown on a new connection: previous_response_not_found.",
+      rule: "T2",
       from: "OpenAI WebSocket guide; Open Responses compliance 8",
       mend: "Keep store: false in the memory of its connection only.",
       run: async (trial) => {
@@ -103,6 +109,7 @@ export const STORE: Group = {
       id: "store.false-recovery",
       level: "must",
       title: "After that miss the new connection takes the full context.",
+      rule: "P3",
       from: "Open Responses compliance 8",
       mend: "Keep the connection open after a miss.",
       run: async (trial) => {
@@ -120,6 +127,7 @@ export const STORE: Group = {
       id: "store.ws-to-http",
       level: "must",
       title: "What a WebSocket stored is continued over HTTP.",
+      rule: "T1",
       from: "OpenAI: one resource, two transports",
       mend: "Use one store for both transports.",
       run: async (trial) => {
@@ -132,6 +140,7 @@ export const STORE: Group = {
       id: "store.http-to-ws",
       level: "must",
       title: "What HTTP stored is continued over a WebSocket, as is what an SSE stream stored.",
+      rule: "T1",
       from: "OpenAI: one resource, two transports",
       mend: "Use one store for both transports.",
       run: async (trial) => {
@@ -146,6 +155,7 @@ export const STORE: Group = {
       id: "store.http-to-http",
       level: "must",
       title: "What HTTP stored is continued over HTTP, at once.",
+      rule: "T1",
       from: "OpenAI; Open Responses §7",
       mend: "Take previous_response_id over HTTP as over a WebSocket.",
       run: async (trial) => {
@@ -158,6 +168,7 @@ export const STORE: Group = {
       id: "store.false-over-http",
       level: "must",
       title: "An unstored response is unknown over HTTP, whichever transport made it.",
+      rule: "T2",
       from: "OpenAI; Open Responses",
       mend: "Keep store: false out of everything that outlives the request or the connection.",
       run: async (trial) => {
@@ -173,6 +184,7 @@ export const STORE: Group = {
       id: "store.mixed",
       level: "must",
       title: "In a chain of stored and unstored turns each is found where it should be.",
+      rule: "T2",
       from: "OpenAI: the referenced response must have been stored",
       mend: "Look at the 'store' of the referenced response, not of the request that names it.",
       run: async (trial) => {
@@ -187,6 +199,7 @@ export const STORE: Group = {
       id: "store.stored-child",
       level: "must",
       title: "A stored response with an unstored parent is continued elsewhere with the whole context, or not at all.",
+      rule: "T4",
       from: "no context may be lost in silence",
       mend: "Store the context with the response, or refuse to continue it; never continue it with a part.",
       run: async (trial) => {
@@ -207,6 +220,7 @@ export const STORE: Group = {
       id: "store.shown",
       level: "must",
       title: "A response shows whether it is stored.",
+      rule: "C3",
       from: "OpenAI; Open Responses",
       mend: "Echo 'store'.",
       run: async (trial) => {
