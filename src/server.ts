@@ -161,9 +161,16 @@ async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
 async function drain(engine: Engine, graceSeconds: number): Promise<void> {
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(), graceSeconds * 1000);
-  await engine.drain(deadline.signal);
+  const giveUp = Promise.withResolvers<void>();
+  // A turn may still hang on a client that does not read; its connection is about to be cut anyway.
+  const lastTimer = setTimeout(giveUp.resolve, graceSeconds * 1000 + LAST_WORDS_MS);
+  await Promise.race([engine.drain(deadline.signal), giveUp.promise]);
   clearTimeout(timer);
+  clearTimeout(lastTimer);
 }
+
+/** For turns that were failed at the deadline to say so. */
+const LAST_WORDS_MS = 2000;
 
 /** The certificate, tried before anything is started: later a bad one would only show as failed handshakes. */
 function readTls({ tlsCert, tlsKey }: Config) {

@@ -28,7 +28,7 @@ export type SocketContext = {
 export type Message = { readonly text: string; readonly isBinary: boolean };
 export type Closed = { readonly code: number; readonly reason: string };
 type Matches = (frame: Frame) => boolean;
-type Reader = { readonly matches: Matches; readonly settle: PromiseWithResolvers<Frame> };
+type Reader = { readonly matches: Matches; readonly what: string; readonly settle: PromiseWithResolvers<Frame> };
 
 /** A WebSocket client with nothing between a case and the wire. Frames wait in a queue until the case asks for them. */
 export class Socket {
@@ -104,7 +104,7 @@ export class Socket {
     if (found !== undefined) return found;
     if (this.#nonsense !== null) throw this.#nonsense;
     if (this.#end !== null) throw this.#gone(what);
-    const reader: Reader = { matches, settle: Promise.withResolvers<Frame>() };
+    const reader: Reader = { matches, what, settle: Promise.withResolvers<Frame>() };
     this.#readers.add(reader);
     try {
       return await this.#inTime(reader.settle.promise, what);
@@ -164,11 +164,16 @@ export class Socket {
   /** Waits until the server has answered a ping: whatever it had sent before has come by then. Returns the payload. */
   async ping(payload: Buffer = randomBytes(8)): Promise<Buffer> {
     const { promise, resolve } = Promise.withResolvers<Buffer>();
-    this.#socket.on("pong", (data) => {
+    const isAnswer = (data: Buffer): void => {
       if (data.equals(payload)) resolve(data);
-    });
-    this.#socket.ping(payload);
-    return this.#inTime(promise, "the pong for a ping");
+    };
+    this.#socket.on("pong", isAnswer);
+    try {
+      this.#socket.ping(payload);
+      return await this.#inTime(promise, "the pong for a ping");
+    } finally {
+      this.#socket.off("pong", isAnswer);
+    }
   }
 
   close(code = 1000): void {
@@ -220,7 +225,7 @@ export class Socket {
     this.#end = closed;
     this.#context.transcript.note(this.#context.name, `closed ${closed.code} ${closed.reason}`);
     this.#closed.resolve(closed);
-    for (const { settle } of this.#readers) settle.reject(this.#gone("an event"));
+    for (const { settle, what } of this.#readers) settle.reject(this.#gone(what));
   }
 
   #gone(what: string): Violation {

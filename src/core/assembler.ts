@@ -45,8 +45,9 @@ export class Assembler {
     return this.#frame.id;
   }
 
-  get eventCount(): number {
-    return this.#log.count;
+  /** Where all that is said of the response takes its numbers from, also after its end. */
+  get numbers(): Pick<EventLog, "next"> {
+    return this.#log;
   }
 
   get usage(): Usage | null {

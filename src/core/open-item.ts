@@ -21,11 +21,6 @@ export class EventLog {
     return this.#sequence++;
   }
 
-  /** How many numbers have been given out. */
-  get count(): number {
-    return this.#sequence;
-  }
-
   write(event: ServerEvent): void {
     this.#events.push(event);
   }

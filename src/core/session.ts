@@ -7,7 +7,7 @@ import { DEFAULT_LANE, type Job, Lanes } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
 import { Retention } from "./retention.ts";
-import { awaitsClient, steerFailed, Steers } from "./steering.ts";
+import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
 import { type StopReason, Turn, type TurnEnd } from "./turn.ts";
 
 export type SessionOptions = { readonly tenant: Tenant; readonly transport: Transport };
@@ -23,11 +23,32 @@ export type TurnSink = {
   readonly bytesOut: () => number;
 };
 
-/** A turn that waits in its lane. */
-type TurnJob = Job & { readonly previousResponseId: string | null };
+/** What a lane is told of a turn. */
+type Entry = {
+  readonly lane: string;
+  /** The response that the client continues with it; null for a turn that is only to be refused. */
+  readonly continues: string | null;
+  /** The response that is forgotten when the turn fails. */
+  readonly forgets: string | null;
+  readonly refuse: TurnSink["refuse"] | null;
+  readonly run: () => Promise<TurnEnd>;
+};
+type TurnJob = Job & Pick<Entry, "continues">;
+
+/** What a turn has beside its request. */
+type Conduct = Pick<Entry, "lane"> & {
+  readonly sink: TurnSink;
+  /** Its parent, when that was held on to while the turn waited. */
+  readonly pinned: ResponseNode | null;
+  /** The steers that it applies. */
+  readonly steers: Steers | null;
+};
 
 /** A turn that can be named by its response's id. */
 type Running = { readonly turn: Turn; readonly lane: string; readonly steers: Steers };
+
+/** Where a response was made, and the numbers of what is still said of it. */
+type Origin = { readonly lane: string; readonly numbers: Turn["numbers"] };
 
 /** How many failed responses are remembered by their id. */
 const REMEMBERED_FAILURES = 64;
@@ -45,13 +66,12 @@ export class Session {
   readonly #end = new AbortController();
   readonly #cache: Retention;
   readonly #lanes: Lanes<TurnJob>;
-  /** Where each node was made, and how many events told of it. */
-  readonly #origins = new WeakMap<ResponseNode, { readonly lane: string; events: number }>();
+  readonly #origins = new WeakMap<ResponseNode, Origin>();
   readonly #turns = new Set<Turn>();
   readonly #running = new Map<string, Running>();
-  /** Steers whose response has ended, by lane: they wait for the client to continue it. */
+  /** Steers whose response has ended, by lane: they wait for the client to continue it, or its continuation to begin. */
   readonly #held = new Map<string, Steers>();
-  readonly #failures = new Set<string>();
+  readonly #failures = new Map<string, Origin>();
   readonly #ends = new Set<Promise<TurnEnd>>();
   #tools: { readonly json: string; readonly value: CreateRequest["tools"] } | null = null;
   #instructions: string | null = null;
@@ -76,7 +96,9 @@ export class Session {
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
     const pinned = known !== undefined && this.#origins.get(known)?.lane !== lane ? known : null;
-    return this.#enqueue(lane, id, sink, async () => this.#runTurn(this.#share(request), pinned, sink, lane));
+    const run = async (): Promise<TurnEnd> =>
+      this.#runTurn(this.#share(request), { lane, sink, pinned, steers: this.#claim(id, lane) });
+    return this.#enqueue({ lane, continues: id, forgets: id, refuse: sink.refuse, run });
   }
 
   /** Takes the place of a turn that is refused for what the transport knows; it forgets the response that it names. */
@@ -86,18 +108,20 @@ export class Session {
     sink: TurnSink,
     lane: string = DEFAULT_LANE,
   ): Promise<TurnEnd> {
-    return this.#enqueue(lane, previousResponseId, sink, async () => ({ outcome: "refused", error }), "addRefusal");
+    const run = async (): Promise<TurnEnd> => ({ outcome: "refused", error });
+    return this.#enqueue({ lane, continues: null, forgets: previousResponseId, refuse: sink.refuse, run }, "addRefusal");
   }
 
   /** Takes new words for a running response, or says why not. `emit` is for a response that is not running. */
   steer(request: SteerRequest, emit: (event: ServerEvent, lane: string) => void): void {
-    const running = this.#running.get(request.previous_response_id);
-    const code = this.#whyNotSteer(request, running);
+    if (this.#isClosed) return;
     const { previous_response_id, input } = request;
-    if (running === undefined || code === "response_not_found") {
+    const running = this.#running.get(previous_response_id);
+    const code = this.#whyNotSteer(request, running);
+    if (running === undefined) {
       const node = this.#cache.get(previous_response_id);
-      const origin = node === undefined ? undefined : this.#origins.get(node);
-      const number = origin === undefined ? 0 : origin.events++;
+      const origin = node === undefined ? this.#failures.get(previous_response_id) : this.#origins.get(node);
+      const number = origin?.numbers.next() ?? 0;
       const event = steerFailed(number, { previous_response_id, input }, code ?? "response_not_found");
       emit(event, origin?.lane ?? DEFAULT_LANE);
     } else if (code !== null || request.items === null) {
@@ -115,7 +139,7 @@ export class Session {
   interrupt(responseId: string | null, mode: string | null): void {
     const onDefault = (): Running | undefined => [...this.#running.values()].find(({ lane }) => lane === DEFAULT_LANE);
     const running = responseId === null ? onDefault() : this.#running.get(responseId);
-    if (running === undefined) return;
+    if (running === undefined || running.turn.terminal !== null) return;
     if (mode === null || mode === "discard_partial_items") {
       running.turn.interrupt();
       return;
@@ -133,15 +157,19 @@ export class Session {
     }
   }
 
-  /** Refuses new turns with this error; those that wait or run go on. */
+  /** Refuses new turns with this error; those that wait or run go on, and apply the steers that they would have. */
   refuse(error: ApiError): void {
     this.#refusal = error;
-    for (const steers of this.#held.values()) steers.giveBack();
-    this.#held.clear();
+    for (const [lane, steers] of this.#held) {
+      if (this.#isContinued(steers.target, lane)) continue;
+      this.#held.delete(lane);
+      steers.giveBack();
+    }
   }
 
   /** Ends the turns that wait or run. */
   stop(reason: "client_left" | "shutting_down" | "connection_limit"): void {
+    if (this.#isClosed) return;
     this.#stopped = reason;
     for (const turn of this.#turns) turn.stop(reason);
   }
@@ -162,28 +190,31 @@ export class Session {
     this.#onClose();
   }
 
+  get #isClosed(): boolean {
+    return this.#stopped === "client_left";
+  }
+
   /** What follows from a failure happens before the next turn of the lane begins, so that turn already sees it. */
-  #enqueue(
-    lane: string,
-    previousResponseId: string | null,
-    sink: TurnSink,
-    task: () => Promise<TurnEnd>,
-    place: "add" | "addNext" | "addRefusal" = "add",
-  ): Promise<TurnEnd> {
+  #enqueue(entry: Entry, place: "add" | "addNext" | "addRefusal" = "add"): Promise<TurnEnd> {
+    const { lane, continues, run: task } = entry;
+    const refuse = (error: ApiError): void => {
+      if (!this.#isClosed) entry.refuse?.(error);
+    };
     const { promise, resolve } = Promise.withResolvers<TurnEnd>();
     const run = async (): Promise<void> => {
       // Whatever else goes wrong, such as a value that is nested too deeply to be written, is an end as well.
       const end = await task().catch((thrown: unknown): TurnEnd => ({ outcome: "refused", error: toApiError(thrown) }));
-      if (end.outcome === "failed" || end.outcome === "refused") this.#forget(previousResponseId, lane);
-      if (end.outcome === "refused" && end.error !== null) sink.refuse?.(end.error);
+      if (end.outcome === "failed" || end.outcome === "refused") this.#forget(entry.forgets, lane);
+      if (end.outcome === "refused") this.#claim(continues, lane)?.giveBack();
+      if (end.outcome === "refused" && end.error !== null) refuse(end.error);
       resolve(end);
     };
     try {
-      this.#lanes[place](lane, { previousResponseId, run });
+      this.#lanes[place](lane, { continues, run });
     } catch (error) {
       // A full lane has tried nothing, and turns that wait in it may continue from the same response.
       if (!(error instanceof ApiError)) throw error;
-      sink.refuse?.(error);
+      refuse(error);
       return Promise.resolve({ outcome: "refused", error });
     }
     this.#ends.add(promise);
@@ -191,10 +222,9 @@ export class Session {
     return promise;
   }
 
-  async #runTurn(request: CreateRequest, pinned: ResponseNode | null, sink: TurnSink, lane: string): Promise<TurnEnd> {
-    const claimed = this.#claim(request.previous_response_id, lane);
+  async #runTurn(request: CreateRequest, { lane, sink, pinned, steers }: Conduct): Promise<TurnEnd> {
     const turn = new Turn(this.#ports, {
-      request: claimed === null ? request : { ...request, input: [...claimed.items, ...request.input] },
+      request: steers === null ? request : { ...request, input: [...steers.items, ...request.input] },
       origin: {
         tenant: this.tenant,
         transport: this.#transport,
@@ -202,13 +232,13 @@ export class Session {
         bytesIn: sink.bytesIn,
         bytesOut: sink.bytesOut,
       },
-      emit: sink.emit,
+      // Steers of a turn that has ended may come back when the client has left.
+      emit: (events) => (this.#isClosed ? undefined : sink.emit(events)),
       session: this,
       sessionEnd: this.#end.signal,
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id)),
       keep: (node) => {
-        // The terminal event is still to come.
-        this.#origins.set(node, { lane, events: turn.eventCount + 1 });
+        this.#origins.set(node, { lane, numbers: turn.numbers });
         this.#cache.add(node);
       },
       begun: () => this.#running.set(turn.responseId, { turn, lane, steers: new Steers(turn) }),
@@ -217,7 +247,7 @@ export class Session {
     if (this.#stopped !== null) turn.stop(this.#stopped);
     const end = await turn.run();
     this.#turns.delete(turn);
-    if (end.outcome === "refused") claimed?.giveBack();
+    if (end.outcome === "refused") steers?.giveBack();
     this.#settleSteers(turn, end, sink, lane);
     return end;
   }
@@ -235,24 +265,38 @@ export class Session {
     const id = turn.responseId;
     const steers = this.#running.get(id)?.steers;
     this.#running.delete(id);
-    if (end.outcome === "failed") this.#rememberFailure(id);
+    if (end.outcome === "failed") this.#rememberFailure(id, { lane, numbers: turn.numbers });
     if (steers === undefined || steers.count === 0 || end.outcome === "abandoned") return;
     const response = turn.terminal?.response;
     const isOver =
-      response === undefined || end.outcome === "failed" || response.incomplete_details?.reason === "interrupted";
-    if (isOver || this.#refusal !== null) {
-      steers.giveBack();
-    } else if (this.#lanes.findWaiting(lane, (job) => job.previousResponseId === id) !== undefined) {
+      response === undefined || response.error !== null || response.incomplete_details?.reason === "interrupted";
+    if (!isOver && this.#isContinued(turn, lane)) {
       this.#hold(steers, lane);
+    } else if (isOver || this.#refusal !== null) {
+      steers.giveBack();
     } else if (awaitsClient(response.output)) {
       this.#hold(steers, lane);
       steers.announcePending();
     } else {
-      this.#hold(steers, lane);
-      const successor = { ...turn.request, previous_response_id: id, input: [] };
-      const quiet = { ...sink, refuse: () => undefined };
-      void this.#enqueue(lane, null, quiet, () => this.#runTurn(successor, null, sink, lane), "addNext");
+      this.#succeed(turn, steers, sink, lane);
     }
+  }
+
+  /** Goes on from the response with its steers as input, and all of its settings. */
+  #succeed(turn: Turn, steers: Steers, sink: TurnSink, lane: string): void {
+    const id = turn.responseId;
+    const request = { ...turn.request, previous_response_id: id, input: [] };
+    const sent = sink.bytesOut();
+    // It came with no request, so nobody waits for a refusal: its steers come back instead.
+    const own = { emit: sink.emit, bytesIn: 0, bytesOut: () => sink.bytesOut() - sent };
+    const conduct = { lane, sink: own, pinned: this.#cache.get(id) ?? null, steers };
+    const run = (): Promise<TurnEnd> => this.#runTurn(request, conduct);
+    void this.#enqueue({ lane, continues: null, forgets: null, refuse: null, run }, "addNext");
+  }
+
+  /** Whether the client's own continuation of the response waits in the lane. */
+  #isContinued({ responseId }: Turn, lane: string): boolean {
+    return this.#lanes.findWaiting(lane, (job) => job.continues === responseId) !== undefined;
   }
 
   /** A lane holds the steers of one response; those that it held before can no longer be applied. */
@@ -261,25 +305,24 @@ export class Session {
     this.#held.set(lane, steers);
   }
 
-  #rememberFailure(id: string): void {
-    this.#failures.add(id);
-    const [oldest] = this.#failures;
+  #rememberFailure(id: string, origin: Origin): void {
+    this.#failures.set(id, origin);
+    const [oldest] = this.#failures.keys();
     if (this.#failures.size > REMEMBERED_FAILURES && oldest !== undefined) this.#failures.delete(oldest);
   }
 
   #whyNotSteer(request: SteerRequest, running: Running | undefined): SteerErrorCode | null {
     if (running !== undefined) {
       if (request.items === null) return "invalid_input";
-      if (running.turn.terminal !== null) return "response_already_completed";
-      if (running.turn.request.compacts) return "steering_not_supported";
-      if (running.steers.count >= this.#ports.limits.pendingSteers) return "too_many_pending_steers";
-      return running.turn.isSteerable ? null : "response_not_active";
+      const code = running.steers.whyNot(this.#ports.limits.pendingSteers);
+      // Nothing will follow the response: it would be cut short for words that could only be given back.
+      return code === null && this.#refusal !== null ? "response_not_active" : code;
     }
     if (this.#failures.has(request.previous_response_id)) return "response_not_active";
     const node = this.#cache.get(request.previous_response_id);
     if (node === undefined) return "response_not_found";
     if (request.items === null) return "invalid_input";
-    return node.response.status === "completed" ? "response_already_completed" : "response_not_active";
+    return whyOver(node.response);
   }
 
   /** A failed continuation forgets its parent, so that the client knows where it stands and sends the full input. */

@@ -1,5 +1,6 @@
 import type { ServerEvent, Stub } from "../protocol/events.ts";
 import { type Item, isToolCall } from "../protocol/items.ts";
+import type { Response } from "../protocol/response.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
 import type { Turn } from "./turn.ts";
@@ -43,6 +44,15 @@ export class Steers {
     return this.#steers.flatMap((steer) => steer.items);
   }
 
+  /** Why the response takes no more; null while it does. */
+  whyNot(limit: number): SteerErrorCode | null {
+    const { terminal, request, isSteerable } = this.#target;
+    if (terminal !== null) return whyOver(terminal.response);
+    if (request.compacts) return "steering_not_supported";
+    if (this.count >= limit) return "too_many_pending_steers";
+    return isSteerable ? null : "response_not_active";
+  }
+
   accept(id: string, request: SteerRequest, items: readonly Item[]): void {
     this.#steers.push({ id, input: request.input, items });
     const steer = { id, previous_response_id: this.#target.responseId };
@@ -84,6 +94,11 @@ export function steerFailed(
 ): ServerEvent {
   const error = { type: "invalid_request_error", code, message: MESSAGE[code] } as const;
   return { type: EVENT.steerFailed, sequence_number: sequenceNumber, steer, error };
+}
+
+/** Why a response that has ended takes no steers. */
+export function whyOver(response: Response): SteerErrorCode {
+  return response.status === "completed" ? "response_already_completed" : "response_not_active";
 }
 
 /** Whether the response waits for tool outputs of the client. */

@@ -1,6 +1,7 @@
 import { ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
@@ -77,9 +78,9 @@ export class Turn {
     return this.#options.request;
   }
 
-  /** How many events have told of this response so far. */
-  get eventCount(): number {
-    return this.#assembler.eventCount;
+  /** The numbers of what is said of this response, also when the turn is long over. */
+  get numbers(): Assembler["numbers"] {
+    return this.#assembler.numbers;
   }
 
   /** The last event; null before it, and for a turn that had none. */
@@ -147,10 +148,13 @@ export class Turn {
       return "refused";
     }
     this.#options.begun(this);
-    const terminal = await this.#generate(started);
-    if (terminal === null || this.#isAbandoned()) return "abandoned";
+    const last = await this.#generate(started);
+    if (last === null || this.#isAbandoned()) return "abandoned";
+    // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
+    // hears that it is over.
+    const terminal = last instanceof ApiError ? this.#assembler.fail(last) : this.#assembler.terminal(last);
+    if (last instanceof ApiError) this.#error = last;
     this.#terminal = terminal;
-    // Whoever steers or interrupts from here on hears that it is over.
     this.#state = { phase: "ended" };
     try {
       await this.#options.emit([terminal]);
@@ -181,8 +185,8 @@ export class Turn {
     return { parent, batches: null };
   }
 
-  /** From the first event to the terminal one, which is returned; null when nobody is left to hear it. */
-  async #generate({ parent, batches }: Started): Promise<TerminalEvent | null> {
+  /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
+  async #generate({ parent, batches }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -193,11 +197,9 @@ export class Turn {
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
       await this.#commit(parent, ended.response);
-      return assembler.terminal(ended.response);
+      return ended.response;
     } catch (thrown) {
-      if (this.#isAbandoned()) return null;
-      this.#error = this.#explain(thrown);
-      return assembler.fail(this.#error);
+      return this.#isAbandoned() ? null : this.#explain(thrown);
     }
   }
 
@@ -230,11 +232,11 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit(parent: ResponseNode | null, response: ResponseNode["response"]): Promise<void> {
+  async #commit(parent: ResponseNode | null, response: Response): Promise<void> {
     const { request, origin, keep } = this.#options;
     const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input: request.input, response });
     if (request.store) await this.#ports.store.put(node);
-    keep(node);
+    if (!this.#isAbandoned()) keep(node);
   }
 
   /** Nothing is said to a client that has left. */
@@ -324,7 +326,7 @@ function pull(batches: Batches): ReturnType<Batches["next"]> {
   try {
     next = batches.next();
   } catch (thrown) {
-    next = Promise.reject(thrown as Error);
+    next = Promise.reject(thrown);
   }
   next.catch(() => undefined);
   return next;

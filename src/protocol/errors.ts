@@ -36,9 +36,15 @@ export class Quotation extends Error {
   override readonly name = "Quotation";
 }
 
+const STACK_OVERFLOW = "Maximum call stack size exceeded";
+
 /** Anything that was thrown, as something that may be shown: the text of an unexpected error stays on this side. */
 export function toApiError(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown;
+  // What JSON can be read however deep it is nested cannot always be walked; only a client sends such a thing.
+  if (thrown instanceof RangeError && thrown.message === STACK_OVERFLOW) {
+    return new ApiError("invalid_value", "The request is nested too deeply.", { cause: thrown });
+  }
   return new ApiError("server_error", "The server had an error while processing your request.", { cause: thrown });
 }
 

@@ -9,10 +9,13 @@ const FIELDS: ReadonlySet<string> = new Set(["type", "previous_response_id", "in
 const MESSAGE_FIELDS: ReadonlySet<string> = new Set(["type", "role", "content"]);
 const PARTS: ReadonlySet<string> = new Set(["input_text", "input_image", "input_file"]);
 
+/** How deep the input of a steer may be nested. Whatever is taken may have to be written back. */
+const MAX_NESTING = 64;
+
 export type SteerRequest = {
   /** The response to steer. */
   readonly previous_response_id: string;
-  /** What the client sent, to be given back if it cannot be applied. */
+  /** What the client sent, to be given back if it cannot be applied; null when it is nested too deeply for that. */
   readonly input: unknown;
   /** The same as items; null when it is not what a steer may say. */
   readonly items: readonly Item[] | null;
@@ -25,8 +28,14 @@ const checkText = compileCheck(PART_SCHEMAS.input_text);
 export function parseSteer(value: object): SteerRequest {
   checkTarget(value, "");
   const { previous_response_id, input, ...rest } = value as { previous_response_id: string; input?: unknown };
+  if (isDeeper(input, MAX_NESTING)) return { previous_response_id, input: null, items: null };
   const isExact = Object.keys(rest).every((field) => FIELDS.has(field));
   return { previous_response_id, input: input ?? null, items: isExact ? steerItems(input) : null };
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
 function steerItems(input: unknown): readonly Item[] | null {

@@ -45,9 +45,9 @@ export class LoopLoad implements Load {
   readonly #delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   readonly #timer: NodeJS.Timeout;
 
-  constructor(limits: Pick<TransportLimits, "maxLoopDelayMs">) {
+  constructor(limits: Pick<TransportLimits, "maxLoopDelayMs">, sampleMs = SAMPLE_MS) {
     this.#overload = new Overload(limits.maxLoopDelayMs);
-    this.#timer = setInterval(() => this.#sample(), SAMPLE_MS).unref();
+    this.#timer = setInterval(() => this.#sample(), sampleMs).unref();
     if (limits.maxLoopDelayMs > 0) this.#delays.enable();
     else clearInterval(this.#timer);
   }

@@ -106,7 +106,6 @@ async function stream({ session, create, bytesIn, reply, limits, saysEvent }: Ex
       return outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
     },
   });
-  silence.rest();
   if (end.outcome === "refused" && end.error !== null) throw end.error;
   // A client that left before the first event gets no answer either.
   if (raw.headersSent) raw.end();

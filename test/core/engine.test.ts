@@ -22,9 +22,9 @@ describe("an engine", () => {
   });
 });
 
-describe("a drain", () => {
-  const never = (): AbortSignal => new AbortController().signal;
+const never = (): AbortSignal => new AbortController().signal;
 
+describe("a drain", () => {
   test("of an idle engine is over at once, and the engine is no longer ready", async () => {
     const { engine, open } = makeEngine();
     open();

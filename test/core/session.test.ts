@@ -207,15 +207,15 @@ describe("turns of one lane", () => {
   });
 });
 
-describe("a continuation that fails forgets what it continued", () => {
-  /** A connection with one unstored response. */
-  async function begun(...steps: readonly Step[]) {
-    const test = makeEngine({ steps: [answer("a1"), ...steps] });
-    const session = test.open();
-    const { id } = await turn(session, { input: "u1", store: false }).response();
-    return { ...test, session, id };
-  }
+/** A connection with one unstored response. */
+async function begun(...steps: readonly Step[]) {
+  const test = makeEngine({ steps: [answer("a1"), ...steps] });
+  const session = test.open();
+  const { id } = await turn(session, { input: "u1", store: false }).response();
+  return { ...test, session, id };
+}
 
+describe("a continuation that fails forgets what it continued", () => {
   const orphan = { input: [{ type: "function_call_output", call_id: "nobody", output: "" }] };
 
   test.each([
@@ -368,9 +368,9 @@ describe("the local cache", () => {
   });
 });
 
-describe("what clients repeat", () => {
-  const tools = () => [{ type: "function", name: "f", parameters: { type: "object" } }];
+const tools = () => [{ type: "function", name: "f", parameters: { type: "object" } }];
 
+describe("what clients repeat", () => {
   test("equal tools are one array, for as long as they stay the same", async () => {
     const { open, scripted } = makeEngine({ steps: Array.from({ length: 5 }, () => answer("a")) });
     const session = open();

@@ -5,14 +5,14 @@ import { ApiError } from "../../src/protocol/errors.ts";
 import { isTerminal, type ServerEvent } from "../../src/protocol/events.ts";
 import { answer, callFunctions, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { anyEvent, anyFinish } from "../support/backend-events.ts";
-import { checkGrammar, type WireEvent } from "../support/grammar.ts";
+import { checkGrammar } from "../support/grammar.ts";
 import { JournalStore, makeEngine, settled, turn } from "./harness.ts";
 
 const SECRET = "secret of the house";
 const text = (delta: string): readonly BackendEvent[] => [{ type: "text.delta", delta }];
 
 function check(events: readonly ServerEvent[]): void {
-  checkGrammar(events as unknown as readonly WireEvent[]);
+  checkGrammar(events);
 }
 
 /** A backend of one's own make; what is not said is as it should be. */
@@ -85,7 +85,7 @@ describe("a turn is refused before its first event", () => {
         },
       },
     );
-    expect(await unwritable.code()).toBe("server_error");
+    expect(await unwritable.code()).toBe("invalid_value");
     expect((await turn(session).response()).status).toBe("completed");
   });
 });
@@ -263,35 +263,35 @@ describe("a backend that fails after the first event", () => {
   });
 });
 
-describe("the iterator of a backend is always returned", () => {
-  /** A backend that says whether it was left; `fate` is what its third batch is. */
-  function watched(fate: "finish" | "throw" | "hang") {
-    const state = { returned: 0, asked: Promise.withResolvers<void>() };
-    const backend = backendOf((_, signal) => ({
-      [Symbol.asyncIterator]: () => {
-        let count = 0;
-        return {
-          next: async () => {
-            count += 1;
-            if (count === 1) return { done: false, value: text("a") };
-            state.asked.resolve();
-            if (fate === "finish")
-              return count === 2 ? { done: false, value: finish() } : { done: true, value: undefined };
-            if (fate === "throw") throw new Error("no");
-            return new Promise((_resolve, reject) => {
-              signal.addEventListener("abort", () => reject(new Error("aborted")));
-            });
-          },
-          return: async () => {
-            state.returned += 1;
-            return { done: true, value: undefined };
-          },
-        };
-      },
-    }));
-    return { state, backend };
-  }
+/** A backend that says whether it was left; `fate` is what its third batch is. */
+function watched(fate: "finish" | "throw" | "hang") {
+  const state = { returned: 0, asked: Promise.withResolvers<void>() };
+  const backend = backendOf((_, signal) => ({
+    [Symbol.asyncIterator]: () => {
+      let count = 0;
+      return {
+        next: async () => {
+          count += 1;
+          if (count === 1) return { done: false, value: text("a") };
+          state.asked.resolve();
+          if (fate === "finish")
+            return count === 2 ? { done: false, value: finish() } : { done: true, value: undefined };
+          if (fate === "throw") throw new Error("no");
+          return new Promise((_resolve, reject) => {
+            signal.addEventListener("abort", () => reject(new Error("aborted")));
+          });
+        },
+        return: async () => {
+          state.returned += 1;
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  }));
+  return { state, backend };
+}
 
+describe("the iterator of a backend is always returned", () => {
   test.each(["finish", "throw"] as const)("when it ends with a %s", async (fate) => {
     const { state, backend } = watched(fate);
     await turn(makeEngine({ backend }).open()).end;
@@ -435,7 +435,9 @@ describe("a turn that is stopped", () => {
     expect(subject.refusals).toEqual([]);
     expect(end).toEqual({ outcome: "abandoned", error: null });
     expect(reports().at(-1)).toMatchObject({ outcome: "abandoned", errorCode: null });
-    if (phase !== "while it is stored") expect(store.journal.filter((line) => line.startsWith("put"))).toEqual([]);
+    // What is being stored already cannot be called back.
+    const puts = phase === "while it is stored" ? ["put resp_1"] : [];
+    expect(store.journal.filter((line) => line.startsWith("put"))).toEqual(puts);
   });
 
   test.each(PHASES.slice(0, 2))("because the server goes, %s, is refused", async (phase) => {
@@ -455,6 +457,17 @@ describe("a turn that is stopped", () => {
     const { subject, end } = await stopAt(phase, "shutting_down");
     check(subject.events);
     expect(end).toEqual({ outcome: "completed", error: null });
+  });
+
+  test("because its connection is too old has failed, and says so", async () => {
+    const gate = new Gate();
+    const session = makeEngine({ steps: [[text("a"), gate]] }).open();
+    const stopped = turn(session);
+    await gate.reached;
+    session.stop("connection_limit");
+    expect(await stopped.code()).toBe("websocket_connection_limit_reached");
+    check(stopped.events);
+    expect(stopped.terminal?.response).toMatchObject({ status: "failed", output: [] });
   });
 
   test("aborts its backend call", async () => {
@@ -715,12 +728,21 @@ describe("whatever goes wrong wherever", () => {
         const { outcome, error } = await subject.end;
         await settled();
         const terminals = subject.events.filter(isTerminal);
-        if (outcome === "refused") expect([subject.events.length, subject.refusals.length]).toEqual([0, 1]);
-        else if (outcome === "abandoned") expect([hasLeft, saidAfterwards]).toEqual([true, 0]);
-        else {
-          check(subject.events);
-          expect([terminals.length, subject.refusals.length]).toEqual([1, 0]);
-        }
+        const hasStream = outcome !== "refused" && outcome !== "abandoned";
+        if (hasStream) check(subject.events);
+        expect({
+          outcome,
+          hasEvents: outcome === "abandoned" ? null : subject.events.length > 0,
+          terminals: outcome === "abandoned" ? null : terminals.length,
+          refusals: subject.refusals.length,
+          saidAfterwards,
+        }).toEqual({
+          outcome: outcome === "abandoned" && !hasLeft ? "its client was there" : outcome,
+          hasEvents: outcome === "abandoned" ? null : hasStream,
+          terminals: outcome === "abandoned" ? null : Number(hasStream),
+          refusals: Number(outcome === "refused"),
+          saidAfterwards: 0,
+        });
         // A failure and a refusal have an error, and nothing else has.
         expect(error !== null).toBe(outcome === "refused" || outcome === "failed");
         expect(JSON.stringify([subject.events, subject.refusals.map((each) => each.message)])).not.toContain(SECRET);
@@ -729,8 +751,10 @@ describe("whatever goes wrong wherever", () => {
         if (hasLeft) return;
         const next = await turn(session, { previous_response_id: reports()[0]?.responseId }).code();
         const isKnown = outcome === "completed" || outcome === "incomplete";
-        if (isKnown) expect(next).not.toBe("previous_response_not_found");
-        else expect(next).toMatch(/not_found|shutting_down/);
+        expect([next, next === "previous_response_not_found"]).toEqual([
+          next,
+          !isKnown && next !== "server_shutting_down",
+        ]);
       }),
       { numRuns: 1_000 },
     );

@@ -13,13 +13,15 @@ import { breachesOf, ContractClient, type ContractTurn, readFrame } from "../sup
 
 const KEY = "contract-key";
 const MODEL = "sim";
+/** The schemas are compiled in the process of the server, which must not take that for load. */
+const SETTINGS = { port: 0, logLevel: "silent", maxLoopDelayMs: 0 } as const;
 const WHY_SKIPPED = CONTRACT_IS_MISSING === null ? "" : `: ${CONTRACT_IS_MISSING}`;
 
 let server: RunningServer;
 let client: ContractClient;
 
 beforeAll(async () => {
-  server = await startServer({ port: 0, logLevel: "silent", apiKeys: [{ tenant: "contract", key: KEY }] });
+  server = await startServer({ ...SETTINGS, apiKeys: [{ tenant: "contract", key: KEY }] });
   client = new ContractClient(server.url, KEY, MODEL);
 });
 
@@ -218,7 +220,7 @@ describe.skipIf(CONTRACT_IS_MISSING !== null)(`beyond the suite${WHY_SKIPPED}`, 
   test("a failure in mid-stream is an error event, then a failed response, and both fit the contract", async () => {
     const half = [{ type: "text.delta", delta: "half of " }] as const;
     const backend = new ScriptedBackend([[half, new Error("the model fell over")]]);
-    const broken = await startServer({ port: 0, logLevel: "silent" }, { backend });
+    const broken = await startServer(SETTINGS, { backend });
     const turn = await new ContractClient(broken.url, KEY, MODEL).stream({ input: [user("x")] });
     expect(turn.breaches).toEqual([]);
     expect(turn.events.slice(-2).map((event) => event.type)).toEqual(["error", "response.failed"]);

@@ -18,7 +18,7 @@ let server: RunningServer;
 
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({ port: 0, backend: upstream.url, logLevel: "silent" });
+  server = await startServer({ port: 0, backend: upstream.url, logLevel: "silent", maxLoopDelayMs: 0 });
 });
 
 afterAll(async () => {

@@ -17,10 +17,11 @@ const delta = (text: string): ServerEvent => ({
 });
 
 describe("a frame", () => {
-  test("is the event as one JSON object", () => {
+  test("is the event as one JSON object, and names its lane where the client gave it a name", () => {
     expect(JSON.parse(encodeFrame(delta("a\nb"), null))).toEqual(delta("a\nb"));
     const frame = errorFrame(new ApiError("invalid_json", "No."));
     expect(JSON.parse(encodeFrame(frame, null))).toEqual(frame);
+    expect(JSON.parse(encodeFrame(frame, "a.B-1_"))).toEqual({ ...frame, stream_id: "a.B-1_" });
   });
 });
 

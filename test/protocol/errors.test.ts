@@ -7,10 +7,13 @@ import {
   itemNotFound,
   modelNotFound,
   previousResponseNotFound,
+  Quotation,
   retryHeaders,
   toApiError,
   toolCallNotFound,
   toolOutputMissing,
+  unknownToolChoice,
+  unsupportedTool,
 } from "../../src/protocol/errors.ts";
 import { ERROR, type ErrorCode } from "../../src/protocol/table.ts";
 
@@ -97,6 +100,12 @@ describe("what a client may know", () => {
     }
   });
 
+  test("what another server said word for word is a cause like others", () => {
+    const known = new ApiError("server_error", "No.", { cause: new Quotation(secret) });
+    expect(known.cause).toMatchObject({ name: "Quotation", message: secret });
+    expect(JSON.stringify([errorBody(known), errorFrame(known), errorEvent(known, 0)])).not.toContain(secret);
+  });
+
   test("an ApiError says what it says, and keeps its cause to itself", () => {
     const known = new ApiError("invalid_value", "No.", { cause: new Error(secret) });
     expect(toApiError(known)).toBe(known);
@@ -132,7 +141,26 @@ test.each([
     "input",
   ],
   [itemNotFound("msg_1"), "item_not_found", "Item with id 'msg_1' not found.", "input"],
+  [unknownToolChoice("f"), "invalid_value", "Tool choice 'f' not found in 'tools' parameter.", "tool_choice"],
+  [
+    unsupportedTool("web_search", "tools"),
+    "unsupported_tool",
+    "The tool type 'web_search' is not supported by this server: it runs no hosted tools, only the client's own.",
+    "tools",
+  ],
   [modelNotFound("gpt"), "model_not_found", "The requested model 'gpt' does not exist.", "model"],
 ] as const)("%s is said in OpenAI's words", (said, code, message, param) => {
   expect([said.code, said.message, said.param]).toEqual([code, message, param]);
+});
+
+test("a value that is nested too deeply to be walked is the client's mistake", () => {
+  const value = JSON.parse(`${"[".repeat(100_000)}${"]".repeat(100_000)}`) as unknown;
+  const walk = (inner: unknown): number => (Array.isArray(inner) ? 1 + walk(inner[0]) : 0);
+  let thrown: unknown;
+  try {
+    walk(value);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(toApiError(thrown)).toMatchObject({ code: "invalid_value", message: "The request is nested too deeply." });
 });

@@ -108,9 +108,9 @@ test("half of the reasoning settings is completed", () => {
   expect(parse({ reasoning: { effort: "high" } }).reasoning).toEqual({ effort: "high", summary: null });
 });
 
-describe("input", () => {
-  const inputOf = (input: unknown): CreateRequest["input"] => parse({ input }).input;
+const inputOf = (input: unknown): CreateRequest["input"] => parse({ input }).input;
 
+describe("input", () => {
   test("as a string is one user message", () => {
     expect(inputOf("")).toEqual([{ type: "message", role: "user", content: "" }]);
   });

@@ -47,19 +47,19 @@ describe("the grammar checker", () => {
   });
 
   test.each(names)("misses event %i, %s, when it is left out", (at) => {
-    expect(() => checkGrammar(renumber(whole.toSpliced(at, 1)))).toThrow();
+    expect(() => checkGrammar(renumber(whole.toSpliced(at, 1)))).toThrow(Error);
   });
 
   test.each(names)("refuses event %i, %s, when it comes twice", (at) => {
     const event = whole[at] as WireEvent;
-    expect(() => checkGrammar(renumber(whole.toSpliced(at, 0, event)))).toThrow();
+    expect(() => checkGrammar(renumber(whole.toSpliced(at, 0, event)))).toThrow(Error);
   });
 
   test.each(names.flatMap(([at, type]) => Object.keys(whole[at] ?? {}).map((field) => [at, type, field] as const)))(
     "refuses event %i, %s, without its %s",
     (at, _, field) => {
       const { [field]: _gone, ...event } = whole[at] as WireEvent;
-      expect(() => checkGrammar(whole.with(at, event as WireEvent))).toThrow();
+      expect(() => checkGrammar(whole.with(at, event as WireEvent))).toThrow(Error);
     },
   );
 

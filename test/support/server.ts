@@ -18,7 +18,7 @@ import type { Load } from "../../src/transports/load.ts";
 import type { TransportPolicy } from "../../src/transports/policy.ts";
 import { Listener } from "../../src/transports/listener.ts";
 import { HttpClient } from "./http-client.ts";
-import { WsClient } from "./ws-client.ts";
+import { WsClient, type WsClientOptions } from "./ws-client.ts";
 
 export type TestServerOptions = {
   readonly steps?: Iterable<Step>;
@@ -61,7 +61,8 @@ export class TestServer {
       runtime: this.runtime,
       keys: options.keys ?? [],
       version: "0.0.0-test",
-      limits: { closeMs: 500, ...options.transportLimits },
+      // A machine that is busy with tests is not what the watch over the load is for.
+      limits: { closeMs: 500, maxLoopDelayMs: 0, ...options.transportLimits },
       ...(options.policy && { policy: options.policy }),
       ...(options.load && { load: options.load }),
       ...(options.tls && { tls: options.tls }),
@@ -78,8 +79,11 @@ export class TestServer {
   }
 
   /** A new WebSocket connection. */
-  connect(options: { readonly key?: string; readonly path?: string } = {}): Promise<WsClient> {
-    return WsClient.open(`${this.#url.replace(/^http/, "ws")}${options.path ?? "/v1/responses"}`, options.key);
+  connect({
+    path = "/v1/responses",
+    ...options
+  }: WsClientOptions & { readonly path?: string } = {}): Promise<WsClient> {
+    return WsClient.open(`${this.#url.replace(/^http/, "ws")}${path}`, options);
   }
 
   http(key?: string): HttpClient {

@@ -19,6 +19,15 @@ export type TurnFrames = { readonly frames: readonly Frame[]; readonly last: Fra
 
 export type Closed = { readonly code: number; readonly reason: string };
 
+export type WsClientOptions = {
+  readonly key?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Offers compression, and compresses all that it sends. */
+  readonly deflate?: boolean;
+  /** Whether it answers pings; it does unless told otherwise. */
+  readonly autoPong?: boolean;
+};
+
 /** A WebSocket client whose frames wait in a queue until the test asks for them. */
 export class WsClient {
   readonly socket: WebSocket;
@@ -29,9 +38,13 @@ export class WsClient {
   readonly #closed = Promise.withResolvers<Closed>();
   #close: Closed | null = null;
 
-  private constructor(url: string, key: string | undefined) {
-    const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
-    this.socket = new WebSocket(url, { headers, perMessageDeflate: false, rejectUnauthorized: false });
+  private constructor(url: string, { key, headers = {}, deflate = false, autoPong = true }: WsClientOptions) {
+    this.socket = new WebSocket(url, {
+      headers: { ...(key !== undefined && { authorization: `Bearer ${key}` }), ...headers },
+      perMessageDeflate: deflate,
+      rejectUnauthorized: false,
+      autoPong,
+    });
     this.socket.on("upgrade", (response) => {
       this.headers = response.headers;
     });
@@ -50,8 +63,8 @@ export class WsClient {
     });
   }
 
-  static async open(url: string, key: string | undefined): Promise<WsClient> {
-    const client = new WsClient(url, key);
+  static async open(url: string, options: WsClientOptions = {}): Promise<WsClient> {
+    const client = new WsClient(url, options);
     onTestFinished(() => client.socket.terminate());
     await new Promise<void>((resolve, reject) => {
       client.socket.once("open", resolve);

@@ -81,6 +81,17 @@ test("a client that does not catch up in time is given up, and whoever waits is 
   expect(wire.log).toContain("give up");
 });
 
+test("a client for which too much comes on top is given up at once, however large what made it fall behind", async () => {
+  const wire = new FakeWire();
+  const outbox = new Outbox(wire, limits);
+  const full = outbox.write(["x".repeat(1000)]) as Promise<void>;
+  expect(outbox.write(["x".repeat(20)])).toBe(full);
+  expect(wire.log).not.toContain("give up");
+  expect(outbox.write(["x"])).toBeUndefined();
+  expect(wire.log).toContain("give up");
+  await full;
+});
+
 test("a client that has caught up is not given up later", async () => {
   vi.useFakeTimers();
   const wire = new FakeWire();

@@ -6,6 +6,7 @@ import type { Json } from "../types.ts";
 import { demand, same, skip } from "../violation.ts";
 import { endsTurn, errorOf, isObject } from "../wire.ts";
 
+const MISSING = { input: SAY_OK, previous_response_id: "resp_conformance_missing" };
 const ERROR_KEYS = ["code", "message", "param", "type"];
 
 /** What is said when a request cannot be served, over each transport. */
@@ -22,7 +23,7 @@ export const ERRORS: Group = {
       mend: "Send { type: 'error', status: 400, error: { type, code, message, param } }, not a flat one.",
       run: async (trial) => {
         const socket = await trial.connect();
-        for (const fields of [{ input: SAY_OK, previous_response_id: "resp_conformance_missing" }, { input: 42 }]) {
+        for (const fields of [MISSING, { input: 42 }]) {
           const frame = await socket.refused({ store: false, ...fields });
           demand(Number.isInteger(frame["status"]), "'status' is not an integer.", { got: frame });
           const error = errorOf(frame, "The error event");
@@ -139,8 +140,7 @@ export const ERRORS: Group = {
           expected: 404,
           got: status,
         });
-        const said = JSON.stringify(last);
-        demand(said.includes(model), "The error does not name the model.", { got: said });
+        demand(JSON.stringify(last).includes(model), "The error does not name the model.", { got: last });
         if (last.type === "error") {
           const code = Number(last["status"]);
           demand(code >= 400 && code < 500, "'status' of the error event is not a 4xx.", { got: last });
@@ -190,7 +190,7 @@ export const ERRORS: Group = {
       run: async (trial) => {
         const socket = await trial.connect();
         socket.create({ input: SAY_OK, store: false });
-        socket.create({ input: SAY_OK, store: false, previous_response_id: "resp_conformance_missing" });
+        socket.create({ ...MISSING, store: false });
         socket.create({ input: SAY_OK, store: false });
         const ends: string[] = [];
         while (ends.length < 3) {
@@ -219,8 +219,7 @@ export const ERRORS: Group = {
       from: "OpenAI; Open Responses",
       mend: "Write the head of the stream with the first event, not before the request is accepted.",
       run: async (trial) => {
-        const missing = { input: SAY_OK, previous_response_id: "resp_conformance_missing" };
-        for (const fields of [{ input: 42 }, missing]) {
+        for (const fields of [{ input: 42 }, MISSING]) {
           const answer = await trial.post({ store: false, stream: true, ...fields });
           demand(answer.status === 400 || answer.status === 404, "The request was not refused.", {
             expected: 400,
@@ -241,8 +240,7 @@ export const ERRORS: Group = {
       mend: "Make errors in one place and let the transports only wrap them.",
       run: async (trial) => {
         const socket = await trial.connect();
-        const missing = { input: SAY_OK, previous_response_id: "resp_conformance_missing" };
-        for (const fields of [...BAD_REQUESTS.map(([, bad]) => bad), missing]) {
+        for (const fields of [...BAD_REQUESTS.map(([, bad]) => bad), MISSING]) {
           const frame = await socket.refused({ store: false, ...fields });
           const answer = await trial.post({ store: false, ...fields });
           const overSocket = { status: frame["status"], ...pick(errorOf(frame, "The error event")) };
