@@ -8,7 +8,7 @@ export const SAY_OK = "Reply with exactly: ok";
 export const COUNT = "Count from 1 to 200 in words, one number per line. Do not stop early.";
 
 /** An answer that takes longer still, since it has to be said word by word; for turns that are cut off on the way. */
-export const RECITE = `Reply with exactly: ${Array.from({ length: 400 }, (_, index) => `line ${index + 1}`).join(", ")}`;
+export const RECITE = `Reply with exactly: ${Array.from({ length: 200 }, (_, index) => `line ${index + 1}`).join(", ")}`;
 
 /** Words that say nothing, for measuring: about two tokens each. */
 export function filler(words: number): string {

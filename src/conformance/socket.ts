@@ -36,6 +36,8 @@ export class Socket {
   readonly #context: SocketContext;
   readonly #frames: Frame[] = [];
   readonly #readers = new Set<Reader>();
+  /** Who waits for a pong, by its payload. */
+  readonly #pongs = new Map<string, (payload: Buffer) => void>();
   readonly #closed = Promise.withResolvers<Closed>();
   #end: Closed | null = null;
   /** A message that is no event; it fails whoever reads next. */
@@ -48,10 +50,13 @@ export class Socket {
   constructor(url: string, options: SocketOptions, context: SocketContext) {
     this.#context = context;
     this.#socket = new WebSocket(url, clientOptions(options, context.target));
+    // A case may wait for many pongs at once.
+    this.#socket.setMaxListeners(0);
     this.#socket.on("upgrade", ({ headers }) => {
       this.headers = headers;
     });
     this.#socket.on("message", (data, isBinary) => this.#receive((data as Buffer).toString(), isBinary));
+    this.#socket.on("pong", (payload) => this.#pongs.get(payload.toString("hex"))?.(payload));
     // A broken connection shows as its close.
     this.#socket.on("error", (error) => context.transcript.note(context.name, `error: ${error.message}`));
     this.#socket.on("close", (code, reason) => this.#ended({ code, reason: reason.toString() }));
@@ -164,15 +169,13 @@ export class Socket {
   /** Waits until the server has answered a ping: whatever it had sent before has come by then. Returns the payload. */
   async ping(payload: Buffer = randomBytes(8)): Promise<Buffer> {
     const { promise, resolve } = Promise.withResolvers<Buffer>();
-    const isAnswer = (data: Buffer): void => {
-      if (data.equals(payload)) resolve(data);
-    };
-    this.#socket.on("pong", isAnswer);
+    const key = payload.toString("hex");
+    this.#pongs.set(key, resolve);
     try {
       this.#socket.ping(payload);
       return await this.#inTime(promise, "the pong for a ping");
     } finally {
-      this.#socket.off("pong", isAnswer);
+      this.#pongs.delete(key);
     }
   }
 

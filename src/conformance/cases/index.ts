@@ -10,9 +10,15 @@ import { FORMATS } from "./formats.ts";
 import { FRAMING } from "./framing.ts";
 import { HANDSHAKE } from "./handshake.ts";
 import { HTTP } from "./http.ts";
+import { INTERRUPTS } from "./interrupt.ts";
+import { KEEPALIVE } from "./keepalive.ts";
 import { LANES_GROUP } from "./lanes.ts";
+import { LIMITS } from "./limits.ts";
+import { ROBUSTNESS } from "./robustness.ts";
 import { SNAPSHOTS } from "./snapshots.ts";
+import { STEERING } from "./steering.ts";
 import { STORE } from "./store.ts";
+import { TENANCY } from "./tenancy.ts";
 import { TOOLS } from "./tools.ts";
 import { WARMUP } from "./warmup.ts";
 
@@ -31,6 +37,12 @@ export const GROUPS: readonly Group[] = [
   LANES_GROUP,
   FORKS,
   WARMUP,
+  STEERING,
+  INTERRUPTS,
+  LIMITS,
+  KEEPALIVE,
+  TENANCY,
+  ROBUSTNESS,
   ERRORS,
   HTTP,
   EQUIVALENCE,

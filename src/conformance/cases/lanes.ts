@@ -103,10 +103,9 @@ export const LANES_GROUP: Group = {
       run: async (trial) => {
         await trial.requires(LANES);
         const socket = await trial.connect();
-        const metadata = (number: number): Json => ({ number: String(number) });
         for (const number of [1, 2, 3, 4]) {
           const input = number === 2 ? INVALID : SAY_OK;
-          socket.create({ input, store: false, stream_id: "main", metadata: metadata(number) });
+          socket.create({ input, store: false, stream_id: "main", metadata: { number: `${number}` } });
         }
         for (const number of [1, 2, 3, 4]) {
           const { frames, last, response } = await socket.rest("main");
@@ -116,7 +115,7 @@ export const LANES_GROUP: Group = {
           }
           const created = frames.filter(isOf("response.created"));
           same(created.length, 1, "The number of response.created events between two ends of turns");
-          same(response?.["metadata"], metadata(number), "'metadata' of the response that ended");
+          same(response?.["metadata"], { number: `${number}` }, "'metadata' of the response that ended");
         }
       },
     },
