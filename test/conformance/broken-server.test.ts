@@ -112,6 +112,23 @@ describe("a server that does badly", () => {
     expect(await resultOf(url, "continuation.three-turns")).toMatchObject({ outcome: "skipped" });
   });
 
+  test("that forgets and counts no tokens is found out by a code word", async () => {
+    const said: string[] = [];
+    const url = await startToy(({ input, previous_response_id: previous }, turn) => {
+      said.push(JSON.stringify(input));
+      // It looks one turn back only, and repeats a code word that it finds there.
+      const seen = `${typeof previous === "string" ? said.at(-2) : ""} ${said.at(-1)}`;
+      const text = /code word is ([a-z]+-\d+)/.exec(seen)?.[1] ?? "unknown";
+      const item = { type: "message", content: [{ type: "output_text", text }] };
+      return [{ type: "response.completed", response: { id: `resp_${turn}`, status: "completed", output: [item] } }];
+    });
+    expect(await resultOf(url, "continuation.recall")).toMatchObject({
+      outcome: "failed",
+      expected: "heliotrope-4417, as when everything is sent again",
+      got: "unknown",
+    });
+  });
+
   test("over HTTP too", async () => {
     const url = await startToy(() => []);
     const { message, got } = await resultOf(url, "http.json");

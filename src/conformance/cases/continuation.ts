@@ -1,7 +1,8 @@
 import type { Group } from "../case.ts";
 import { COUNT, filler, SAY_OK, sayOkAfter, user, WEATHER_TOOL } from "../prompts.ts";
+import { recalls, TELL } from "../recall.ts";
 import type { Socket } from "../socket.ts";
-import type { WireResponse } from "../types.ts";
+import type { Json, WireResponse } from "../types.ts";
 import { demand, same, skip } from "../violation.ts";
 import { errorOf, inputTokens, outputTokens } from "../wire.ts";
 
@@ -40,6 +41,21 @@ export const CONTINUATION: Group = {
         const socket = await trial.connect();
         const [first, , third] = await chain(socket, [MANY, 0, 0]);
         grew(first, third, "The third turn has not seen the first.");
+      },
+    },
+    {
+      id: "continuation.recall",
+      level: "must",
+      title: "The third turn knows what was said in the first, where the model can say so.",
+      rule: "P1",
+      from: "OpenAI; for servers that report no usage",
+      mend: "Follow previous_response_id to the beginning: keep the whole context with a response, not just its own input.",
+      run: async (trial) => {
+        const socket = await trial.connect();
+        const ask = (fields: Json): Promise<WireResponse> => socket.completed({ store: false, ...fields });
+        const first = await ask({ input: TELL });
+        const second = await ask({ input: SAY_OK, previous_response_id: first.id });
+        await recalls(ask, second.id, [user(TELL), ...first.output, user(SAY_OK), ...second.output]);
       },
     },
     {

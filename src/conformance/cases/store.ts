@@ -1,7 +1,8 @@
 import type { Group } from "../case.ts";
 import { RETRIEVAL } from "../features.ts";
 import type { HttpAnswer } from "../http.ts";
-import { SAY_OK, sayOkAfter } from "../prompts.ts";
+import { SAY_OK, sayOkAfter, user } from "../prompts.ts";
+import { recalls, TELL } from "../recall.ts";
 import type { Socket } from "../socket.ts";
 import type { Trial } from "../trial.ts";
 import type { WireResponse } from "../types.ts";
@@ -88,6 +89,21 @@ export const STORE: Group = {
           expected: `more than ${inputTokens(first)} input tokens`,
           got: inputTokens(fourth),
         });
+      },
+    },
+    {
+      id: "store.recall",
+      level: "must",
+      title: "A stored chain that goes on elsewhere knows what was said in its first turn, where the model can say so.",
+      rule: "P1",
+      from: "OpenAI; for servers that report no usage",
+      mend: "Store what a response continues, or its whole context, not only its own input and output.",
+      run: async (trial) => {
+        const [socket, other] = [await trial.connect(), await trial.connect()];
+        const first = await socket.completed({ input: TELL });
+        const second = await socket.completed({ input: SAY_OK, previous_response_id: first.id });
+        const context = [user(TELL), ...first.output, user(SAY_OK), ...second.output];
+        await recalls((fields) => other.completed(fields), second.id, context);
       },
     },
     {
@@ -236,6 +252,7 @@ export const STORE: Group = {
       from: "OpenAI",
       mend: "Serve GET /responses/{id} from the store.",
       run: async (trial) => {
+        await trial.requires(RETRIEVAL);
         const socket = await trial.connect();
         const made = await socket.completed({ input: SAY_OK, store: true, metadata: { a: "1" } });
         const answer = await trial.request("GET", `/responses/${made.id}`);
