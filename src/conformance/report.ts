@@ -51,11 +51,13 @@ export function summarise(
 }
 
 /** The result in one line, as it would stand in a README. */
-export function scoreboard({ counts, conforms }: Report): string {
+export function scoreboard({ counts, conforms, results }: Report): string {
+  const isKnown = results.some(({ outcome }) => outcome !== "skipped");
+  const verdict = conforms ? "conforms" : isKnown ? "does not conform" : "cannot be told";
   const parts = LEVELS.flatMap((level) => {
     const { passed, failed, skipped } = counts[level];
     if (passed + failed + skipped === 0) return [];
     return [`${passed}/${passed + failed} ${level}${skipped === 0 ? "" : ` (${skipped} skipped)`}`];
   });
-  return `Responses API, WebSocket mode: ${conforms ? "conforms" : "does not conform"} · ${parts.join(" · ")}`;
+  return `Responses API, WebSocket mode: ${verdict} · ${parts.join(" · ")}`;
 }

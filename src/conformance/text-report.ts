@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 import type { Case, Group } from "./case.ts";
-import { type CaseResult, countOf, type Outcome, type Report, scoreboard } from "./report.ts";
+import { type CaseResult, countOf, type Report, scoreboard } from "./report.ts";
 import { LEVELS } from "./types.ts";
 
 /** What a person reads at the end of a run: the groups, then what failed and how to mend it, then one line for it all. */
@@ -16,20 +16,6 @@ export function textReport(report: Report, groups: readonly Group[]): string {
     styleText(report.conforms ? ["green", "bold"] : ["red", "bold"], scoreboard(report)),
   ].join("\n");
 }
-
-/** The result of one case, as it is shown when it ends. */
-export function resultLine({ id, level, outcome, title, message, durationMs }: CaseResult): string {
-  const { mark, style } = MARKS[outcome === "failed" && level !== "must" ? "warned" : outcome];
-  const why = outcome === "skipped" ? ` (${message})` : "";
-  return `${styleText(style, mark)} ${id.padEnd(36)} ${title}${why} ${styleText("dim", seconds(durationMs))}`;
-}
-
-const MARKS = {
-  passed: { mark: "✓", style: "green" },
-  failed: { mark: "✗", style: "red" },
-  warned: { mark: "!", style: "yellow" },
-  skipped: { mark: "-", style: "dim" },
-} as const satisfies { readonly [outcome in Outcome | "warned"]: unknown };
 
 function groupTable(report: Report, groups: readonly Group[]): readonly string[] {
   const head = `  ${"group".padEnd(14)}${"passed".padStart(7)}${"failed".padStart(7)}${"skipped".padStart(8)}   about`;
