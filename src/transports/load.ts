@@ -11,16 +11,18 @@ export interface Load {
 
 const RESOLUTION_MS = 50;
 const SAMPLE_MS = 1000;
-/** Samples in a row that must be well below the limit before work is taken again. */
-const CALM_SAMPLES = 3;
+/** Samples in a row that it takes to begin, and to end. */
+const SAMPLES_TO_TURN = 3;
 
 /**
- * Tells overload from delays. It begins with one delay beyond the limit and ends only after several below half of it, so
- * that it does not come and go with every turn that is let in.
+ * Tells overload from delays. It begins with several delays in a row beyond the limit, since one alone may be a single large
+ * request, and ends after as many below half of it, so that it does not come and go with every turn that is let in.
  */
 export class Overload {
   readonly #limitMs: number;
-  #calm = CALM_SAMPLES;
+  #state: "calm" | "overloaded" = "calm";
+  /** Samples in a row that speak against the state. */
+  #against = 0;
 
   /** @param limitMs 0 takes no delay for overload */
   constructor(limitMs: number) {
@@ -28,14 +30,16 @@ export class Overload {
   }
 
   get isOverloaded(): boolean {
-    return this.#calm < CALM_SAMPLES;
+    return this.#state === "overloaded";
   }
 
   sample(delayMs: number): void {
     if (this.#limitMs === 0) return;
-    if (delayMs > this.#limitMs) this.#calm = 0;
-    else if (!this.isOverloaded) return;
-    else this.#calm = delayMs < this.#limitMs / 2 ? this.#calm + 1 : 0;
+    const isAgainst = this.isOverloaded ? delayMs < this.#limitMs / 2 : delayMs > this.#limitMs;
+    this.#against = isAgainst ? this.#against + 1 : 0;
+    if (this.#against < SAMPLES_TO_TURN) return;
+    this.#state = this.isOverloaded ? "calm" : "overloaded";
+    this.#against = 0;
   }
 }
 

@@ -21,27 +21,30 @@ function after(...delays: readonly number[]): boolean {
 }
 
 describe("overload", () => {
-  test("begins with a delay beyond the limit", () => {
+  test("begins with three delays in a row beyond the limit, and not with one", () => {
     expect(after()).toBe(false);
-    expect(after(499, 500)).toBe(false);
-    expect(after(501)).toBe(true);
+    expect(after(499, 500, 500)).toBe(false);
+    expect(after(10_000)).toBe(false);
+    expect(after(501, 501, 10, 501, 501)).toBe(false);
+    expect(after(501, 501, 501)).toBe(true);
   });
 
   test("ends after three delays in a row below half of the limit", () => {
-    expect(after(501, 10, 10)).toBe(true);
-    expect(after(501, 10, 10, 10)).toBe(false);
-    expect(after(501, 10, 10, 400, 10, 10)).toBe(true);
-    expect(after(501, 10, 10, 400, 10, 10, 10)).toBe(false);
+    const begun = [501, 501, 501];
+    expect(after(...begun, 10, 10)).toBe(true);
+    expect(after(...begun, 10, 10, 10)).toBe(false);
+    expect(after(...begun, 10, 10, 400, 10, 10)).toBe(true);
+    expect(after(...begun, 10, 10, 400, 10, 10, 10)).toBe(false);
   });
 
   test("does not come and go around the limit", () => {
-    expect(after(501, 499, 499, 499, 499)).toBe(true);
-    expect(after(501, 10, 10, 10, 499)).toBe(false);
+    expect(after(501, 501, 501, 499, 499, 499, 499)).toBe(true);
+    expect(after(501, 501, 501, 10, 10, 10, 501, 501)).toBe(false);
   });
 
   test("never begins without a limit", () => {
     const overload = new Overload(0);
-    overload.sample(1e9);
+    for (let sample = 0; sample < 9; sample += 1) overload.sample(1e9);
     expect(overload.isOverloaded).toBe(false);
   });
 });
