@@ -16,6 +16,8 @@ export type Case = {
   readonly mend: string;
   /** Runs while nothing else runs: it would disturb other cases, or they it. */
   readonly alone?: true;
+  /** How many times as long as a single wait it may take; for cases of many turns, since models may be slow. */
+  readonly waits?: number;
   /** Returns when the rule holds, throws `Violation` when it does not, `Skip` when that cannot be told here. */
   readonly run: (trial: Trial) => Promise<void>;
 };

@@ -33,13 +33,15 @@ export const STEER: Feature = {
 };
 
 export const INTERRUPT: Feature = {
-  what: "interrupts (it refuses response.interrupt)",
+  what: "interrupts (it refuses response.interrupt, or ignores whatever it does not know)",
   isOffered: async (trial) => {
     const socket = await trial.connect();
+    socket.send({ type: "response.conformance_unknown" });
     socket.send({ type: "response.interrupt", response_id: "resp_conformance_unknown", mode: "discard_partial_items" });
     // An interrupt for a response that does not run is ignored in silence; so something has to be asked that is answered.
     socket.create({ input: SAY_OK, store: false });
-    return (await socket.frame()).type === "response.created";
+    const unknown = await socket.frame().catch(() => null);
+    return unknown?.type === "error" && (await socket.frame()).type === "response.created";
   },
 };
 

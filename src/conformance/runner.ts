@@ -88,7 +88,7 @@ async function runCase(one: Case, setup: Setup): Promise<CaseResult> {
   const blank = { message: null, expected: null, got: null, mend: null, transcript: [] };
   const ended = (): number => Math.round(performance.now() - started);
   try {
-    await inTime(one.run(trial), setup.timeoutMs * WAITS_PER_CASE);
+    await inTime(one.run(trial), setup.timeoutMs * (one.waits ?? WAITS_PER_CASE));
     return { ...about, ...blank, outcome: "passed", durationMs: ended() };
   } catch (error) {
     if (error instanceof Skip) {

@@ -8,6 +8,8 @@ import { asResponse, object } from "./wire.ts";
 
 /** Turns that are steered or interrupted while they run. */
 
+/** So many events after an interrupt are no longer those that were on their way. */
+const MUCH = 50;
 const TOO_FAST = "the model is too fast: the response had ended before";
 
 /** A response that is at work; what it has said so far is in `frames`. */
@@ -95,13 +97,17 @@ export async function interrupt(
   if (running.frames.some(ends)) skip(`${TOO_FAST} it was interrupted`);
   const mode = type === "response.interrupt" ? { mode: "discard_partial_items" } : {};
   socket.send({ type, response_id: id, ...mode });
+  await socket.ping();
+  const before = socket.messages.length;
   const rest = await until(socket, ends, "the end of the interrupted response");
   const frames = [...running.frames, ...rest];
   const last = frames.at(-1);
   if (frames.some(isOf("response.interrupt.failed"))) skip("the server refuses interrupts");
   demand(last !== undefined && isTerminal(last), `A ${type} was answered by an error event.`, { got: last });
   if (last.type === "response.completed" && !frames.some(isOf("response.interrupt.accepted"))) {
-    skip("the response was completed: the model is too fast, or interrupts are ignored");
+    const ignored = socket.messages.length - before;
+    demand(ignored < MUCH, `The response ran on after a ${type}.`, { got: `${ignored} more events after it was read` });
+    skip(`${TOO_FAST} it was interrupted`);
   }
   return { frames, last, response: asResponse(last["response"], `'response' of ${last.type}`) };
 }

@@ -19,6 +19,7 @@ export const FORKS: Group = {
       id: "forks.other-lane",
       level: "must",
       title: "An unstored response of one lane can be continued on another, from the default lane and back.",
+      rule: "L6",
       from: "OpenAI WebSocket guide",
       mend: "Look for previous_response_id among the responses of the whole connection, not of the lane only.",
       run: async (trial) => {
@@ -43,6 +44,7 @@ export const FORKS: Group = {
       id: "forks.three-at-once",
       level: "must",
       title: "Three forks of one response at the same time all see the same context.",
+      rule: "L6",
       from: "OpenAI WebSocket guide",
       mend: "Never change a context that others may share: add to a copy, or build contexts as chains.",
       run: async (trial) => {
@@ -61,6 +63,7 @@ export const FORKS: Group = {
       id: "forks.apart",
       level: "must",
       title: "What is said on one fork is not seen on the other.",
+      rule: "P1",
       from: "OpenAI WebSocket guide",
       mend: "Give each fork a context of its own from its parent on.",
       run: async (trial) => {
@@ -80,6 +83,7 @@ export const FORKS: Group = {
       id: "forks.source-goes-on",
       level: "must",
       title: "A fork and the next turn of its parent's own lane run side by side.",
+      rule: "L6",
       from: "OpenAI WebSocket guide: the source lane may go on",
       mend: "Hold on to the parent of a fork from the moment its create is read.",
       run: async (trial) => {
@@ -99,6 +103,7 @@ export const FORKS: Group = {
       level: "should",
       title:
         "A fork that waits behind another turn of its lane still finds its parent when the source lane has gone on.",
+      rule: "L6",
       from: "kindness: OpenAI lets it fail, and tells clients to wait",
       mend: "Hold on to the parent of a fork from the moment its create is read.",
       run: async (trial) => {
@@ -117,6 +122,7 @@ export const FORKS: Group = {
       id: "forks.failed",
       level: "must",
       title: "A fork that fails leaves its parent to the parent's own lane.",
+      rule: "V5",
       from: "OpenAI WebSocket guide",
       mend: "Forget the parent of a failed continuation only when it was made on the same lane.",
       run: async (trial) => {
@@ -136,6 +142,7 @@ export const FORKS: Group = {
       id: "forks.evicted",
       level: "must",
       title: "A continuation that fails on its parent's own lane takes the unstored parent from all lanes.",
+      rule: "V1",
       from: "OpenAI WebSocket guide; Open Responses",
       mend: "Forget the referenced response when a continuation on its own lane ends in 4xx or 5xx.",
       run: async (trial) => {
@@ -154,6 +161,7 @@ export const FORKS: Group = {
       id: "forks.failure-elsewhere",
       level: "must",
       title: "A failure on one lane does not make another lane forget its response.",
+      rule: "V3",
       from: "OpenAI WebSocket guide",
       mend: "Forget only what the failed create has named.",
       run: async (trial) => {
@@ -169,6 +177,7 @@ export const FORKS: Group = {
       id: "forks.older",
       level: "extension",
       title: "An older response of the connection can be forked, with the context that it had.",
+      rule: "P4",
       from: "beyond OpenAI, which keeps the latest response of a lane; some proxies mistake the latest for the one named",
       mend: "Build the context from the response that was named, or answer previous_response_not_found.",
       run: async (trial) => {

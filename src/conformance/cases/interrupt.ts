@@ -21,6 +21,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.accepted",
       level: "extension",
       title: "An interrupt is acknowledged once, with the id of its response, before the response ends.",
+      rule: "N2",
       from: CODEX,
       mend: "Send response.interrupt.accepted with exactly the response_id that the client named.",
       run: async (trial) => {
@@ -34,6 +35,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.ends",
       level: "extension",
       title: "The response ends with response.incomplete and the reason 'interrupted'.",
+      rule: "N2",
       from: CODEX,
       mend: "End an interrupted response as incomplete, with incomplete_details.reason 'interrupted'.",
       run: async (trial) => {
@@ -47,6 +49,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.open-items",
       level: "extension",
       title: "Each item that was open is dropped by output_item.interrupted, or is done; none stays open.",
+      rule: "N2",
       from: CODEX,
       mend: "Send response.output_item.interrupted with item_id and output_index for every item that is not done.",
       run: async (trial) => {
@@ -69,6 +72,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.output",
       level: "extension",
       title: "The output of the interrupted response is the items that were done, and no half ones.",
+      rule: "N2",
       from: CODEX,
       mend: "Leave the items that were dropped out of 'output', of what is kept as well as of what is shown.",
       run: async (trial) => {
@@ -81,6 +85,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.numbers",
       level: "extension",
       title: "The events of an interrupt count on in the sequence numbers of the response.",
+      rule: "S2",
       from: "seen in Codex's tests",
       mend: "Take the sequence_number of interrupt events from the counter of the response.",
       run: async (trial) => {
@@ -91,6 +96,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.continued",
       level: "extension",
       title: "The interrupted response can be continued at once, unstored too, and nothing of it comes after its end.",
+      rule: "P6",
       from: "Codex continues on the same connection",
       mend: "Keep an interrupted response as any other one, with the items that were done, before its last event is sent.",
       run: async (trial) => {
@@ -110,6 +116,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.over",
       level: "extension",
       title: "Interrupts of a finished or unknown response are ignored in silence: an answer would meet the next turn.",
+      rule: "N3",
       from: "clients take an error event for the end of their next turn",
       mend: "Drop an interrupt that names no running response.",
       run: async (trial) => {
@@ -128,6 +135,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.twice",
       level: "extension",
       title: "A second interrupt of the same response does no harm.",
+      rule: "N3",
       from: CODEX,
       mend: "Ignore an interrupt of a response that is ending.",
       run: async (trial) => {
@@ -146,6 +154,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.queue",
       level: "extension",
       title: "An interrupt does not wait behind the creates of its lane, and these go on after it.",
+      rule: "N1",
       from: CODEX,
       mend: "Handle an interrupt when it is read, apart from the queue of creates; stop the one response only.",
       run: async (trial) => {
@@ -163,6 +172,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.other-lane",
       level: "extension",
       title: "An interrupt of one lane's response leaves the response of another lane alone.",
+      rule: "L2",
       from: CODEX,
       mend: "Find the response by its id and stop that one only.",
       run: async (trial) => {
@@ -191,6 +201,7 @@ export const INTERRUPTS: Group = {
       id: "interrupt.cancel",
       level: "extension",
       title: "response.cancel stops a response too.",
+      rule: "N1",
       from: "a habit of the Realtime API",
       mend: "Take response.cancel as another name of response.interrupt.",
       run: async (trial) => {

@@ -16,6 +16,7 @@ export const KEEPALIVE: Group = {
       id: "keepalive.idle",
       level: "must",
       title: "On an idle connection nothing is sent that is an event of a turn, and the next turn works.",
+      rule: "W2",
       from: "OpenAI: events belong to responses; clients read stray ones as their next turn",
       mend: "Keep idle connections alive by WebSocket pings; send events only for a response that runs.",
       run: async (trial) => {
@@ -32,6 +33,7 @@ export const KEEPALIVE: Group = {
       id: "keepalive.pings-in-a-row",
       level: "must",
       title: "Of many pings in a row at least the last is answered, and they do not disturb a turn.",
+      rule: "W7",
       from: "RFC 6455 §5.5.3",
       mend: "Let the WebSocket library answer pings; do not treat many of them as an attack.",
       run: async (trial) => {
@@ -47,6 +49,7 @@ export const KEEPALIVE: Group = {
       id: "keepalive.largest-ping",
       level: "should",
       title: "A ping with the largest payload, and one with none, are answered with just that.",
+      rule: "W7",
       from: "RFC 6455 §5.5",
       mend: "Copy the payload of a ping, of 0 to 125 bytes, into the pong.",
       run: async (trial) => {
@@ -60,6 +63,7 @@ export const KEEPALIVE: Group = {
       level: "must",
       title:
         "Events of the type 'keepalive', where there are any, come after response.created and have a sequence_number.",
+      rule: "W8",
       from: "openai-node throws at one before response.created",
       mend: "Send the first keepalive after response.created, and count it like any event of the response.",
       run: async (trial) => {

@@ -20,6 +20,7 @@ export const LIMITS: Group = {
       id: "limits.message-15-mib",
       level: "should",
       title: "A message of 15 MiB is read, as OpenAI reads up to 16 MiB.",
+      rule: "K4",
       from: "measured on the platform; agents with pictures send more",
       mend: "Raise the largest message of the WebSocket library; its default is often 1 MiB.",
       alone: true,
@@ -35,6 +36,7 @@ export const LIMITS: Group = {
       level: "must",
       title:
         "A message of 17 MiB is read, refused by an error event, or ends the connection with 1009; it is never just lost.",
+      rule: "K4",
       from: "RFC 6455 §7.4.1; OpenAI closes with 1009",
       mend: "Close with 1009 when a message is larger than the limit, and wait for the client's close before the socket is cut.",
       alone: true,
@@ -51,6 +53,7 @@ export const LIMITS: Group = {
       id: "limits.body-17-mib",
       level: "should",
       title: "A body of 17 MiB over HTTP is read, or refused with 413 and an error body.",
+      rule: "H1",
       from: "HTTP; the same limit for both transports",
       mend: "Answer 413 with an error body, and read or drop the rest of the request before the connection is closed.",
       alone: true,
@@ -66,8 +69,10 @@ export const LIMITS: Group = {
       id: "limits.queued",
       level: "must",
       title: "Of 24 creates sent at once every one is answered: in order, or by an error of status 429 with a code.",
+      rule: "L4",
       from: "OpenAI: surplus creates are queued, not refused",
       mend: "Queue creates; above a limit refuse with 429, and never drop one in silence.",
+      waits: 24,
       run: async (trial) => {
         const socket = await trial.connect();
         await answersAll(socket, 24, {});
@@ -78,6 +83,7 @@ export const LIMITS: Group = {
       level: "should",
       title:
         "Of 500 creates sent at once every one is answered: in order, or by an error of status 429 or 503 with a code.",
+      rule: "L4",
       from: "prudence",
       mend: "Bound the queue of a connection and answer what is above the bound; stop reading rather than dropping.",
       alone: true,
@@ -93,6 +99,7 @@ export const LIMITS: Group = {
       level: "must",
       title:
         "JSON that is nested 10,000 deep is answered: by a turn or by status 4xx; the server and the connection live.",
+      rule: "C2",
       from: "prudence: one frame must not overflow a stack",
       mend: "Bound the depth of what is walked through recursively, and answer with 400 beyond it.",
       run: async (trial) => {
@@ -117,6 +124,7 @@ export const LIMITS: Group = {
       id: "limits.thousand-items",
       level: "should",
       title: "An input of 1,000 items is taken: long conversations are replayed as a whole.",
+      rule: "I2",
       from: "clients replay after every reconnect",
       mend: "Look for checks that compare every item with every other, or for limits on the number of items.",
       run: async (trial) => {
@@ -132,6 +140,7 @@ export const LIMITS: Group = {
       id: "limits.processed",
       level: "should",
       title: "response.processed is ignored: it says that a client has handled a response, and wants no answer.",
+      rule: "W4",
       from: "Codex",
       mend: "Ignore response.processed; an error event would end the client's next turn.",
       run: async (trial) => {
@@ -147,6 +156,7 @@ export const LIMITS: Group = {
       id: "limits.application-pings",
       level: "should",
       title: "A 'ping' as an event is ignored, answered, or refused with 400; the turns around it work.",
+      rule: "W4",
       from: "seen in clients",
       mend: "Treat a ping event as any other unknown event, or ignore it; do not close.",
       run: async (trial) => {
@@ -163,6 +173,7 @@ export const LIMITS: Group = {
       id: "limits.errors-in-a-row",
       level: "must",
       title: "Of 40 wrong messages in a row each is answered by an error event, or the connection ends with 1008.",
+      rule: "K4",
       from: "prudence: OpenAI names no limit",
       mend: "Answer every one; a server that has had enough closes with 1008, after the last answer.",
       run: async (trial) => {

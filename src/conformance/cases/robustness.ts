@@ -2,7 +2,7 @@ import type { Group } from "../case.ts";
 import { filler, RECITE, SAY_OK, user } from "../prompts.ts";
 import { isOf } from "../reading.ts";
 import type { Trial } from "../trial.ts";
-import type { Frame } from "../types.ts";
+import type { Frame, WireResponse } from "../types.ts";
 import { demand, same } from "../violation.ts";
 import { errorOf, inputTokens } from "../wire.ts";
 
@@ -17,6 +17,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.vanished-client",
       level: "must",
       title: "A client that vanishes in the middle of a turn can come back and work.",
+      rule: "K1",
       from: "Codex leaves without a close frame, always",
       mend: "Stop the model and free the lane when the connection ends, however it ends.",
       run: async (trial) => {
@@ -34,6 +35,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.polite-leave",
       level: "must",
       title: "A client that closes while turns run and wait is let go at once.",
+      rule: "K1",
       from: "RFC 6455 §5.5.1",
       mend: "Answer a close frame when it comes, and do not wait for turns before that.",
       run: async (trial) => {
@@ -48,6 +50,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.half-a-message",
       level: "must",
       title: "A client that sends half a message and falls silent, or vanishes, holds nobody up.",
+      rule: "K1",
       from: "prudence",
       mend: "Read each connection on its own; wait for the rest of a message without holding anything that others need.",
       run: async (trial) => {
@@ -63,6 +66,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.come-and-go",
       level: "must",
       title: "Clients that connect, ask and vanish at once, 20 of them, leave the server able to serve.",
+      rule: "K1",
       from: "prudence",
       mend: "Give back whatever a connection holds (slots, locks, queues) when it ends before its first event.",
       alone: true,
@@ -80,9 +84,11 @@ export const ROBUSTNESS: Group = {
       id: "robustness.fifty-turns",
       level: "should",
       title: "One connection serves fifty turns.",
+      rule: "P1",
       from: "agents stay connected for an hour",
       mend: "Look for what grows or is held with every turn of a connection.",
       alone: true,
+      waits: 50,
       run: async (trial) => {
         const socket = await trial.connect();
         for (let turn = 0; turn < 50; turn += 1) await socket.completed({ input: SAY_OK, store: false });
@@ -92,16 +98,22 @@ export const ROBUSTNESS: Group = {
       id: "robustness.twenty-connections",
       level: "must",
       title: "Twenty connections at once each get their own answer.",
+      rule: "W1",
       from: "prudence",
       mend: "Keep everything about a turn with its connection; queue where the model server has no room.",
       alone: true,
+      waits: 20,
       run: async (trial) => {
         const sockets = await Promise.all(Array.from({ length: 20 }, () => trial.connect()));
-        const responses = await Promise.all(
-          sockets.map((socket, index) =>
-            socket.completed({ input: SAY_OK, store: false, metadata: { client: String(index) } }),
-          ),
-        );
+        for (const [client, socket] of sockets.entries()) {
+          socket.create({ input: SAY_OK, store: false, metadata: { client: `${client}` } });
+        }
+        const responses: WireResponse[] = [];
+        for (const socket of sockets) {
+          const { last, response } = await socket.rest();
+          demand(response?.status === "completed", "One of twenty turns did not succeed.", { got: last });
+          responses.push(response);
+        }
         const clients = responses.map(({ metadata }) => (metadata as { readonly client?: unknown }).client);
         same(clients, [...sockets.keys()].map(String), "The clients that the answers are for");
         same(new Set(responses.map(({ id }) => id)).size, 20, "The number of different response ids");
@@ -111,6 +123,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.wrong-ids",
       level: "must",
       title: "previous_response_id of another type is refused with status 400 and named as 'param'.",
+      rule: "C2",
       from: "OpenAI",
       mend: "Check the type of previous_response_id; never take what is not a string for 'none given'.",
       run: async (trial) => {
@@ -127,6 +140,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.odd-ids",
       level: "must",
       title: "Ids that were never given out are not found, whatever they look like.",
+      rule: "P3",
       from: "prudence",
       mend: "Look ids up as they are: no paths, no queries, no properties of objects; refuse those that are too long.",
       run: async (trial) => {
@@ -152,6 +166,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.ids-unguessable",
       level: "should",
       title: "Response ids differ in many characters, and do not count up.",
+      rule: "A2",
       from: "an id is half of the permission to read a response",
       mend: "Make ids of at least 64 random bits.",
       run: async (trial) => {
@@ -174,6 +189,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.older-parent",
       level: "must",
       title: "After three turns the first can be continued again, with the context that it had and no more.",
+      rule: "P4",
       from: "OpenAI: stored responses; some proxies take the latest for the one that was named",
       mend: "Build the context from the response that the request names.",
       run: async (trial) => {
@@ -191,6 +207,7 @@ export const ROBUSTNESS: Group = {
       level: "should",
       title:
         "Names such as '__proto__' and 'constructor' are data like others: metadata with them comes back as it was.",
+      rule: "I2",
       from: "prototype pollution",
       mend: "Copy foreign objects by their own keys, and keep maps in maps.",
       run: async (trial) => {
@@ -209,6 +226,7 @@ export const ROBUSTNESS: Group = {
       level: "should",
       title:
         "Half a character, as JSON can spell it, is taken or refused with 4xx, and what the server sends is UTF-8.",
+      rule: "F4",
       from: "RFC 8259 §8.2",
       mend: "Make texts well-formed before they are sent on, or refuse them.",
       run: async (trial) => {
@@ -222,6 +240,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.numbers",
       level: "must",
       title: "Numbers beyond all bounds are refused with 4xx, or have no effect; the connection lives.",
+      rule: "C2",
       from: "JSON has numbers that no integer holds",
       mend: "Check that numbers are finite and within their bounds.",
       run: async (trial) => {
@@ -244,6 +263,7 @@ export const ROBUSTNESS: Group = {
       id: "robustness.wrong-items",
       level: "should",
       title: "Items that are no items (null, numbers, lists, messages without content) are refused with 4xx.",
+      rule: "I2",
       from: "OpenAI",
       mend: "Check the items of an input one by one, and say which is wrong.",
       run: async (trial) => {

@@ -24,6 +24,7 @@ export const STEER_QUEUES: readonly Case[] = [
     level: "must",
     title:
       "When a response ends in calls, its steers are pending, with a stub for each output that the client has to bring.",
+    rule: "G4",
     from: GUIDE,
     mend: "Send response.steer.pending after the end, for each steer, instead of beginning a successor.",
     run: async (trial) => {
@@ -46,6 +47,7 @@ export const STEER_QUEUES: readonly Case[] = [
     id: "steering.prepended",
     level: "must",
     title: "The create that brings the outputs has the pending steers put before its input.",
+    rule: "G4",
     from: GUIDE,
     mend: "Put the pending steers before the input of the next create of that lane that continues their response.",
     run: async (trial) => {
@@ -74,6 +76,7 @@ export const STEER_QUEUES: readonly Case[] = [
     id: "steering.queued-create",
     level: "should",
     title: "A create that already waits to continue the response takes the steers along; no successor comes before it.",
+    rule: "G3",
     from: GUIDE,
     mend: "Look for a waiting create that names the response before a successor is begun.",
     run: async (trial) => {

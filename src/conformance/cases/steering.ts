@@ -38,6 +38,7 @@ export const STEERING: Group = {
       id: "steering.accepted",
       level: "must",
       title: "A steer is accepted once, with an id of its own and the id of its response.",
+      rule: "G2",
       from: GUIDE,
       mend: "Answer with response.steer.accepted: steer.id and steer.previous_response_id.",
       run: async (trial) => {
@@ -52,6 +53,7 @@ export const STEERING: Group = {
       id: "steering.target",
       level: "must",
       title: "The steered response ends as incomplete with the reason 'steered', or completes; its items are whole.",
+      rule: "G2",
       from: GUIDE,
       mend: "Finish the item that is being written, then end the response; do not fail it.",
       run: async (trial) => {
@@ -72,6 +74,7 @@ export const STEERING: Group = {
       id: "steering.successor",
       level: "must",
       title: "A response follows by itself that names the steered one as previous_response_id.",
+      rule: "G2",
       from: GUIDE,
       mend: "Begin the successor on your own, right after the end of the steered response.",
       run: async (trial) => {
@@ -86,6 +89,7 @@ export const STEERING: Group = {
       id: "steering.inherited",
       level: "must",
       title: "The successor has all settings of the steered response: instructions, metadata, tools and the like.",
+      rule: "G2",
       from: GUIDE,
       mend: "Run the successor with the request of the steered response; only its input is new.",
       run: async (trial) => {
@@ -98,6 +102,7 @@ export const STEERING: Group = {
       id: "steering.context",
       level: "must",
       title: "The successor has seen what the steered response had seen, and the new words.",
+      rule: "G2",
       from: GUIDE,
       mend: "The context of the successor: the input and the finished output of the steered response, then the steers.",
       run: async (trial) => {
@@ -113,6 +118,7 @@ export const STEERING: Group = {
       id: "steering.numbers",
       level: "extension",
       title: "response.steer.accepted counts on in the sequence numbers of the steered response.",
+      rule: "S2",
       from: "samples of the guide",
       mend: "Take the sequence_number of steering events from the counter of the response that they are about.",
       run: async (trial) => {
@@ -123,6 +129,7 @@ export const STEERING: Group = {
       id: "steering.goes-on",
       level: "must",
       title: "After the successor the connection goes on, from the successor.",
+      rule: "G2",
       from: GUIDE,
       mend: "Free the lane when the successor has ended, and keep the successor as any other response.",
       run: async (trial) => {
@@ -135,6 +142,7 @@ export const STEERING: Group = {
       id: "steering.several",
       level: "must",
       title: "Several steers of one response are all accepted, in order, and one successor has seen them all.",
+      rule: "G2",
       from: GUIDE,
       mend: "Queue the steers of a response and put all of them, in order, at the beginning of its one successor.",
       run: async (trial) => {
@@ -158,6 +166,7 @@ export const STEERING: Group = {
       id: "steering.lane",
       level: "must",
       title: "Steering works on a named lane: its events and the successor carry the stream_id of the response.",
+      rule: "G2",
       from: GUIDE,
       mend: "Find the lane by the response that is steered, and tag the answers with it.",
       run: async (trial) => {
@@ -176,6 +185,7 @@ export const STEERING: Group = {
       id: "steering.unknown",
       level: "must",
       title: "A steer for an unknown response fails with response_not_found and brings its input back.",
+      rule: "G7",
       from: GUIDE,
       mend: "Answer response.steer.failed with steer.previous_response_id, steer.input as it came, and the error.",
       run: async (trial) => {
@@ -191,6 +201,7 @@ export const STEERING: Group = {
       id: "steering.completed",
       level: "must",
       title: "A steer for a completed response fails with response_already_completed and brings its input back.",
+      rule: "G7",
       from: GUIDE,
       mend: "Take no steers for a response that has ended; the client sends them in its next create.",
       run: async (trial) => {
@@ -205,6 +216,7 @@ export const STEERING: Group = {
       id: "steering.other-connection",
       level: "must",
       title: "A response cannot be steered from another connection.",
+      rule: "G7",
       from: GUIDE,
       mend: "Look for the response among those of the connection only.",
       run: async (trial) => {
@@ -219,6 +231,7 @@ export const STEERING: Group = {
       id: "steering.invalid-input",
       level: "must",
       title: "Input that is not words of the user fails with invalid_input, and the response runs on.",
+      rule: "G1",
       from: GUIDE,
       mend: "Take a string or a list of user messages that is not empty; refuse all else as a whole.",
       run: async (trial) => {
@@ -253,6 +266,7 @@ export const STEERING: Group = {
       id: "steering.stream-id",
       level: "should",
       title: "A steer that names a stream_id is refused: the lane is that of its response.",
+      rule: "G1",
       from: GUIDE,
       mend: "Refuse fields of a steer other than type, previous_response_id and input, as invalid_input.",
       run: async (trial) => {

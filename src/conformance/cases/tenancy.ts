@@ -24,6 +24,7 @@ export const TENANCY: Group = {
       id: "tenancy.continue",
       level: "must",
       title: "A stored response of another key cannot be continued: the error is that for an id which does not exist.",
+      rule: "A2",
       from: RULE,
       mend: KEYED,
       run: async (trial) => {
@@ -36,6 +37,7 @@ export const TENANCY: Group = {
       id: "tenancy.continue-unstored",
       level: "must",
       title: "An unstored response of another key cannot be continued either, while its connection lives.",
+      rule: "A2",
       from: RULE,
       mend: "Keep the memory of a connection with the connection; look nowhere else for unstored responses.",
       run: async (trial) => {
@@ -48,6 +50,7 @@ export const TENANCY: Group = {
       id: "tenancy.fork",
       level: "must",
       title: "A response of another key cannot be forked on a lane.",
+      rule: "A2",
       from: RULE,
       mend: KEYED,
       run: async (trial) => {
@@ -61,6 +64,7 @@ export const TENANCY: Group = {
       id: "tenancy.continue-http",
       level: "must",
       title: "A response of another key cannot be continued over HTTP, with 'stream' or without.",
+      rule: "A2",
       from: RULE,
       mend: KEYED,
       run: async (trial) => {
@@ -81,6 +85,7 @@ export const TENANCY: Group = {
       id: "tenancy.read",
       level: "must",
       title: "A response of another key cannot be read, listed, cancelled or deleted.",
+      rule: "A2",
       from: RULE,
       mend: KEYED,
       run: async (trial) => {
@@ -112,6 +117,7 @@ export const TENANCY: Group = {
       id: "tenancy.items",
       level: "must",
       title: "An item of another key cannot be referred to.",
+      rule: "A2",
       from: RULE,
       mend: "Look item references up among the items of the same key only.",
       run: async (trial) => {
@@ -138,6 +144,7 @@ export const TENANCY: Group = {
       id: "tenancy.owner",
       level: "must",
       title: "What a stranger tries does not take a response from its owner.",
+      rule: "A2",
       from: RULE,
       mend: "Forget a response after a failed continuation only on the connection that made it.",
       run: async (trial) => {
@@ -155,6 +162,7 @@ export const TENANCY: Group = {
       id: "tenancy.steer",
       level: "must",
       title: "A running response of another key cannot be steered.",
+      rule: "A2",
       from: RULE,
       mend: "Look for the response among those of the connection only.",
       run: async (trial) => {
@@ -172,6 +180,7 @@ export const TENANCY: Group = {
       id: "tenancy.interrupt",
       level: "must",
       title: "A running response of another key cannot be interrupted.",
+      rule: "A2",
       from: RULE,
       mend: "Look for the response among those of the connection only.",
       run: async (trial) => {
@@ -191,6 +200,7 @@ export const TENANCY: Group = {
       id: "tenancy.second-key-works",
       level: "must",
       title: "The second key works as the first does.",
+      rule: "A1",
       from: RULE,
       mend: "Give the suite two keys that are both valid, of two tenants.",
       run: async (trial) => {

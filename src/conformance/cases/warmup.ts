@@ -29,6 +29,7 @@ export const WARMUP: Group = {
       id: "warmup.lifecycle",
       level: "must",
       title: "A warm-up is created and completed like any turn, and nothing is generated in between.",
+      rule: "U1",
       from: "OpenAI WebSocket guide; Codex waits for the completion",
       mend: "Send response.created, response.in_progress and response.completed, and no items.",
       run: async (trial) => {
@@ -42,6 +43,7 @@ export const WARMUP: Group = {
       id: "warmup.response",
       level: "must",
       title: "Its response is a full one: completed, with an empty output, its model, and the settings of the request.",
+      rule: "U1",
       from: "clients broke on gateways that sent an id and nothing more",
       mend: "Show the same response object as for other turns, with output [].",
       run: async (trial) => {
@@ -58,6 +60,7 @@ export const WARMUP: Group = {
       id: "warmup.usage",
       level: "should",
       title: "Its usage is null, or counts the input and no output.",
+      rule: "U1",
       from: "seen on the platform; Codex wants total_tokens where there is a usage",
       mend: "Count 0 tokens of output, or leave usage null when nothing was counted.",
       run: async (trial) => {
@@ -72,6 +75,7 @@ export const WARMUP: Group = {
       id: "warmup.parent",
       level: "must",
       title: "A warm-up can be continued, and its input is part of the context.",
+      rule: "U1",
       from: "OpenAI WebSocket guide",
       mend: "Keep a warm-up as any other response: its input is context, its output is empty.",
       run: async (trial) => {
@@ -88,6 +92,7 @@ export const WARMUP: Group = {
       id: "warmup.then-empty",
       level: "must",
       title: "After a warm-up a create with an empty list of items generates from what was brought before.",
+      rule: "U1",
       from: "seen on the platform",
       mend: "Accept input [] when previous_response_id is given.",
       run: async (trial) => {
@@ -102,6 +107,7 @@ export const WARMUP: Group = {
       id: "warmup.empty",
       level: "must",
       title: "A warm-up may itself have an empty input, as when only tools and instructions are to be warmed.",
+      rule: "U1",
       from: "Codex sends it for some models",
       mend: "Accept input [] when generate is false.",
       run: async (trial) => {
@@ -116,6 +122,7 @@ export const WARMUP: Group = {
       id: "warmup.middle",
       level: "must",
       title: "A warm-up in the middle of a chain keeps the context from before and adds to it.",
+      rule: "U1",
       from: "OpenAI WebSocket guide: also later in a chain",
       mend: "Let a warm-up continue its previous_response_id as any other turn does.",
       run: async (trial) => {
@@ -132,6 +139,7 @@ export const WARMUP: Group = {
       id: "warmup.instructions",
       level: "must",
       title: "Instructions of a warm-up are not carried over to the turn that continues it.",
+      rule: "P5",
       from: "OpenAI: instructions are not carried over",
       mend: "Use the instructions of each create for that create only.",
       run: async (trial) => {
@@ -151,6 +159,7 @@ export const WARMUP: Group = {
       id: "warmup.lane",
       level: "must",
       title: "A warm-up works on a lane, in its place, and another lane can continue it.",
+      rule: "U1",
       from: "OpenAI WebSocket guide",
       mend: "Run warm-ups through the same lanes as other turns.",
       run: async (trial) => {
@@ -174,6 +183,7 @@ export const WARMUP: Group = {
       id: "warmup.stored",
       level: "should",
       title: "A stored warm-up can be continued on another connection.",
+      rule: "U1",
       from: "OpenAI: 'store' works over WebSocket as it does over HTTP",
       mend: "Store a warm-up as any other response.",
       run: async (trial) => {
@@ -188,6 +198,7 @@ export const WARMUP: Group = {
       id: "warmup.prewarm",
       level: "extension",
       title: "prompt_cache_options.prewarm is another way to say generate: false.",
+      rule: "U1",
       from: "openai-node: prewarm forces generate to false",
       mend: "Treat prompt_cache_options.prewarm: true as generate: false.",
       run: async (trial) => {
