@@ -225,6 +225,7 @@ export const CREATE: Group = {
       id: "create.echo-when-able",
       level: "should",
       title: "The model gets the text that was sent.",
+      rule: "M1",
       from: "shown by a model that can repeat a word; otherwise skipped",
       mend: "Look at the prompt that reaches the model.",
       run: async (trial) => {

@@ -30,6 +30,7 @@ export const FORMATS: Group = {
       id: "formats.json-schema",
       level: "should",
       title: "text.format 'json_schema' has the answer be JSON of that schema.",
+      rule: "M9",
       from: "OpenAI; Open Responses",
       mend: "Pass the schema on to the model server (response_format), with its name and strict.",
       run: async (trial) => {
@@ -42,6 +43,7 @@ export const FORMATS: Group = {
       id: "formats.json-object",
       level: "should",
       title: "text.format 'json_object' has the answer be a JSON object.",
+      rule: "M9",
       from: "OpenAI",
       mend: "Pass the format on to the model server (response_format).",
       run: async (trial) => {
@@ -118,6 +120,7 @@ export const FORMATS: Group = {
       id: "formats.reasoning-usage",
       level: "should",
       title: "usage counts the tokens of the reasoning.",
+      rule: "E13",
       from: "OpenAI",
       mend: "Fill output_tokens_details.reasoning_tokens from the model server's completion_tokens_details.",
       run: async (trial) => {

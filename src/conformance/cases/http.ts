@@ -77,6 +77,7 @@ export const HTTP: Group = {
       id: "http.sse-no-cache",
       level: "should",
       title: "A stream may not be cached.",
+      rule: "F3",
       from: "HTML standard, server-sent events",
       mend: "Send cache-control: no-cache (and x-accel-buffering: no for nginx).",
       run: async (trial) => {
@@ -247,6 +248,7 @@ export const HTTP: Group = {
       id: "http.left-alone",
       level: "should",
       title: "generate, stream_id and the like, which belong to WebSockets, do no harm over HTTP.",
+      rule: "H2",
       from: "clients fall back with the same body",
       mend: "Ignore WebSocket fields over HTTP, or refuse them with 400; do not pass them to the model server.",
       run: async (trial) => {

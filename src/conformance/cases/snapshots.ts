@@ -74,6 +74,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.usage-adds-up",
       level: "should",
       title: "total_tokens is input_tokens and output_tokens together, and the details are parts of them.",
+      rule: "E13",
       from: "OpenAI",
       mend: "Compute the total from the two counts; count cached and reasoning tokens inside them, not beside.",
       run: async (trial) => {
@@ -93,6 +94,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.times",
       level: "should",
       title: "created_at and completed_at are seconds since 1970, in this order.",
+      rule: "C3",
       from: "OpenAI; Open Responses",
       mend: "Divide milliseconds by 1000, and set completed_at when the response is completed.",
       run: async (trial) => {
@@ -109,6 +111,7 @@ export const SNAPSHOTS: Group = {
       id: "snapshots.ids",
       level: "should",
       title: "The id of a response begins with resp_.",
+      rule: "E8",
       from: "OpenAI; clients tell ids apart by it",
       mend: "Prefix the ids that you make: resp_, msg_, fc_, rs_.",
       run: async (trial) => {

@@ -103,6 +103,7 @@ export const TOOLS: Group = {
       id: "tools.named",
       level: "must",
       title: "A tool_choice that names a function has that one called and no other.",
+      rule: "M10",
       from: "OpenAI; Open Responses §7",
       mend: "Pass the named choice on to the model server; do not turn it into 'auto' or 'required'.",
       run: async (trial) => {
@@ -120,6 +121,7 @@ export const TOOLS: Group = {
       id: "tools.required",
       level: "must",
       title: "tool_choice 'required' has at least one tool called.",
+      rule: "M10",
       from: "OpenAI; Open Responses §7",
       mend: "Pass 'required' on to the model server.",
       run: async (trial) => {
@@ -134,6 +136,7 @@ export const TOOLS: Group = {
       id: "tools.none",
       level: "must",
       title: "tool_choice 'none' has no tool called.",
+      rule: "M10",
       from: "OpenAI; Open Responses §7",
       mend: "Pass 'none' on, or leave the tools out of the model's prompt.",
       run: async (trial) => {
@@ -168,6 +171,7 @@ export const TOOLS: Group = {
       id: "tools.unknown-choice",
       level: "should",
       title: "A tool_choice that names a function which is not in 'tools' is refused.",
+      rule: "M10",
       from: "OpenAI",
       mend: "Check the named tool against the list, and answer 400 with param 'tool_choice'.",
       run: async (trial) => {
@@ -285,6 +289,7 @@ export const TOOLS: Group = {
       id: "tools.not-parallel",
       level: "must",
       title: "parallel_tool_calls false has at most one tool called in a response.",
+      rule: "M10",
       from: "OpenAI; Open Responses",
       mend: "Pass the setting on, and hold back any call after the first.",
       run: async (trial) => {
