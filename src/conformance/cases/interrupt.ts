@@ -55,8 +55,10 @@ export const INTERRUPTS: Group = {
       run: async (trial) => {
         const { frames, id } = await interrupted(trial);
         const open = new Map<unknown, unknown>();
+        const dropped = new Set<unknown>();
         for (const frame of frames) {
           const index = frame["output_index"];
+          demand(index === undefined || !dropped.has(index), "An item goes on after it was dropped.", { got: frame });
           if (frame.type === "response.output_item.added") open.set(index, object(frame["item"], "'item'")["id"]);
           if (frame.type === "response.output_item.done") open.delete(index);
           if (frame.type !== "response.output_item.interrupted") continue;
@@ -64,6 +66,7 @@ export const INTERRUPTS: Group = {
           same(frame["item_id"], open.get(index), "'item_id' of response.output_item.interrupted");
           same(frame["response_id"], id, "'response_id' of response.output_item.interrupted");
           open.delete(index);
+          dropped.add(index);
         }
         same([...open.values()], [], "The items that are still open at the end");
       },
@@ -79,6 +82,9 @@ export const INTERRUPTS: Group = {
         const { frames, response } = await interrupted(trial);
         const done = frames.filter(isOf("response.output_item.done")).map(({ item }) => item);
         same(response.output, done, "'output' of the interrupted response");
+        const dropped = frames.filter(isOf("response.output_item.interrupted")).map(({ item_id }) => item_id);
+        const both = done.filter((item) => dropped.includes((item as Json)["id"]));
+        same(both, [], "The items that were dropped and done all the same");
       },
     },
     {
