@@ -7,7 +7,8 @@ export const LANES: Feature = {
   what: "lanes (it does not echo 'stream_id')",
   isOffered: async (trial) => {
     const socket = await trial.connect();
-    const { last } = await socket.turn({ input: SAY_OK, store: false, stream_id: "probe" });
+    socket.create({ input: SAY_OK, store: false, stream_id: "probe" });
+    const { last } = await socket.rest();
     return last.type === "response.completed" && last["stream_id"] === "probe";
   },
 };

@@ -118,10 +118,15 @@ export const REASONING_TURN: Recording<RecordedTurn> = {
     };
     const turn = await socket.turn(request);
     if (turn.response === null) return skip("the model takes no reasoning settings");
-    if (!turn.response.output.some(({ type }) => type === "reasoning")) skip("the model showed no reasoning");
+    // By the events, not by the output at the end: a server may lose it on the way there.
+    if (!turn.frames.some(isReasoning)) skip("the model showed no reasoning");
     return withResponse(request, turn);
   },
 };
+
+function isReasoning({ item }: Json): boolean {
+  return (item as Json | undefined)?.["type"] === "reasoning";
+}
 
 function withResponse(request: Json, turn: Turn): RecordedTurn {
   const { frames, last, response } = turn;

@@ -83,7 +83,7 @@ export const INTERRUPTS: Group = {
         const done = frames.filter(isOf("response.output_item.done")).map(({ item }) => item);
         same(response.output, done, "'output' of the interrupted response");
         const dropped = frames.filter(isOf("response.output_item.interrupted")).map(({ item_id }) => item_id);
-        const both = done.filter((item) => dropped.includes((item as Json)["id"]));
+        const both = done.filter((item) => dropped.includes((item as { readonly id?: unknown }).id));
         same(both, [], "The items that were dropped and done all the same");
       },
     },

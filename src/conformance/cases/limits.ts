@@ -61,6 +61,7 @@ export const LIMITS: Group = {
         const body = padded(JSON.stringify({ model: trial.model, input: SAY_OK, store: false }), 17 * MEBIBYTE);
         const answer = await trial.request("POST", "/responses", { body });
         if (answer.status === 200) return;
+        if (answer.status === 404 || answer.status === 405) skip("the server does not take creates over HTTP");
         same(answer.status, 413, "The status for a body that is too large");
         errorOf(answer.json, "The body of the answer");
       },
@@ -185,7 +186,7 @@ export const LIMITS: Group = {
             clientError(answer, "A wrong message");
             continue;
           }
-          demand(count > 0, "The first wrong message was not answered.");
+          demand(count > 0 && !socket.isOpen, `Wrong message ${count + 1} was not answered.`);
           same((await socket.closed()).code, 1008, `The close code after ${count} wrong messages in a row`);
           return works(trial);
         }
