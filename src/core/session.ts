@@ -50,8 +50,8 @@ type Running = { readonly turn: Turn; readonly lane: string; readonly steers: St
 /** Where a response was made, and the numbers of what is still said of it. */
 type Origin = { readonly lane: string; readonly numbers: Turn["numbers"] };
 
-/** How many failed responses are remembered by their id. */
-const REMEMBERED_FAILURES = 64;
+/** How many responses that failed, or were forgotten, are remembered by their id. */
+const REMEMBERED = 64;
 
 /**
  * The state of one client connection: its lanes, its local cache, and the steers that wait for a continuation. An HTTP
@@ -71,7 +71,8 @@ export class Session {
   readonly #running = new Map<string, Running>();
   /** Steers whose response has ended, by lane: they wait for the client to continue it, or its continuation to begin. */
   readonly #held = new Map<string, Steers>();
-  readonly #failures = new Map<string, Origin>();
+  /** Responses that cannot be continued any more, and why they cannot be steered. */
+  readonly #gone = new Map<string, Origin & { readonly code: SteerErrorCode }>();
   readonly #ends = new Set<Promise<TurnEnd>>();
   #tools: { readonly json: string; readonly value: CreateRequest["tools"] } | null = null;
   #instructions: string | null = null;
@@ -118,14 +119,14 @@ export class Session {
     const { previous_response_id, input } = request;
     const running = this.#running.get(previous_response_id);
     const code = this.#whyNotSteer(request, running);
+    const steer = { previous_response_id, input };
     if (running === undefined) {
       const node = this.#cache.get(previous_response_id);
-      const origin = node === undefined ? this.#failures.get(previous_response_id) : this.#origins.get(node);
-      const number = origin?.numbers.next() ?? 0;
-      const event = steerFailed(number, { previous_response_id, input }, code ?? "response_not_found");
+      const origin = node === undefined ? this.#gone.get(previous_response_id) : this.#origins.get(node);
+      const event = steerFailed(origin?.numbers.next() ?? 0, steer, code ?? "response_not_found");
       emit(event, origin?.lane ?? DEFAULT_LANE);
     } else if (code !== null || request.items === null) {
-      running.turn.aside((number) => steerFailed(number, { previous_response_id, input }, code ?? "invalid_input"));
+      running.turn.aside((number) => steerFailed(number, steer, code ?? "invalid_input"));
     } else {
       running.steers.accept(this.#ports.runtime.newId("steer"), request, request.items);
       running.turn.steer();
@@ -197,9 +198,7 @@ export class Session {
   /** What follows from a failure happens before the next turn of the lane begins, so that turn already sees it. */
   #enqueue(entry: Entry, place: "add" | "addNext" | "addRefusal" = "add"): Promise<TurnEnd> {
     const { lane, continues, run: task } = entry;
-    const refuse = (error: ApiError): void => {
-      if (!this.#isClosed) entry.refuse?.(error);
-    };
+    const refuse = (error: ApiError): void => (this.#isClosed ? undefined : entry.refuse?.(error));
     const { promise, resolve } = Promise.withResolvers<TurnEnd>();
     const run = async (): Promise<void> => {
       // Whatever else goes wrong, such as a value that is nested too deeply to be written, is an end as well.
@@ -265,16 +264,15 @@ export class Session {
     const id = turn.responseId;
     const steers = this.#running.get(id)?.steers;
     this.#running.delete(id);
-    if (end.outcome === "failed") this.#rememberFailure(id, { lane, numbers: turn.numbers });
+    if (end.outcome === "failed") this.#remember(id, { lane, numbers: turn.numbers }, "response_not_active");
     if (steers === undefined || steers.count === 0 || end.outcome === "abandoned") return;
-    const response = turn.terminal?.response;
-    const isOver =
-      response === undefined || response.error !== null || response.incomplete_details?.reason === "interrupted";
+    const { error, incomplete_details, output } = turn.terminal?.response ?? {};
+    const isOver = error !== null || incomplete_details?.reason === "interrupted";
     if (!isOver && this.#isContinued(turn, lane)) {
       this.#hold(steers, lane);
     } else if (isOver || this.#refusal !== null) {
       steers.giveBack();
-    } else if (awaitsClient(response.output)) {
+    } else if (awaitsClient(output ?? [])) {
       this.#hold(steers, lane);
       steers.announcePending();
     } else {
@@ -289,14 +287,14 @@ export class Session {
     const sent = sink.bytesOut();
     // It came with no request, so nobody waits for a refusal: its steers come back instead.
     const own = { emit: sink.emit, bytesIn: 0, bytesOut: () => sink.bytesOut() - sent };
-    const conduct = { lane, sink: own, pinned: this.#cache.get(id) ?? null, steers };
-    const run = (): Promise<TurnEnd> => this.#runTurn(request, conduct);
+    const pinned = this.#cache.get(id) ?? null;
+    const run = (): Promise<TurnEnd> => this.#runTurn(request, { lane, sink: own, pinned, steers });
     void this.#enqueue({ lane, continues: null, forgets: null, refuse: null, run }, "addNext");
   }
 
   /** Whether the client's own continuation of the response waits in the lane. */
   #isContinued({ responseId }: Turn, lane: string): boolean {
-    return this.#lanes.findWaiting(lane, (job) => job.continues === responseId) !== undefined;
+    return this.#lanes.findWaiting(lane, ({ continues }) => continues === responseId) !== undefined;
   }
 
   /** A lane holds the steers of one response; those that it held before can no longer be applied. */
@@ -305,10 +303,10 @@ export class Session {
     this.#held.set(lane, steers);
   }
 
-  #rememberFailure(id: string, origin: Origin): void {
-    this.#failures.set(id, origin);
-    const [oldest] = this.#failures.keys();
-    if (this.#failures.size > REMEMBERED_FAILURES && oldest !== undefined) this.#failures.delete(oldest);
+  #remember(id: string, origin: Origin, code: SteerErrorCode): void {
+    this.#gone.set(id, { ...origin, code });
+    const [oldest] = this.#gone.keys();
+    if (this.#gone.size > REMEMBERED && oldest !== undefined) this.#gone.delete(oldest);
   }
 
   #whyNotSteer(request: SteerRequest, running: Running | undefined): SteerErrorCode | null {
@@ -318,9 +316,8 @@ export class Session {
       // Nothing will follow the response: it would be cut short for words that could only be given back.
       return code === null && this.#refusal !== null ? "response_not_active" : code;
     }
-    if (this.#failures.has(request.previous_response_id)) return "response_not_active";
     const node = this.#cache.get(request.previous_response_id);
-    if (node === undefined) return "response_not_found";
+    if (node === undefined) return this.#gone.get(request.previous_response_id)?.code ?? "response_not_found";
     if (request.items === null) return "invalid_input";
     return whyOver(node.response);
   }
@@ -328,8 +325,11 @@ export class Session {
   /** A failed continuation forgets its parent, so that the client knows where it stands and sends the full input. */
   #forget(id: string | null, lane: string): void {
     const node = id === null ? undefined : this.#cache.get(id);
+    const origin = node === undefined ? undefined : this.#origins.get(node);
     // Another lane's response was only borrowed.
-    if (node !== undefined && this.#origins.get(node)?.lane === lane) this.#cache.delete(node.id);
+    if (node === undefined || origin?.lane !== lane) return;
+    this.#cache.delete(node.id);
+    this.#remember(node.id, origin, "response_not_found");
   }
 
   async #resolve(id: string | null): Promise<ResponseNode | null> {

@@ -101,8 +101,9 @@ export class Turn {
   /** Drops what is open and ends the response there; a response that is ending anyway is left alone. */
   interrupt(): void {
     if (this.#state.phase !== "running" || this.#assembler.isFinished) return;
-    this.#say(this.#assembler.interrupt());
+    const events = this.#assembler.interrupt();
     this.stop("interrupted");
+    this.#say(events);
   }
 
   /** Whether new words can still change what comes. */

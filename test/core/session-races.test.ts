@@ -80,6 +80,16 @@ describe("the numbers of a response go on after its end", () => {
     check([...told.events, ...(answered === undefined ? [] : [answered.event])]);
   });
 
+  test("when it has been forgotten, and on its own lane", async () => {
+    const session = makeEngine({ steps: [answer("a")] }).open();
+    const told = turn(session, {}, { lane: "a" });
+    await told.end;
+    await turn(session, { previous_response_id: "resp_1", model: "unknown" }, { lane: "a" }).end;
+    const [answered] = steer(session, "resp_1");
+    expect(answered).toMatchObject({ lane: "a", event: { error: { code: "response_not_found" } } });
+    check([...told.events, ...(answered === undefined ? [] : [answered.event])]);
+  });
+
   test("and nothing is said between the number of the terminal event and the event", async () => {
     for (let delay = 0; delay < 12; delay++) {
       const { engine, open } = makeEngine({ steps: [answer("a"), answer("b")] });
