@@ -241,15 +241,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a failed continuation evicts nothing",
     file: "core/session.ts",
-    find: "this.#origins.get(node)?.lane === lane) this.#cache.delete(node.id);",
-    replace: "this.#origins.get(node)?.lane === lane) return;",
+    find: "    this.#cache.delete(node.id);\n",
+    replace: "",
     caughtBy: "forks.evicted",
   },
   {
     name: "a failed fork evicts its parent",
     file: "core/session.ts",
-    find: "if (node !== undefined && this.#origins.get(node)?.lane === lane) this.#cache",
-    replace: "if (node !== undefined) this.#cache",
+    find: "if (node === undefined || origin?.lane !== lane) return;",
+    replace: "if (node === undefined || origin === undefined) return;",
     caughtBy: "forks.failed",
   },
   {
@@ -326,7 +326,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "events do not say their lane",
     file: "protocol/codec.ts",
     find: "return streamId === null ? json :",
-    replace: "return streamId !== undefined ? json :",
+    replace: "return streamId === null || event.type === EVENT.textDelta ? json :",
     caughtBy: "lanes.echo",
   },
   {
@@ -417,8 +417,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a refused steer keeps its input",
     file: "core/session.ts",
-    find: "const event = steerFailed(number, { previous_response_id, input },",
-    replace: "const event = steerFailed(number, { previous_response_id, input: null },",
+    find: "const steer = { previous_response_id, input };",
+    replace: "const steer = { previous_response_id, input: null };",
     caughtBy: "steering.completed",
   },
   {
@@ -438,7 +438,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "an interrupt is ignored",
     file: "core/turn.ts",
-    find: '    this.#say(this.#assembler.interrupt());\n    this.stop("interrupted");',
+    find: '    const events = this.#assembler.interrupt();\n    this.stop("interrupted");\n    this.#say(events);\n',
     replace: "",
     caughtBy: "interrupt.accepted",
   },
