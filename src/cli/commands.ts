@@ -2,12 +2,13 @@ import { ConfigError } from "../config.ts";
 import { closest } from "../suggest.ts";
 import { VERSION } from "../version.ts";
 import { printConfig } from "./config.ts";
+import { conformance } from "./conformance.ts";
 import { commandHelp, overview } from "./help.ts";
 import { serve } from "./serve.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 
 /** Every command, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, printConfig];
+const COMMANDS: readonly Command[] = [serve, conformance, printConfig];
 /** What runs when no command is named. */
 const DEFAULT = serve;
 

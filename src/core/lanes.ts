@@ -43,13 +43,21 @@ export class Lanes<J extends Job> {
         { param: "stream_id" },
       );
     }
+    this.addRefusal(name, job);
+    if (name !== DEFAULT_LANE) this.#names.add(name);
+  }
+
+  /**
+   * Puts a job behind the others of its lane that only says no: the name it was sent under is not used up.
+   * @throws ApiError `too_many_queued_turns`
+   */
+  addRefusal(name: string, job: J): void {
     // A lane that nobody uses is not there, so a job for it starts at once where there is room.
     const waits = this.#lanes.has(name) || this.#inFlight >= this.#limits.turnsInFlight;
     if (waits && this.#waiting >= this.#limits.queuedTurns) {
       const message = `This connection already has ${this.#waiting} turns waiting.`;
       throw new ApiError("too_many_queued_turns", message, { retryAfter: 1 });
     }
-    if (name !== DEFAULT_LANE) this.#names.add(name);
     this.#lane(name).waiting.push(job);
     this.#waiting += 1;
     this.#wake(this.#lane(name));

@@ -110,7 +110,7 @@ export class Session {
     lane: string = DEFAULT_LANE,
   ): Promise<TurnEnd> {
     const run = async (): Promise<TurnEnd> => ({ outcome: "refused", error });
-    return this.#enqueue({ lane, continues: null, forgets: previousResponseId, refuse: sink.refuse, run });
+    return this.#enqueue({ lane, continues: null, forgets: previousResponseId, refuse: sink.refuse, run }, "addRefusal");
   }
 
   /** Takes new words for a running response, or says why not. `emit` is for a response that is not running. */
@@ -196,7 +196,7 @@ export class Session {
   }
 
   /** What follows from a failure happens before the next turn of the lane begins, so that turn already sees it. */
-  #enqueue(entry: Entry, place: "last" | "next" = "last"): Promise<TurnEnd> {
+  #enqueue(entry: Entry, place: "add" | "addNext" | "addRefusal" = "add"): Promise<TurnEnd> {
     const { lane, continues, run: task } = entry;
     const refuse = (error: ApiError): void => (this.#isClosed ? undefined : entry.refuse?.(error));
     const { promise, resolve } = Promise.withResolvers<TurnEnd>();
@@ -209,8 +209,7 @@ export class Session {
       resolve(end);
     };
     try {
-      if (place === "last") this.#lanes.add(lane, { continues, run });
-      else this.#lanes.addNext(lane, { continues, run });
+      this.#lanes[place](lane, { continues, run });
     } catch (error) {
       // A full lane has tried nothing, and turns that wait in it may continue from the same response.
       if (!(error instanceof ApiError)) throw error;
@@ -290,7 +289,7 @@ export class Session {
     const own = { emit: sink.emit, bytesIn: 0, bytesOut: () => sink.bytesOut() - sent };
     const pinned = this.#cache.get(id) ?? null;
     const run = (): Promise<TurnEnd> => this.#runTurn(request, { lane, sink: own, pinned, steers });
-    void this.#enqueue({ lane, continues: null, forgets: null, refuse: null, run }, "next");
+    void this.#enqueue({ lane, continues: null, forgets: null, refuse: null, run }, "addNext");
   }
 
   /** Whether the client's own continuation of the response waits in the lane. */

@@ -117,6 +117,16 @@ describe("lanes", () => {
     expect(() => lanes.add("c", new Held("c", []))).toThrow(refusal);
     for (const name of ["a", "b", DEFAULT_LANE]) lanes.add(name, new Held(name, []));
   });
+
+  test("are not used up by jobs that only say no", async () => {
+    const lanes = new Lanes({ ...PLENTY, laneNames: 1 });
+    const journal: string[] = [];
+    for (const name of ["a", "b"]) lanes.addRefusal(name, new Held(name, journal));
+    expect(journal).toEqual(["start a", "start b"]);
+    lanes.add("c", new Held("c", journal));
+    expect(journal.at(-1)).toBe("start c");
+    expect(() => lanes.add("d", new Held("d", journal))).toThrow(/maximum number of distinct stream IDs \(1\)/);
+  });
 });
 
 describe("when as many jobs wait as may", () => {

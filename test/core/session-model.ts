@@ -88,11 +88,13 @@ export class SessionModel {
     const refusal = create.model === UNREADABLE ? "invalid_value" : goes;
     const waiting = [...this.#lanes.values()].reduce((sum, each) => sum + each.waiting.length, 0);
     const waits = this.#lanes.has(lane) || this.#inFlight >= LIMITS.turnsInFlight;
-    if (lane !== "" && !this.#laneNames.has(lane) && this.#laneNames.size >= LIMITS.laneNames) {
+    // A create that only hears no does not count as one that named its lane.
+    const names = lane !== "" && refusal === null;
+    if (names && !this.#laneNames.has(lane) && this.#laneNames.size >= LIMITS.laneNames) {
       return this.#tell(lane, `${name} refused websocket_stream_limit_reached`);
     }
     if (waits && waiting >= LIMITS.queuedTurns) return this.#tell(lane, `${name} refused too_many_queued_turns`);
-    if (lane !== "") this.#laneNames.add(lane);
+    if (names) this.#laneNames.add(lane);
     const pinned = refusal === null && known !== undefined && known.lane !== lane ? known : null;
     this.#queue(
       { create, refusal, pinned, steers: null, forgets: refusal === "server_shutting_down" ? null : parent },

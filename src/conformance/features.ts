@@ -1,0 +1,63 @@
+import type { Feature } from "./trial.ts";
+import { SAY_OK } from "./prompts.ts";
+
+/** What a server may offer beyond the core of the protocol. Each is asked for once, the first time that a case needs it. */
+
+export const LANES: Feature = {
+  what: "lanes (it does not echo 'stream_id')",
+  isOffered: async (trial) => {
+    const socket = await trial.connect();
+    socket.create({ input: SAY_OK, store: false, stream_id: "probe" });
+    const { last } = await socket.rest();
+    return last.type === "response.completed" && last["stream_id"] === "probe";
+  },
+};
+
+export const WARM_UP: Feature = {
+  what: "warm-ups ('generate': false)",
+  isOffered: async (trial) => {
+    const socket = await trial.connect();
+    const { response } = await socket.turn({ input: SAY_OK, store: false, generate: false });
+    return response !== null && response.status === "completed" && response.output.length === 0;
+  },
+};
+
+export const STEER: Feature = {
+  what: "steering (it does not answer response.steer)",
+  isOffered: async (trial) => {
+    const socket = await trial.connect();
+    socket.send({ type: "response.steer", previous_response_id: "resp_conformance_unknown", input: "x" });
+    // A server that ignores what it does not know answers this instead.
+    socket.create({ input: SAY_OK, store: false });
+    return (await socket.frame()).type === "response.steer.failed";
+  },
+};
+
+export const INTERRUPT: Feature = {
+  what: "interrupts (it refuses response.interrupt, or ignores whatever it does not know)",
+  isOffered: async (trial) => {
+    const socket = await trial.connect();
+    socket.send({ type: "response.conformance_unknown" });
+    socket.send({ type: "response.interrupt", response_id: "resp_conformance_unknown", mode: "discard_partial_items" });
+    // An interrupt for a response that does not run is ignored in silence; so something has to be asked that is answered.
+    socket.create({ input: SAY_OK, store: false });
+    const unknown = await socket.frame().catch(() => null);
+    return unknown?.type === "error" && (await socket.frame()).type === "response.created";
+  },
+};
+
+/** GET /responses/{id}. */
+export const RETRIEVAL: Feature = {
+  what: "stored responses over GET /responses/{id}",
+  isOffered: async (trial) => {
+    const socket = await trial.connect();
+    const { id } = await socket.completed({ input: SAY_OK, store: true });
+    return (await trial.request("GET", `/responses/${id}`)).status === 200;
+  },
+};
+
+/** Whether the server wants a key at all: one that does not cannot refuse a wrong one. */
+export const KEYS: Feature = {
+  what: "access by key only (it lets in whoever comes)",
+  isOffered: async (trial) => (await trial.upgrade({ key: null })).status !== 101,
+};
