@@ -110,7 +110,10 @@ export class Session {
     lane: string = DEFAULT_LANE,
   ): Promise<TurnEnd> {
     const run = async (): Promise<TurnEnd> => ({ outcome: "refused", error });
-    return this.#enqueue({ lane, continues: null, forgets: previousResponseId, refuse: sink.refuse, run }, "addRefusal");
+    return this.#enqueue(
+      { lane, continues: null, forgets: previousResponseId, refuse: sink.refuse, run },
+      "addRefusal",
+    );
   }
 
   /** Takes new words for a running response, or says why not. `emit` is for a response that is not running. */

@@ -14,6 +14,8 @@ export type SqliteOptions = {
 const APPLICATION_ID = 0x54_57_4e_57;
 /** How long another process, such as a backup, may hold the file. */
 const BUSY_MS = 10_000;
+/** What the write-ahead log may keep of the disk after something large has gone through it. */
+const LOG_BYTES = 64 * 1024 * 1024;
 
 /** Each takes the tables one version further; what has been released is never changed. */
 const MIGRATIONS = [
@@ -48,6 +50,7 @@ export function openSqlite(path: string, { synchronous }: SqliteOptions): Databa
       PRAGMA synchronous = ${synchronous};
       PRAGMA foreign_keys = ON;
       PRAGMA secure_delete = ON;
+      PRAGMA journal_size_limit = ${LOG_BYTES};
     `);
     migrate(database, path);
     return database;
