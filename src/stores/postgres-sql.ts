@@ -1,6 +1,9 @@
 import { STEP_ROWS, STUMP_LENGTH } from "./database.ts";
 
-/** The statements of the PostgreSQL store; each is one transaction and one round trip. */
+/**
+ * The statements of the PostgreSQL store; each is one transaction and one round trip. An `OFFSET 0` keeps the planner from
+ * joining in its own way: without statistics it would read all rows of a tenant for each one that is looked up.
+ */
 
 const COLUMNS = `id, seq, head, bytes, key,
   CASE WHEN key IS NULL THEN convert_from(content, 'UTF8') ELSE encode(content, 'base64') END AS content`;
@@ -17,7 +20,9 @@ export const INSERT = `
       AS t (tenant, id, parent_id, whole, listed, shares_head, bytes, stored_at, key, start, length, position)
   ), linked AS (
     SELECT i.*, p.seq AS parent, CASE WHEN i.shares_head THEN coalesce(p.head, p.seq) END AS head
-    FROM incoming i LEFT JOIN turnwire_nodes p ON p.tenant = i.tenant AND p.id = i.parent_id
+    FROM incoming i LEFT JOIN LATERAL (
+      SELECT seq, head FROM turnwire_nodes WHERE tenant = i.tenant AND id = i.parent_id OFFSET 0
+    ) p ON true
   ), inserted AS (
     INSERT INTO turnwire_nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, size, content)
     SELECT tenant, id, parent, head, whole, listed, stored_at, bytes, key, length, substring($1::bytea FROM start FOR length)
@@ -39,7 +44,7 @@ export const CHAIN = `
     SELECT id, seq, parent, head, bytes, key, content FROM turnwire_nodes WHERE ${KNOWN} AND whole
     UNION ALL
     SELECT n.id, n.seq, n.parent, n.head, n.bytes, n.key, n.content
-    FROM line JOIN turnwire_nodes n ON n.seq = line.parent AND n.tenant = $1
+    FROM line CROSS JOIN LATERAL (SELECT * FROM turnwire_nodes WHERE seq = line.parent OFFSET 0) n WHERE n.tenant = $1
   )
   SELECT ${COLUMNS} FROM line ORDER BY seq`;
 
