@@ -27,6 +27,7 @@ export type {
   Observer,
   Runtime,
   Store,
+  StoredResponse,
   TurnReport,
 } from "./core/ports.ts";
 export type { ResponseNode } from "./core/node.ts";

@@ -159,6 +159,7 @@ export function withContentLog(store: Store, log: Log): Store {
         "content",
       );
     },
+    get: (tenant, id) => store.get(tenant, id),
     load: (tenant, id) => store.load(tenant, id),
     delete: (tenant, id) => store.delete(tenant, id),
     close: () => store.close(),

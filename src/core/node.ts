@@ -22,7 +22,13 @@ export type ResponseNode = {
 
 export function commitNode(fields: Omit<ResponseNode, "bytes">): ResponseNode {
   const bytes = NODE_OVERHEAD + measure(fields.input) + measure(fields.response.output);
-  return Object.freeze({ ...fields, input: Object.freeze(fields.input), bytes });
+  return restoreNode({ ...fields, bytes });
+}
+
+/** A node that was committed before, made again from what a store kept of it. */
+export function restoreNode(node: ResponseNode): ResponseNode {
+  Object.freeze(node.input);
+  return Object.freeze(node);
 }
 
 const NODE_OVERHEAD = 1024;

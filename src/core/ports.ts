@@ -77,11 +77,20 @@ export interface Models {
 export interface Store {
   /** Keeps a node. Idempotent by id; when it resolves the node is as durable as this store makes it. */
   put(node: ResponseNode): Promise<void>;
+  /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
+  get(tenant: Tenant, id: string): Promise<StoredResponse | undefined>;
   /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
   load(tenant: Tenant, id: string): Promise<ResponseNode | undefined>;
+  /**
+   * Makes the id unknown; false when it was. Descendants keep working: what they stand on is kept until the last of them
+   * goes.
+   */
   delete(tenant: Tenant, id: string): Promise<boolean>;
   close(): Promise<void>;
 }
+
+/** What a store has of one node: its response and its own input. */
+export type StoredResponse = Pick<ResponseNode, "input" | "response">;
 
 /** Time, chance and identity. */
 export interface Runtime {

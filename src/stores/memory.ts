@@ -1,6 +1,7 @@
 import type { ResponseNode } from "../core/node.ts";
-import type { Store, Tenant } from "../core/ports.ts";
+import type { Store, StoredResponse, Tenant } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
+import { keyOf } from "./key.ts";
 
 export type MemoryStoreOptions = {
   /** Bytes of nodes that are kept, of all tenants together. */
@@ -29,14 +30,23 @@ export class MemoryStore implements Store {
   }
 
   async put(node: ResponseNode): Promise<void> {
-    // Its chain can never be loaded, so neither can it: keeping it would only cost bytes.
-    if (node.parent !== null && !this.#whole.has(node.parent)) return;
-    this.#whole.add(node);
-    this.#nodes.add(node);
+    if (node.parent === null || this.#whole.has(node.parent)) {
+      this.#whole.add(node);
+      this.#nodes.add(node);
+    } else {
+      // Its chain can never be loaded, so only the node itself is worth its bytes.
+      this.#nodes.add(Object.freeze({ ...node, parent: null }));
+    }
+  }
+
+  async get(tenant: Tenant, id: string): Promise<StoredResponse | undefined> {
+    const node = this.#nodes.get(keyOf(tenant, id));
+    return node === undefined ? undefined : { input: node.input, response: node.response };
   }
 
   async load(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
-    return this.#nodes.get(keyOf(tenant, id));
+    const node = this.#nodes.get(keyOf(tenant, id));
+    return node !== undefined && this.#whole.has(node) ? node : undefined;
   }
 
   async delete(tenant: Tenant, id: string): Promise<boolean> {
@@ -46,9 +56,4 @@ export class MemoryStore implements Store {
   async close(): Promise<void> {
     this.#nodes.clear();
   }
-}
-
-/** The length keeps a tenant from spelling the key of another one. */
-function keyOf(tenant: Tenant, id: string): string {
-  return `${tenant.length}:${tenant}:${id}`;
 }

@@ -6,6 +6,7 @@ import {
   type EngineEvent,
   type Limits,
   type Store,
+  type StoredResponse,
   type TurnReport,
 } from "../../src/core/ports.ts";
 import type { Session, TurnSink } from "../../src/core/session.ts";
@@ -155,6 +156,10 @@ export class JournalStore implements Store {
     this.journal.push(`load ${id}`);
     await this.before("load", id);
     return this.#inner.load(tenant, id);
+  }
+
+  get(tenant: string, id: string): Promise<StoredResponse | undefined> {
+    return this.#inner.get(tenant, id);
   }
 
   delete(tenant: string, id: string): Promise<boolean> {

@@ -1,5 +1,12 @@
 import type { ResponseNode } from "../../src/core/node.ts";
-import type { Backend, BackendEvent, BackendRequest, FinishReason, Store } from "../../src/core/ports.ts";
+import type {
+  Backend,
+  BackendEvent,
+  BackendRequest,
+  FinishReason,
+  Store,
+  StoredResponse,
+} from "../../src/core/ports.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 
@@ -107,6 +114,9 @@ export class HandStore implements Store {
   }
   load(tenant: string, id: string): Promise<ResponseNode | undefined> {
     return this.#inner.load(tenant, id);
+  }
+  get(tenant: string, id: string): Promise<StoredResponse | undefined> {
+    return this.#inner.get(tenant, id);
   }
   delete(tenant: string, id: string): Promise<boolean> {
     return this.#inner.delete(tenant, id);

@@ -44,11 +44,12 @@ describe("only in memory", () => {
     expect(await store.load("acme", "resp_1")).toBeUndefined();
   });
 
-  test("a node that can never be loaded costs no bytes", async () => {
+  test("a node that cannot be continued costs the bytes of itself, and none of what was not stored", async () => {
     const store = new MemoryStore({ budgetBytes: PLENTY });
     const unstored = makeNode("resp_1", { request: { store: false } });
-    await store.put(makeNode("resp_2", { parent: unstored }));
-    expect(store.bytes).toBe(0);
+    const node = makeNode("resp_2", { parent: unstored });
+    await store.put(node);
+    expect(store.bytes).toBe(node.bytes);
   });
 
   test("nothing is left after 10,000 turns but what the budget allows", async () => {

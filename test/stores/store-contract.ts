@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { ResponseNode } from "../../src/core/node.ts";
 import type { Store } from "../../src/core/ports.ts";
 import { chainOf, contextOf, makeNode } from "./nodes.ts";
 
@@ -57,10 +58,20 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(contextOf(await store.load("acme", "resp_499"))).toEqual(contextOf(tip));
     });
 
+    test("a node is got by itself, with its own input and nothing of its chain", async () => {
+      const root = makeNode("resp_1");
+      const tip = makeNode("resp_2", { parent: root });
+      for (const node of [root, tip]) await store.put(node);
+      expect(await store.get("acme", "resp_1")).toEqual({ input: root.input, response: root.response });
+      expect(await store.get("acme", "resp_2")).toEqual({ input: tip.input, response: tip.response });
+    });
+
     test("an id that was never put is unknown", async () => {
       await store.put(makeNode("resp_1"));
-      for (const id of ["resp_2", "resp_", "", "RESP_1", "resp_1 ", "%", "constructor"]) {
-        expect([id, await store.load("acme", id), await store.delete("acme", id)]).toEqual([id, undefined, false]);
+      const strange = ["", "%", "constructor", "__proto__", "resp_1\0", "\0", "\ud800", "r".repeat(10_000)];
+      for (const id of ["resp_2", "resp_", "RESP_1", "resp_1 ", ...strange]) {
+        const answers = [await store.load("acme", id), await store.get("acme", id), await store.delete("acme", id)];
+        expect([id, ...answers]).toEqual([id, undefined, undefined, false]);
       }
     });
 
@@ -94,7 +105,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(contextOf(await store.load("acme", "resp_2"))).toEqual(contextOf(tip));
     });
 
-    test("a node with an ancestor that was never put is unknown", async () => {
+    test("a node with an ancestor that was never put is kept by itself, and cannot be continued", async () => {
       const root = makeNode("resp_1");
       const unstored = makeNode("resp_2", { parent: root, request: { store: false } });
       const tip = makeNode("resp_3", { parent: unstored });
@@ -104,14 +115,69 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         expect([id, await store.load("acme", id)]).toEqual([id, undefined]);
       }
       expect(await store.load("acme", "resp_1")).toEqual(root);
+      expect(await store.get("acme", "resp_2")).toBeUndefined();
+      expect(await store.get("acme", "resp_3")).toEqual({ input: tip.input, response: tip.response });
+      expect(await store.get("acme", "resp_4")).toEqual({ input: last.input, response: last.response });
+      expect(await store.delete("acme", "resp_3")).toBe(true);
+      expect(await store.get("acme", "resp_3")).toBeUndefined();
+      expect(await store.get("acme", "resp_4")).toEqual({ input: last.input, response: last.response });
+    });
+
+    test("instructions and tools are those of each response, wherever they change", async () => {
+      const tools = ["read", "write"].map((name) => ({ type: "function", name, parameters: { type: "object" } }));
+      const one = { instructions: "Be brief.", tools };
+      const two = { instructions: "Be brief.", tools: tools.slice(1) };
+      const requests = [one, one, { tools: one.tools }, two, {}, {}, one, one];
+      const nodes: ResponseNode[] = [];
+      for (const [index, request] of requests.entries()) {
+        nodes.push(makeNode(`resp_${index}`, { parent: nodes.at(-1) ?? null, request }));
+      }
+      nodes.push(makeNode("resp_fork", { parent: nodes[1] ?? null, request: one }));
+      nodes.push(makeNode("resp_other", { parent: nodes[1] ?? null, request: two }));
+      for (const node of nodes) await store.put(node);
+      for (const node of nodes) {
+        expect(await store.load("acme", node.id)).toEqual(node);
+        const got = await store.get("acme", node.id);
+        expect(JSON.stringify(got)).toBe(JSON.stringify({ input: node.input, response: node.response }));
+      }
+    });
+
+    test("a chain that a session still holds goes on after all of it was deleted", async () => {
+      const root = makeNode("resp_1", { request: { instructions: "Be brief." } });
+      const middle = makeNode("resp_2", { parent: root, request: { instructions: "Be brief." } });
+      for (const node of [root, middle]) await store.put(node);
+      for (const id of ["resp_2", "resp_1"]) expect(await store.delete("acme", id)).toBe(true);
+      const tip = makeNode("resp_3", { parent: middle, request: { instructions: "Be brief." } });
+      await store.put(tip);
+      expect(await store.load("acme", "resp_3")).toEqual(tip);
+      for (const id of ["resp_2", "resp_1"]) {
+        expect([await store.load("acme", id), await store.get("acme", id)]).toEqual([undefined, undefined]);
+      }
+    });
+
+    test("a hundred forks that are put at once are all there", async () => {
+      const root = makeNode("resp_root");
+      await store.put(root);
+      const forks = Array.from({ length: 100 }, (_, index) => makeNode(`resp_${index}`, { parent: root }));
+      await Promise.all(forks.map((fork) => store.put(fork)));
+      expect(await Promise.all(forks.map((fork) => store.load("acme", fork.id)))).toEqual(forks);
+    });
+
+    test("a parent and its child that are put at once are both there", async () => {
+      const root = makeNode("resp_1");
+      const tip = makeNode("resp_2", { parent: root });
+      await Promise.all([store.put(root), store.put(tip)]);
+      expect(await store.load("acme", "resp_1")).toEqual(root);
+      expect(await store.load("acme", "resp_2")).toEqual(tip);
     });
 
     test("no id is known to another tenant", async () => {
       const node = makeNode("resp_1", { tenant: "acme" });
       await store.put(node);
       for (const tenant of ["other", "", "Acme", "acme ", "acm", "acme:resp_1", "4:acme"]) {
-        const answers = [await store.load(tenant, "resp_1"), await store.delete(tenant, "resp_1")];
-        expect([tenant, ...answers]).toEqual([tenant, undefined, false]);
+        const answers = [await store.load(tenant, "resp_1"), await store.get(tenant, "resp_1")];
+        expect([tenant, ...answers]).toEqual([tenant, undefined, undefined]);
+        expect([tenant, await store.delete(tenant, "resp_1")]).toEqual([tenant, false]);
       }
       expect(await store.load("acme", "resp_1")).toEqual(node);
     });
@@ -135,6 +201,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       await store.put(makeNode("resp_1"));
       expect(await store.delete("acme", "resp_1")).toBe(true);
       expect(await store.load("acme", "resp_1")).toBeUndefined();
+      expect(await store.get("acme", "resp_1")).toBeUndefined();
       expect(await store.delete("acme", "resp_1")).toBe(false);
     });
 

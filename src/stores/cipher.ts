@@ -1,0 +1,90 @@
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { StoreError } from "./store-error.ts";
+
+const ALGORITHM = "aes-256-gcm";
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+export type StoreKey = { readonly id: string; readonly secret: KeyObject };
+
+/**
+ * Reads keys from `id:base64`, separated by commas. The first one encrypts; all of them decrypt.
+ * @throws StoreError that names the key at fault and never shows one
+ */
+export function parseStoreKeys(text: string): readonly StoreKey[] {
+  const words = text.split(",").map((word) => word.trim());
+  const keys = words.filter((word) => word !== "").map(parseKey);
+  const ids = new Set<string>();
+  for (const { id } of keys) {
+    if (ids.has(id)) throw new StoreError(`store keys: two keys have the id '${id}'`);
+    ids.add(id);
+  }
+  return keys;
+}
+
+function parseKey(word: string, index: number): StoreKey {
+  const [, id, base64] = /^([\w.-]{1,64}):([A-Za-z0-9+/_-]+=*)$/.exec(word) ?? [];
+  const which = `number ${index + 1}`;
+  if (id === undefined || base64 === undefined) {
+    throw new StoreError(`store keys: ${which} is not <id>:<base64>; the id is letters, digits, '.', '_' and '-'`);
+  }
+  const bytes = Buffer.from(base64, "base64");
+  if (bytes.byteLength !== KEY_BYTES) {
+    throw new StoreError(`store keys: '${id}' has ${bytes.byteLength} bytes where ${KEY_BYTES} are needed`);
+  }
+  return { id, secret: createSecretKey(bytes) };
+}
+
+type Place = { readonly tenant: string; readonly id: string };
+type Sealed<Content> = { readonly key: string | null; readonly content: Content };
+
+/** Encrypts contents, each for its place: what is moved to another tenant or id does not open. Without keys it does nothing. */
+export class Cipher {
+  readonly #current: StoreKey | undefined;
+  readonly #keys: ReadonlyMap<string, StoreKey>;
+
+  constructor(keys: readonly StoreKey[]) {
+    this.#current = keys[0];
+    this.#keys = new Map(keys.map((key) => [key.id, key]));
+  }
+
+  seal(plain: Uint8Array, place: Place): Sealed<Uint8Array> {
+    if (this.#current === undefined) return { key: null, content: plain };
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(ALGORITHM, this.#current.secret, nonce, { authTagLength: TAG_BYTES });
+    cipher.setAAD(placeBytes(place));
+    const body = cipher.update(plain);
+    const rest = cipher.final();
+    // A buffer of its own: a piece of the shared pool would be copied with the whole pool around it.
+    const content = new Uint8Array(NONCE_BYTES + body.byteLength + rest.byteLength + TAG_BYTES);
+    content.set(nonce);
+    content.set(body, NONCE_BYTES);
+    content.set(rest, NONCE_BYTES + body.byteLength);
+    content.set(cipher.getAuthTag(), content.byteLength - TAG_BYTES);
+    return { key: this.#current.id, content };
+  }
+
+  /** @throws Error when the key is not known, or the content was not sealed for this place */
+  open({ key, content }: Sealed<Uint8Array | string>, place: Place): Uint8Array | string {
+    if (key === null) return content;
+    if (typeof content === "string") throw new Error(`response ${place.id} is text where it should be encrypted`);
+    const known = this.#keys.get(key);
+    if (known === undefined) throw new StoreError(`store keys: response ${place.id} needs the key '${key}'`);
+    const nonce = content.subarray(0, NONCE_BYTES);
+    const decipher = createDecipheriv(ALGORITHM, known.secret, nonce, { authTagLength: TAG_BYTES });
+    decipher.setAAD(placeBytes(place));
+    decipher.setAuthTag(content.subarray(content.byteLength - TAG_BYTES));
+    const body = decipher.update(content.subarray(NONCE_BYTES, content.byteLength - TAG_BYTES));
+    try {
+      decipher.final();
+    } catch (error) {
+      throw new Error(`response ${place.id} does not open with the key '${key}'`, { cause: error });
+    }
+    return body;
+  }
+}
+
+function placeBytes({ tenant, id }: Place): Uint8Array {
+  return Buffer.from(JSON.stringify([tenant, id]));
+}

@@ -1,0 +1,71 @@
+import type { Tenant } from "../core/ports.ts";
+
+/** What a durable store asks of its database, and the rows that cross it. */
+
+/** A node as it is kept. Everything but `content` is in clear. */
+export type NewRow = {
+  readonly tenant: Tenant;
+  readonly id: string;
+  /** Id of the parent; null at the start of a chain, and when the parent was never stored. */
+  readonly parent: string | null;
+  /** Whether all ancestors are stored, so that the node can be continued. */
+  readonly isWhole: boolean;
+  /** False for a row that only stands for its descendants: its id is unknown. */
+  readonly isListed: boolean;
+  /** Whether instructions and tools are left out because they are the parent's. */
+  readonly sharesHead: boolean;
+  /** Size of the node in memory. */
+  readonly bytes: number;
+  /** Milliseconds since 1970. */
+  readonly storedAt: number;
+  /** Id of the key that `content` is encrypted with. */
+  readonly key: string | null;
+  readonly content: Uint8Array;
+};
+
+export type StoredRow = Pick<NewRow, "id" | "bytes" | "key"> & {
+  /** Text where that is what the database gives; what is encrypted is bytes. */
+  readonly content: Uint8Array | string;
+  /** Numbers grow from parent to child. */
+  readonly seq: number;
+  /** The ancestor that holds instructions and tools for this row; null when the row does. */
+  readonly head: number | null;
+};
+
+/** A row by itself, and the one that holds its instructions and tools, if that is another. */
+export type LoneRow = { readonly row: StoredRow; readonly head: StoredRow | null };
+
+/** Names one row; it is known only if it is listed and was stored after `after`. */
+export type Key = { readonly tenant: Tenant; readonly id: string; readonly after: number };
+
+/** One step of sweeping: how many rows and bytes of content it removed, and where the next step goes on; null at the end. */
+export type SweepStep = { readonly next: number | null; readonly removed: number; readonly freed: number };
+
+export interface Database {
+  /**
+   * Inserts rows, parents before children, in one transaction: when it resolves they are as durable as they get. Rows that
+   * exist stay as they are, but are listed again if the new row is. A row whose parent is not there is left out; resolves
+   * with the positions of those.
+   */
+  insert(rows: readonly NewRow[]): Promise<readonly number[]>;
+  has(key: Key): Promise<boolean>;
+  one(key: Key): Promise<LoneRow | undefined>;
+  /** The chain that ends in the row, root first, in one round trip; empty when it is unknown or not whole. */
+  chain(key: Key): Promise<readonly StoredRow[]>;
+  /** Makes the row unknown, and removes it with every unlisted ancestor that nothing else needs. */
+  hide(key: Key): Promise<boolean>;
+  /** Makes the oldest listed rows, stored at `before` or earlier, unknown; resolves with how many. */
+  expire(before: number, limit: number): Promise<number>;
+  /** Looks at the next `window` unlisted rows, newest first, and removes what no listed row stands on. */
+  collect(below: number, window: number): Promise<SweepStep>;
+  /** Looks at the next `window` rows, oldest first, and removes ends of chains until `bytes` are free. */
+  evict(above: number, window: number, bytes: number): Promise<SweepStep>;
+  /** Bytes that all rows use, about. */
+  size(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** How many rows of one chain a step of sweeping removes at most. */
+export const STUMP_LENGTH = 64;
+/** How many rows a step of sweeping removes at most. */
+export const STEP_ROWS = 128;

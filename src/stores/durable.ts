@@ -1,0 +1,191 @@
+import { setImmediate } from "node:timers/promises";
+import { type ResponseNode, restoreNode } from "../core/node.ts";
+import type { Store, StoredResponse, Tenant } from "../core/ports.ts";
+import { Retention } from "../core/retention.ts";
+import { Cipher, type StoreKey } from "./cipher.ts";
+import type { Database, Key, NewRow, StoredRow } from "./database.ts";
+import { keyOf } from "./key.ts";
+import { decodeContent, encodeContent, type Head, sharesHead } from "./node-content.ts";
+import { PutQueue } from "./put-queue.ts";
+import { type Schedule, Sweeper } from "./sweeper.ts";
+
+export type DurableOptions = {
+  /** Bytes of nodes that are also kept in memory, of all tenants together. */
+  readonly cacheBytes: number;
+  /** How long an id is known, in milliseconds. */
+  readonly ttlMs: number;
+  /** Bytes that the database may use for nodes. */
+  readonly maxBytes: number;
+  /** The first one encrypts, all of them decrypt; none leaves content in clear. */
+  readonly keys: readonly StoreKey[];
+  /** How many transactions may commit at the same time. */
+  readonly lanes: number;
+  readonly sweepEveryMs: number;
+  readonly schedule: Schedule;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Told of failures that nobody waits for. */
+  readonly onError: (error: unknown) => void;
+};
+
+/** How many bytes of a chain are decoded before others have their turn. */
+const SLICE_BYTES = 256 * 1024;
+
+/**
+ * Keeps nodes in a database, one row each: a fork has its parent's row and its own. What was used last is also kept in
+ * memory, so that continuing a chain does not read it again; the database is asked each time whether the id still stands.
+ */
+export class DurableStore implements Store {
+  readonly #database: Database;
+  readonly #options: DurableOptions;
+  readonly #queue: PutQueue;
+  readonly #sweeper: Sweeper;
+  readonly #cipher: Cipher;
+  readonly #cache: Retention;
+  /** Nodes that were put or loaded here and whose ancestors are all stored. */
+  readonly #whole = new WeakSet<ResponseNode>();
+  #closed: Promise<void> | null = null;
+
+  constructor(database: Database, options: DurableOptions) {
+    this.#database = database;
+    this.#options = options;
+    this.#queue = new PutQueue(database, options.lanes);
+    this.#cipher = new Cipher(options.keys);
+    this.#cache = new Retention(options.cacheBytes, (node) => keyOf(node.tenant, node.id));
+    this.#sweeper = new Sweeper(database, { ...options, everyMs: options.sweepEveryMs, expiry: () => this.#expiry() });
+  }
+
+  async put(node: ResponseNode): Promise<void> {
+    this.#assertOpen();
+    if (!isName(node.tenant) || !isName(node.id)) throw new Error("A tenant or an id is not text that can be stored.");
+    const isWhole = node.parent === null || this.#whole.has(node.parent);
+    if (isWhole) this.#whole.add(node);
+    const isIn = await this.#queue.add([this.#rowOf(node, { isWhole, isListed: true })]);
+    // The parent was let go while a session still held it. What is stored brings with it what it stands on.
+    if (!isIn) await this.#queue.add(this.#lineage(node));
+    if (isWhole) this.#cache.add(node);
+  }
+
+  async get(tenant: Tenant, id: string): Promise<StoredResponse | undefined> {
+    const key = this.#keyTo(tenant, id);
+    const found = key && (await this.#database.one(key));
+    if (!found) return undefined;
+    const head = found.head === null ? null : this.#decode(tenant, found.head, null).response;
+    return this.#decode(tenant, found.row, head);
+  }
+
+  async load(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
+    const key = this.#keyTo(tenant, id);
+    if (key === undefined) return undefined;
+    const cached = this.#cache.get(keyOf(tenant, id));
+    if (cached === undefined) return this.#rebuild(tenant, await this.#database.chain(key));
+    // Another server may have deleted it, and time may have passed.
+    if (await this.#database.has(key)) return cached;
+    this.#cache.delete(keyOf(tenant, id));
+    return undefined;
+  }
+
+  async delete(tenant: Tenant, id: string): Promise<boolean> {
+    const key = this.#keyTo(tenant, id);
+    if (key === undefined) return false;
+    this.#cache.delete(keyOf(tenant, id));
+    return this.#database.hide(key);
+  }
+
+  /** Lets go of what is too old or too much, as is done from time to time anyway. */
+  sweep(): Promise<void> {
+    return this.#sweeper.sweep();
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    await this.#sweeper.stop();
+    await this.#queue.idle();
+    this.#cache.clear();
+    await this.#database.close();
+  }
+
+  #expiry(): number {
+    return Math.max(-1, Math.floor(this.#options.now() - this.#options.ttlMs));
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== null) throw new Error("The store is closed.");
+  }
+
+  #keyTo(tenant: Tenant, id: string): Key | undefined {
+    this.#assertOpen();
+    return isName(tenant) && isName(id) ? { tenant, id, after: this.#expiry() } : undefined;
+  }
+
+  #rowOf(node: ResponseNode, { isWhole, isListed }: Pick<NewRow, "isWhole" | "isListed">): NewRow {
+    const { tenant, id, bytes } = node;
+    const leavesHead = isWhole && sharesHead(node);
+    const content = encodeContent(node, leavesHead);
+    return {
+      tenant,
+      id,
+      parent: isWhole ? (node.parent?.id ?? null) : null,
+      isWhole,
+      isListed,
+      sharesHead: leavesHead,
+      bytes,
+      storedAt: this.#options.now(),
+      ...this.#cipher.seal(content, node),
+    };
+  }
+
+  /** The rows of the whole chain, root first; all but the last only stand for it. */
+  #lineage(tip: ResponseNode): readonly NewRow[] {
+    const rows: NewRow[] = [];
+    for (let node: ResponseNode | null = tip; node !== null; node = node.parent) {
+      rows.push(this.#rowOf(node, { isWhole: true, isListed: node === tip }));
+    }
+    return rows.toReversed();
+  }
+
+  #decode(tenant: Tenant, { id, key, content }: StoredRow, head: Head | null): StoredResponse {
+    return decodeContent(this.#cipher.open({ key, content }, { tenant, id }), head);
+  }
+
+  async #rebuild(tenant: Tenant, rows: readonly StoredRow[]): Promise<ResponseNode | undefined> {
+    const heads = new Map<number, Head>();
+    let node: ResponseNode | undefined;
+    let decoded = 0;
+    for (const row of rows) {
+      const { id, seq, bytes } = row;
+      const known = this.#cache.get(keyOf(tenant, id));
+      if (known === undefined) {
+        const head = row.head === null ? null : (heads.get(row.head) ?? null);
+        node = restoreNode({ id, tenant, parent: node ?? null, ...this.#decode(tenant, row, head), bytes });
+        this.#whole.add(node);
+        decoded += row.content.length;
+      } else {
+        node = known;
+      }
+      if (row.head === null) heads.set(seq, node.response);
+      if (decoded >= SLICE_BYTES) {
+        decoded = 0;
+        await setImmediate();
+      }
+    }
+    if (node !== undefined) this.#remember(node);
+    return node;
+  }
+
+  /** Keeps a chain in memory, so that forks from anywhere in it find it there. */
+  #remember(tip: ResponseNode): void {
+    this.#cache.add(tip);
+    // If there is no room for all of it, there is none to be made either.
+    if (this.#cache.get(keyOf(tip.tenant, tip.id)) !== tip) return;
+    for (let node = tip.parent; node !== null; node = node.parent) this.#cache.add(node);
+  }
+}
+
+/** Whether a text is kept as it is: one that is no text, or has an end in it, could become the name of something else. */
+function isName(text: string): boolean {
+  return text.isWellFormed() && !text.includes("\0");
+}

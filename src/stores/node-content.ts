@@ -1,0 +1,39 @@
+import type { ResponseNode } from "../core/node.ts";
+import type { StoredResponse } from "../core/ports.ts";
+import type { Response } from "../protocol/response.ts";
+
+/**
+ * What a row keeps of a node: its input and its response. Clients repeat their instructions and tools every turn, often
+ * more than all the rest, so a row whose parent has the same leaves them out.
+ */
+
+/** What a row may leave to an ancestor. */
+export type Head = Pick<Response, "instructions" | "tools">;
+
+const NO_HEAD: Head = { instructions: null, tools: [] };
+
+/** Whether a row of the node can leave its head to its parent. */
+export function sharesHead({ parent, response }: ResponseNode): boolean {
+  if (parent === null || (response.tools.length === 0 && response.instructions === null)) return false;
+  const above = parent.response;
+  return (
+    response.instructions === above.instructions &&
+    // Within a session equal tools are one array.
+    (response.tools === above.tools || JSON.stringify(response.tools) === JSON.stringify(above.tools))
+  );
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export function encodeContent({ input, response }: StoredResponse, leavesHead: boolean): Uint8Array {
+  return encoder.encode(JSON.stringify({ input, response: leavesHead ? { ...response, ...NO_HEAD } : response }));
+}
+
+/** @param head what the row has left to an ancestor; null when it has left nothing */
+export function decodeContent(content: Uint8Array | string, head: Head | null): StoredResponse {
+  const text = typeof content === "string" ? content : decoder.decode(content);
+  const { input, response } = JSON.parse(text) as StoredResponse;
+  if (head === null) return { input, response };
+  return { input, response: { ...response, instructions: head.instructions, tools: head.tools } };
+}

@@ -1,0 +1,75 @@
+import type { Store } from "../core/ports.ts";
+import type { StoreKey } from "./cipher.ts";
+import { type DurableOptions, DurableStore } from "./durable.ts";
+import { MemoryStore } from "./memory.ts";
+import { PostgresDatabase } from "./postgres.ts";
+import { SqliteDatabase } from "./sqlite.ts";
+import { StoreError } from "./store-error.ts";
+import type { Schedule } from "./sweeper.ts";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+export type StoreOptions = {
+  /** Bytes of nodes that are kept in memory: all that `memory:` keeps, and what the others need not read again. */
+  readonly memoryBytes?: number;
+  /** How long an id is known; Infinity for as long as there is room. Not for `memory:`. */
+  readonly ttlMs?: number;
+  /** Bytes that nodes may use in the database; beyond it the ends of the oldest chains go. Not for `memory:`. */
+  readonly maxBytes?: number;
+  /** Keys for the content, the current one first (`parseStoreKeys`); none leaves it in clear. Not for `memory:`. */
+  readonly keys?: readonly StoreKey[];
+  /** Whether a commit of `sqlite:` also survives a loss of power, at the price of a wait for the disk. */
+  readonly synchronous?: "normal" | "full";
+  /** Connections to `postgres:` at most. */
+  readonly connections?: number;
+  readonly sweepEveryMs?: number;
+  readonly schedule?: Schedule;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Told of failures that nobody waits for, such as a sweep that could not reach the database. */
+  readonly onError?: (error: unknown) => void;
+};
+
+export const DEFAULT_STORE_OPTIONS = {
+  memoryBytes: 512 * 1024 * 1024,
+  ttlMs: 30 * DAY_MS,
+  maxBytes: Infinity,
+  keys: [],
+  synchronous: "normal",
+  connections: 10,
+  sweepEveryMs: 60_000,
+  schedule: every,
+  now: () => Date.now(),
+  onError: () => undefined,
+} as const satisfies Required<StoreOptions>;
+
+/** A transaction of one holds the next one up; more of them at a time only take connections from readers. */
+const POSTGRES_LANES = 4;
+
+/**
+ * Opens the store that the URL names: `memory:`, `sqlite:<path>` or `postgres://…`.
+ * @throws StoreError when it cannot be opened, in words for its operator
+ */
+export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
+  const all = { ...DEFAULT_STORE_OPTIONS, ...options };
+  if (url === "memory:") return new MemoryStore({ budgetBytes: all.memoryBytes });
+  return openDurableStore(url, all);
+}
+
+/** As `openStore`, for those stores that outlive the process. */
+export async function openDurableStore(url: string, options: StoreOptions = {}): Promise<DurableStore> {
+  const all = { ...DEFAULT_STORE_OPTIONS, ...options };
+  const durable = { ...all, cacheBytes: all.memoryBytes } satisfies Omit<DurableOptions, "lanes">;
+  const path = /^sqlite:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];
+  // One connection writes one transaction at a time.
+  if (path !== undefined) return new DurableStore(await SqliteDatabase.open(path, all), { ...durable, lanes: 1 });
+  if (/^postgres(ql)?:\/\//.test(url)) {
+    return new DurableStore(await PostgresDatabase.open(url, all), { ...durable, lanes: POSTGRES_LANES });
+  }
+  throw new StoreError("store: give memory:, sqlite:<path> or postgres://<user>@<host>/<database>");
+}
+
+function every(task: () => void, everyMs: number): () => void {
+  const timer = setInterval(task, everyMs).unref();
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,53 @@
+import type { ClientBase } from "pg";
+import { StoreError } from "./store-error.ts";
+
+/** Each takes the tables one version further; what has been released is never changed. */
+const MIGRATIONS = [
+  `CREATE TABLE turnwire_nodes (
+    seq bigint GENERATED ALWAYS AS IDENTITY,
+    tenant text NOT NULL,
+    id text NOT NULL,
+    parent bigint REFERENCES turnwire_nodes (seq) CHECK (parent < seq),
+    head bigint CHECK (head <= parent),
+    whole boolean NOT NULL,
+    listed boolean NOT NULL,
+    stored_at bigint NOT NULL,
+    bytes bigint NOT NULL,
+    key text,
+    size integer NOT NULL,
+    content bytea NOT NULL,
+    PRIMARY KEY (seq) INCLUDE (size),
+    UNIQUE (tenant, id)
+  );
+  CREATE INDEX turnwire_nodes_by_parent ON turnwire_nodes (parent) WHERE parent IS NOT NULL;
+  CREATE INDEX turnwire_nodes_listed ON turnwire_nodes (stored_at) WHERE listed;
+  CREATE INDEX turnwire_nodes_unlisted ON turnwire_nodes (seq) WHERE NOT listed;`,
+];
+
+/** Any number, as long as nobody else takes it: servers that start together migrate one after another. */
+const LOCK = 0x54_57_4e_57;
+
+/** @throws StoreError when the tables are newer than this code */
+export async function migrate(client: ClientBase): Promise<void> {
+  await client.query("BEGIN");
+  try {
+    await client.query("SELECT pg_advisory_xact_lock($1)", [LOCK]);
+    await client.query("CREATE TABLE IF NOT EXISTS turnwire_schema (version integer NOT NULL)");
+    const { rows } = await client.query<{ version: number }>("SELECT version FROM turnwire_schema");
+    const version = rows[0]?.version ?? 0;
+    if (version > MIGRATIONS.length) {
+      throw new StoreError(
+        `store postgres: the tables were made by a newer version (schema ${version}, this one knows ${MIGRATIONS.length})`,
+      );
+    }
+    for (const migration of MIGRATIONS.slice(version)) await client.query(migration);
+    if (version < MIGRATIONS.length) {
+      await client.query("DELETE FROM turnwire_schema");
+      await client.query("INSERT INTO turnwire_schema VALUES ($1)", [MIGRATIONS.length]);
+    }
+    await client.query("COMMIT");
+  } catch (error) {
+    await client.query("ROLLBACK").catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,97 @@
+import { STEP_ROWS, STUMP_LENGTH } from "./database.ts";
+
+/** The statements of the PostgreSQL store; each is one transaction and one round trip. */
+
+const COLUMNS = `id, seq, head, bytes, key,
+  CASE WHEN key IS NULL THEN convert_from(content, 'UTF8') ELSE encode(content, 'base64') END AS content`;
+const KNOWN = "tenant = $1 AND id = $2 AND listed AND stored_at > $3";
+
+/**
+ * Contents come as one value and are cut apart here, so that a batch of any size is the same statement. Resolves to the
+ * positions of rows whose parent is not there.
+ */
+export const INSERT = `
+  WITH incoming AS (
+    SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::boolean[], $8::bigint[],
+      $9::bigint[], $10::text[], $11::integer[], $12::integer[]) WITH ORDINALITY
+      AS t (tenant, id, parent_id, whole, listed, shares_head, bytes, stored_at, key, start, length, position)
+  ), linked AS (
+    SELECT i.*, p.seq AS parent, CASE WHEN i.shares_head THEN coalesce(p.head, p.seq) END AS head
+    FROM incoming i LEFT JOIN turnwire_nodes p ON p.tenant = i.tenant AND p.id = i.parent_id
+  ), inserted AS (
+    INSERT INTO turnwire_nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, size, content)
+    SELECT tenant, id, parent, head, whole, listed, stored_at, bytes, key, length, substring($1::bytea FROM start FOR length)
+    FROM linked WHERE parent_id IS NULL OR parent IS NOT NULL ORDER BY position
+    ON CONFLICT (tenant, id) DO UPDATE SET listed = true WHERE excluded.listed AND NOT turnwire_nodes.listed
+  )
+  SELECT position::integer FROM linked WHERE parent_id IS NOT NULL AND parent IS NULL`;
+
+export const HAS = `SELECT 1 FROM turnwire_nodes WHERE ${KNOWN}`;
+
+/** The row, then the one that holds its instructions and tools, if that is another. */
+export const ONE = `
+  WITH found AS (SELECT seq, head FROM turnwire_nodes WHERE ${KNOWN})
+  SELECT ${COLUMNS} FROM turnwire_nodes n
+  WHERE n.seq IN (SELECT seq FROM found UNION ALL SELECT head FROM found) ORDER BY seq DESC`;
+
+export const CHAIN = `
+  WITH RECURSIVE line AS (
+    SELECT id, seq, parent, head, bytes, key, content FROM turnwire_nodes WHERE ${KNOWN} AND whole
+    UNION ALL
+    SELECT n.id, n.seq, n.parent, n.head, n.bytes, n.key, n.content
+    FROM line JOIN turnwire_nodes n ON n.seq = line.parent AND n.tenant = $1
+  )
+  SELECT ${COLUMNS} FROM line ORDER BY seq`;
+
+export const HIDE = `UPDATE turnwire_nodes SET listed = false WHERE ${KNOWN} RETURNING seq`;
+
+export const EXPIRE = `
+  UPDATE turnwire_nodes SET listed = false WHERE listed AND seq IN (
+    SELECT seq FROM turnwire_nodes WHERE listed AND stored_at <= $1 ORDER BY stored_at LIMIT $2)`;
+
+/** An index has the sizes, so no content is read for it. */
+export const SIZE = "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM turnwire_nodes";
+
+/** Removes the row and what only stood for it; `$1` is its number. */
+export const REMOVE = removeStumps("SELECT seq FROM turnwire_nodes WHERE seq = $1 AND NOT listed", "min(seq)", true);
+
+/** `$1` is where it begins, `$2` how many rows it looks at. */
+export const COLLECT = removeStumps(
+  "SELECT seq FROM turnwire_nodes WHERE NOT listed AND seq < $1 ORDER BY seq DESC LIMIT $2",
+  "min(seq)",
+  true,
+);
+
+/** `$1` is where it begins, `$2` how many rows it looks at, `$3` how many bytes are to be freed. */
+export const EVICT = removeStumps(
+  "SELECT seq FROM turnwire_nodes WHERE seq > $1 ORDER BY seq LIMIT $2",
+  "max(seq)",
+  false,
+);
+
+/**
+ * Removes those of the rows that are ends of chains, and upwards from each what nothing else needs: unlisted rows only,
+ * or whatever there is until so many bytes are free. A row is never removed before its child.
+ */
+function removeStumps(rows: string, last: string, onlyUnlisted: boolean): string {
+  const chosen = onlyUnlisted
+    ? `SELECT seq FROM stump ORDER BY step LIMIT ${STEP_ROWS}`
+    : `SELECT seq FROM (SELECT seq, sum(length) OVER (ORDER BY leaf, step) - length AS freed FROM stump) s
+       WHERE freed < $3 LIMIT ${STEP_ROWS}`;
+  return `
+    WITH RECURSIVE seen AS (${rows}),
+    stump AS (
+      SELECT n.seq AS leaf, n.seq, n.parent, 0 AS step, n.size::bigint AS length
+      FROM turnwire_nodes n WHERE n.seq IN (SELECT seq FROM seen)
+        AND NOT EXISTS (SELECT 1 FROM turnwire_nodes c WHERE c.parent = n.seq)
+      UNION ALL
+      SELECT s.leaf, n.seq, n.parent, s.step + 1, n.size::bigint
+      FROM stump s JOIN turnwire_nodes n ON n.seq = s.parent
+      WHERE s.step < ${STUMP_LENGTH} ${onlyUnlisted ? "AND NOT n.listed" : ""}
+        AND NOT EXISTS (SELECT 1 FROM turnwire_nodes c WHERE c.parent = n.seq AND c.seq <> s.seq)
+    ), removed AS (
+      DELETE FROM turnwire_nodes WHERE seq IN (${chosen}) RETURNING size
+    )
+    SELECT (SELECT count(*) FROM seen) AS count, (SELECT ${last} FROM seen) AS last,
+      (SELECT count(*) FROM removed) AS removed, (SELECT coalesce(sum(size), 0)::bigint FROM removed) AS freed`;
+}

@@ -1,0 +1,94 @@
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { StoreError } from "./store-error.ts";
+
+/** Opening the file of the embedded store, and bringing its tables up to date. */
+
+export type SqliteOptions = {
+  /** `normal` survives the end of the process, `full` also the end of power; it waits for the disk at each commit. */
+  readonly synchronous: "normal" | "full";
+};
+
+/** Marks the file as one of ours: "TWNW". */
+const APPLICATION_ID = 0x54_57_4e_57;
+/** How long another process, such as a backup, may hold the file. */
+const BUSY_MS = 10_000;
+/** What the write-ahead log may keep of the disk after something large has gone through it. */
+const LOG_BYTES = 64 * 1024 * 1024;
+
+/** Each takes the tables one version further; what has been released is never changed. */
+const MIGRATIONS = [
+  `CREATE TABLE nodes (
+    seq INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    parent INTEGER REFERENCES nodes (seq) CHECK (parent < seq),
+    head INTEGER CHECK (head <= parent),
+    whole INTEGER NOT NULL,
+    listed INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    key TEXT,
+    content BLOB NOT NULL,
+    UNIQUE (tenant, id)
+  ) STRICT;
+  CREATE INDEX nodes_by_parent ON nodes (parent) WHERE parent IS NOT NULL;
+  CREATE INDEX nodes_listed ON nodes (stored_at) WHERE listed = 1;
+  CREATE INDEX nodes_unlisted ON nodes (seq) WHERE listed = 0;`,
+];
+
+/** @throws StoreError when the file cannot be opened or is not ours */
+export function openSqlite(path: string, { synchronous }: SqliteOptions): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    createPrivately(path);
+    database = new DatabaseSync(path);
+    database.exec(`
+      PRAGMA busy_timeout = ${BUSY_MS};
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = ${synchronous};
+      PRAGMA foreign_keys = ON;
+      PRAGMA secure_delete = ON;
+      PRAGMA journal_size_limit = ${LOG_BYTES};
+    `);
+    migrate(database, path);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof StoreError) throw error;
+    throw new StoreError(`store sqlite: ${path} cannot be opened: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Conversations are nobody's business but the server's. The files that SQLite puts beside it get the same rights. */
+function createPrivately(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  closeSync(openSync(path, "a", 0o600));
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const version = pragma(database, "user_version");
+    const isEmpty = database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()?.["count"] === 0;
+    if (!isEmpty && pragma(database, "application_id") !== APPLICATION_ID) {
+      throw new StoreError(`store sqlite: ${path} is a database of something else`);
+    }
+    if (version > MIGRATIONS.length) {
+      throw new StoreError(
+        `store sqlite: ${path} was written by a newer version (schema ${version}, this one knows ${MIGRATIONS.length})`,
+      );
+    }
+    for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+    database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}`);
+    database.exec("COMMIT");
+  } catch (error) {
+    database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function pragma(database: DatabaseSync, name: "user_version" | "application_id"): number {
+  return Number(database.prepare(`PRAGMA ${name}`).get()?.[name]);
+}
