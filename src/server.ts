@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { ChatCompletionsBackend } from "./backends/chat-completions.ts";
 import { ModelRegistry } from "./backends/registry.ts";
@@ -9,7 +10,9 @@ import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime,
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
-import { MemoryStore } from "./stores/memory.ts";
+import { parseStoreKeys } from "./stores/cipher.ts";
+import { openStore } from "./stores/open.ts";
+import { StoreError } from "./stores/store-error.ts";
 import type { TransportLimits } from "./transports/limits.ts";
 import { Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
@@ -53,7 +56,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const log = parts.log ?? createLog({ level: config.logLevel });
   const runtime = parts.runtime ?? systemRuntime;
   const backend = parts.backend ?? createBackend(config, log);
-  const store = parts.store ?? new MemoryStore({ budgetBytes: config.storeBytes });
+  const store = parts.store ?? (await openConfiguredStore(config, log));
   const engine = new Engine({
     models: new ModelRegistry({ backend, models: config.models }),
     store: config.logContent ? withContentLog(store, log) : store,
@@ -114,6 +117,23 @@ function transportLimits(config: Config): Partial<TransportLimits> {
     maxLoopDelayMs: config.maxLoopDelayMs,
   };
 }
+
+async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
+  const url = config.store === "sqlite:" ? `sqlite:${join(config.dataDir, "turnwire.db")}` : config.store;
+  try {
+    return await openStore(url, {
+      memoryBytes: config.storeBytes,
+      ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
+      keys: parseStoreKeys(config.storeKeys ?? ""),
+      onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),
+    });
+  } catch (error) {
+    if (error instanceof StoreError) throw new StartError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 function createBackend(config: Config, log: Log): Backend {
   if (config.backend === undefined) {

@@ -259,11 +259,32 @@ export const SETTINGS = {
     group: "Simulator",
   },
 
-  dataDir: {
-    ...text("<folder>", "a folder", {
-      default: ".turnwire",
-      description: "Reserved: this version keeps everything in memory and writes nothing.",
+  store: {
+    ...text("<url>", "a store", {
+      default: "memory:",
+      description:
+        "Where stored responses are kept: memory:, sqlite: (a file in --data-dir), sqlite:<path>, postgres://…",
     }),
+    group: "Memory",
+  },
+  storeDays: {
+    ...integer({
+      minimum: 0,
+      maximum: 36_500,
+      default: 30,
+      description: "Days for which a stored response is known; 0 is for as long as there is room.",
+    }),
+    group: "Memory",
+  },
+  storeKeys: {
+    ...optionalText("<id:base64>", "keys", {
+      description: "Keys that encrypt what is stored, with commas between them; the first one is current.",
+    }),
+    secret: true,
+    group: "Memory",
+  },
+  dataDir: {
+    ...text("<folder>", "a folder", { default: ".turnwire", description: "Where 'sqlite:' puts its file." }),
     group: "Memory",
   },
   storeBytes: {

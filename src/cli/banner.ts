@@ -20,7 +20,7 @@ export function banner(url: string, config: Config): string {
     ["api", `${url}/v1/responses   (POST: JSON or SSE; upgrade: WebSocket)`],
     ["model", modelLine(config)],
     ["keys", keysLine(config)],
-    ["data", `in memory: gone when the server stops (${show("storeBytes", config.storeBytes)} for stored responses)`],
+    ["data", dataLine(config)],
     null,
     [
       "curl",
@@ -48,6 +48,12 @@ function modelLine({ backend }: Config): string {
   if (backend !== undefined) return maskUrl(backend);
   const warning = styleText("yellow", "a simulator: its answers are made up");
   return `${warning}. A real one: turnwire --backend http://localhost:8000/v1`;
+}
+
+function dataLine({ store, storeBytes, dataDir }: Config): string {
+  if (store === "memory:")
+    return `in memory: gone when the server stops (${show("storeBytes", storeBytes)} for stored responses)`;
+  return store === "sqlite:" ? `stored responses in the folder ${dataDir}` : `stored responses in ${maskUrl(store)}`;
 }
 
 function keysLine({ apiKeys, host }: Config): string {

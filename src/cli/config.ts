@@ -40,7 +40,7 @@ export function show(name: SettingName, value: unknown): string {
   }
   if (settingOf(name).secret) return "****";
   if (name.endsWith("Bytes")) return showBytes(value as number);
-  if (name === "backend") return maskUrl(value as string);
+  if (name === "backend" || name === "store") return maskUrl(value as string);
   if (value instanceof Map) {
     return value.size === 0 ? "as the model server names them" : [...value].map((pair) => pair.join("=")).join(", ");
   }
@@ -60,5 +60,5 @@ function showBytes(bytes: number): string {
 
 /** A password may be in it. */
 export function maskUrl(url: string): string {
-  return url.replace(/^(https?:\/\/)[^/]*@/, "$1****@");
+  return url.replace(/^(\w+:\/\/)[^/]*@/, "$1****@");
 }

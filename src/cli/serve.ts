@@ -5,6 +5,7 @@ import type { Config } from "../settings.ts";
 import { VERSION } from "../version.ts";
 import { banner } from "./banner.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
+import { maskUrl } from "./config.ts";
 
 /** `turnwire serve`: runs until it is told to stop. */
 export const serve: Command = {
@@ -59,7 +60,7 @@ function announce(server: RunningServer, config: Config, log: Log, isTerminal: b
     else log.warn({ host: config.host }, "no API keys: whoever reaches the port is let in");
   }
   const tenants = [...new Set(config.apiKeys.map(({ tenant }) => tenant))];
-  log.info({ url: server.url, version: VERSION, tenants, data: "in memory" }, "listening");
+  log.info({ url: server.url, version: VERSION, tenants, data: maskUrl(config.store) }, "listening");
 }
 
 /** Exit codes of a process that a signal ended, as shells have them. */

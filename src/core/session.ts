@@ -6,6 +6,7 @@ import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
 import { DEFAULT_LANE, type Job, Lanes } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
+import { RepeatedSettings } from "./repeated-settings.ts";
 import { Retention } from "./retention.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
 import { type StopReason, Turn, type TurnEnd } from "./turn.ts";
@@ -74,8 +75,7 @@ export class Session {
   /** Responses that cannot be continued any more, and why they cannot be steered. */
   readonly #gone = new Map<string, Origin & { readonly code: SteerErrorCode }>();
   readonly #ends = new Set<Promise<TurnEnd>>();
-  #tools: { readonly json: string; readonly value: CreateRequest["tools"] } | null = null;
-  #instructions: string | null = null;
+  readonly #repeated = new RepeatedSettings();
   #refusal: ApiError | null = null;
   #stopped: StopReason | null = null;
 
@@ -98,7 +98,7 @@ export class Session {
     const known = id === null ? undefined : this.#cache.get(id);
     const pinned = known !== undefined && this.#origins.get(known)?.lane !== lane ? known : null;
     const run = async (): Promise<TurnEnd> =>
-      this.#runTurn(this.#share(request), { lane, sink, pinned, steers: this.#claim(id, lane) });
+      this.#runTurn(this.#repeated.share(request), { lane, sink, pinned, steers: this.#claim(id, lane) });
     return this.#enqueue({ lane, continues: id, forgets: id, refuse: sink.refuse, run });
   }
 
@@ -340,13 +340,5 @@ export class Session {
     const node = this.#cache.get(id) ?? (await this.#ports.store.load(this.tenant, id));
     if (node === undefined) throw previousResponseNotFound(id);
     return node;
-  }
-
-  /** Clients send the same instructions and tools every turn: one copy serves them all, and whatever is derived from it. */
-  #share(request: CreateRequest): CreateRequest {
-    const json = JSON.stringify(request.tools);
-    if (this.#tools?.json !== json) this.#tools = { json, value: Object.freeze(request.tools) };
-    if (this.#instructions !== request.instructions) this.#instructions = request.instructions;
-    return { ...request, tools: this.#tools.value, instructions: this.#instructions };
   }
 }

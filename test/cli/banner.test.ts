@@ -15,6 +15,13 @@ test("the banner of a bare server says that a simulator answers, where data is, 
   expect(text).toContain("none: only this machine can connect");
 });
 
+test("with a store that lasts it says where, and shows no password", () => {
+  expect(shown({ store: "sqlite:", dataDir: "/var/lib/x" })).toContain("stored responses in the folder /var/lib/x");
+  const text = shown({ store: "postgres://user:secret@db/turnwire" });
+  expect(text).toContain("stored responses in postgres://");
+  expect(text).not.toContain("secret");
+});
+
 test("it has a line to paste for each kind of client", () => {
   const text = shown({});
   expect(text).toContain(`curl http://127.0.0.1:4400/v1/responses -H 'content-type: application/json'`);

@@ -40,7 +40,7 @@ describe("serve", () => {
       "turn",
       "stopping: running turns may still end",
     ]);
-    expect(lines[2]).toMatchObject({ url, tenants: [], data: "in memory" });
+    expect(lines[2]).toMatchObject({ url, tenants: [], data: "memory:" });
   });
 
   test("is what runs without a command, with settings from the environment", async () => {

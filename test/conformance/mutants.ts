@@ -268,7 +268,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "instructions are inherited",
-    file: "core/session.ts",
+    file: "core/repeated-settings.ts",
     find: "    if (this.#instructions !== request.instructions) this.#instructions = request.instructions;",
     replace: "    this.#instructions = request.instructions ?? this.#instructions;",
     caughtBy: "continuation.instructions",

@@ -94,10 +94,10 @@ describe("a WebSocket message", () => {
   });
 });
 
-describe("a steer", () => {
-  const items = (input: unknown, more: object = {}): unknown =>
-    parseSteer({ type: "response.steer", previous_response_id: "resp_1", input, ...more }).items;
+const items = (input: unknown, more: object = {}): unknown =>
+  parseSteer({ type: "response.steer", previous_response_id: "resp_1", input, ...more }).items;
 
+describe("a steer", () => {
   test("says text, or user messages", () => {
     expect(items("Hurry")).toEqual([{ type: "message", role: "user", content: "Hurry" }]);
     const parts = [

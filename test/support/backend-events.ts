@@ -16,7 +16,7 @@ const call = fc.record({
   name: fc.constantFrom("read", "write"),
 });
 
-export const anyUsage = fc.record({
+const anyUsage = fc.record({
   input_tokens: count,
   input_tokens_details: fc.record({ cached_tokens: count }),
   output_tokens: count,
