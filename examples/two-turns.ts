@@ -55,7 +55,9 @@ async function post(body: object): Promise<globalThis.Response> {
 }
 
 async function firstModel(): Promise<string> {
-  const list = (await (await fetch(`${url}/v1/models`, { headers })).json()) as { data: readonly { id: string }[] };
+  const answer = await fetch(`${url}/v1/models`, { headers });
+  if (!answer.ok) throw new Error(await answer.text());
+  const list = (await answer.json()) as { data: readonly { id: string }[] };
   return list.data[0]?.id ?? "sim";
 }
 

@@ -465,7 +465,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "ids resolve across tenants",
-    file: "stores/memory.ts",
+    file: "stores/key.ts",
     find: "return `${tenant.length}:${tenant}:${id}`;",
     replace: "return id;",
     caughtBy: "tenancy.continue",
