@@ -369,7 +369,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "core/lanes.ts",
     find: "if (waits && this.#waiting >= this.#limits.queuedTurns) {",
     replace: "if (waits) {",
-    caughtBy: "create.error-in-queue",
+    caughtBy: "lanes.in-order",
   },
   {
     name: "all lanes wait for each other",
