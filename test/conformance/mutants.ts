@@ -355,7 +355,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "core/lanes.ts",
     find: "if (!lane.running && !this.#ready.includes(lane))",
     replace: "if (!this.#ready.includes(lane))",
-    caughtBy: "interrupt.queue",
+    caughtBy: "create.in-order",
   },
   {
     name: "a lane takes its last turn first",
