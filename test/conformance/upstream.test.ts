@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runConformance } from "../../src/conformance/index.ts";
@@ -51,7 +50,6 @@ describe("our server conforms", () => {
 
   test("over wss", async () => {
     const tls = { tlsCert: resolve(TLS, "cert.pem"), tlsKey: resolve(TLS, "key.pem") };
-    expect(readFileSync(tls.tlsCert, "utf8")).toContain("CERTIFICATE");
     const failed = await failuresOf({ ...tls, simRate: 2000, apiKeys }, (url) => url.replace("https", "wss"));
     expect(failed).toEqual([]);
   }, 120_000);
