@@ -288,7 +288,11 @@ export const SETTINGS = {
     group: "Memory",
   },
   storeBytes: {
-    ...size({ default: "512MiB", description: "Stored responses in memory, of all tenants, least recently used out first; beside a database, its cache." }),
+    ...size({
+      default: "512MiB",
+      description:
+        "Stored responses in memory, of all tenants, least recently used out first; beside a database, its cache.",
+    }),
     group: "Memory",
   },
   sessionBytes: {
