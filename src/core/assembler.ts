@@ -237,7 +237,8 @@ export class Assembler {
     this.#closeText("completed");
     const id = this.#runtime.newId(event.kind === "function" ? "functionCall" : "customToolCall");
     const callId = event.callId ?? this.#runtime.newId("call");
-    const call = new OpenCall({ kind: event.kind, name: event.name, id, callId }, this.#added++, this.#log);
+    const { kind, name, namespace } = event;
+    const call = new OpenCall({ kind, name, namespace: namespace ?? null, id, callId }, this.#added++, this.#log);
     this.#calls.set(event.key, call);
     this.#last = call;
   }
