@@ -25,11 +25,10 @@ describe("only in memory", () => {
 
   test("records that were not used for longest go when their share of the budget is used up", async () => {
     const { records } = new MemoryStore({ budgetBytes: 76_000 });
-    const name = (id: string) => ({ tenant: "acme", kind: "thing", id });
-    const fields = { value: "x".repeat(3000), node: null, expiresAt: null };
-    for (const id of ["a", "b"]) await records.write({ ...name(id), ...fields }, 0);
-    await records.get(name("a"));
-    await records.write({ ...name("c"), ...fields }, 0);
+    const fields = { tenant: "acme", kind: "thing", value: "x".repeat(3000), node: null, expiresAt: null };
+    for (const id of ["a", "b"]) await records.write({ ...fields, id }, 0);
+    await records.get({ ...fields, id: "a" });
+    await records.write({ ...fields, id: "c" }, 0);
     const known = await records.list("acme", "thing", { limit: 10 });
     expect(known.map(({ id }) => id)).toEqual(["a", "c"]);
   });
