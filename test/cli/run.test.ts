@@ -60,7 +60,7 @@ describe("run", () => {
     expect(status).toBe(200);
     expect(health).toMatchObject({ server: "turnwire", temporary: true });
     expect(stderr).toContain("a simulator answers");
-    await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow();
+    await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow("fetch failed");
   });
 
   test("keeps the server's log off the screen", async () => {
