@@ -14,7 +14,7 @@ export type ChatTools = {
   readonly omitted: readonly string[];
 };
 
-export type ChatFunction = {
+type ChatFunction = {
   readonly type: "function";
   readonly function: { readonly name: string; readonly [field: string]: unknown };
 };
