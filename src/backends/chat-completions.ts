@@ -6,6 +6,7 @@ import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request
 import { ChatContexts, hasChatForm, type ReasoningField } from "./chat-context.ts";
 import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable } from "./chat-errors.ts";
 import { ChatStream } from "./chat-stream.ts";
+import type { ChatTools } from "./chat-tools.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export type ChatCompletionsOptions = ChatRequestOptions & {
@@ -47,6 +48,8 @@ export class ChatCompletionsBackend implements Backend {
   readonly #path: string;
   readonly #headers: { readonly [name: string]: string };
   readonly #contexts: ChatContexts;
+  /** Contexts for tools of which some have other names in chat than their own: hardly any have. */
+  readonly #contextsOfRenamed = new WeakMap<ChatTools, ChatContexts>();
   /** Types that were left out of what the model sees, by connection: each is worth one line. */
   readonly #reported = new WeakMap<object, Set<string>>();
 
@@ -61,13 +64,14 @@ export class ChatCompletionsBackend implements Backend {
       bodyTimeout: 0,
     });
     this.#headers = options.key === null ? {} : { authorization: `Bearer ${options.key}` };
-    this.#contexts = new ChatContexts(options.reasoningField);
+    this.#contexts = new ChatContexts({ reasoningField: options.reasoningField, renamed: new Map() });
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
     this.#report(request, head);
-    const body = requestBody(head, this.#contexts.messages(request.parent, request.input).pieces(), request);
+    const messages = this.#contextsFor(head.tools).messages(request.parent, request.input);
+    const body = requestBody(head, messages.pieces(), request);
     return this.#run(head, body, signal);
   }
 
@@ -97,6 +101,17 @@ export class ChatCompletionsBackend implements Backend {
 
   async close(): Promise<void> {
     await this.#pool.destroy();
+  }
+
+  #contextsFor(tools: ChatTools): ChatContexts {
+    if (tools.renamed.size === 0) return this.#contexts;
+    let contexts = this.#contextsOfRenamed.get(tools);
+    if (contexts === undefined) {
+      const { reasoningField } = this.#options;
+      contexts = new ChatContexts({ reasoningField, renamed: tools.renamed });
+      this.#contextsOfRenamed.set(tools, contexts);
+    }
+    return contexts;
   }
 
   async *#run(head: ChatHead, body: RequestBody, signal: AbortSignal): AsyncGenerator<readonly BackendEvent[]> {
