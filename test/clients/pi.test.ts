@@ -5,6 +5,7 @@ import {
   type Message,
   type Model,
   type Tool,
+  type Transport,
   type TranscriptContext,
 } from "@earendil-works/pi-ai";
 import {
@@ -18,7 +19,7 @@ import { type Arguments, expectLoopDone, openWorld, PROMPT, TOOLS, type World } 
 
 /** pi, by its library: the API that it uses for Codex's models, which has a WebSocket, and the plain one. */
 
-const TRANSPORTS = ["auto", "websocket", "websocket-cached"] as const;
+const TRANSPORTS: readonly Transport[] = ["auto", "websocket", "websocket-cached"];
 
 const tools: Tool[] = TOOLS.map((tool) => ({ ...tool }));
 

@@ -1,5 +1,7 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { python } from "./support/installed.ts";
 import { jsonLines, Program } from "./support/program.ts";
 import { bareEnvironment, scratch } from "./support/scratch.ts";
@@ -10,9 +12,14 @@ import { expectLoopDone, LOOP, openWorld, PROMPT, TOOLS, type World } from "./su
 const { missing, command } = python();
 const why = missing === null ? "" : ` (skipped: ${missing})`;
 
-async function start({ folder }: World, script: string, ...args: readonly string[]): Promise<Program> {
-  const env = { ...bareEnvironment(await scratch()), PYTHONDONTWRITEBYTECODE: "1", PYTHONUTF8: "1" };
-  return new Program(command, [join(import.meta.dirname, "python", script), ...args], { cwd: folder, env });
+const scriptPath = (script: string) => join(import.meta.dirname, "python", script);
+const environment = (home: string) => ({ ...bareEnvironment(home), PYTHONDONTWRITEBYTECODE: "1", PYTHONUTF8: "1" });
+
+async function start({ folder }: World, ...args: readonly string[]): Promise<Program> {
+  return new Program(command, [scriptPath("openai_loop.py"), ...args], {
+    cwd: folder,
+    env: environment(await scratch()),
+  });
 }
 
 async function answerOf(program: Program): Promise<string> {
@@ -32,7 +39,7 @@ describe.skipIf(missing !== null)(`openai for Python${why}`, () => {
     ["connect() with store: true, and the accumulator", "socket-stored"],
   ])("runs a loop of tools by %s", async (_name, way) => {
     const world = await openWorld();
-    const answer = await answerOf(await start(world, "openai_loop.py", way, world.baseUrl, PROMPT, tools));
+    const answer = await answerOf(await start(world, way, world.baseUrl, PROMPT, tools));
     await expectLoopDone(world, answer);
     expect(world.model.calls).toHaveLength(5);
   });
@@ -45,7 +52,7 @@ describe.skipIf(missing !== null)(`openai for Python${why}`, () => {
       { text: name },
     ];
     const world = await openWorld([], Object.fromEntries(names.map((name) => [name, plan(name)])));
-    const answer = await answerOf(await start(world, "openai_loop.py", "lanes", world.baseUrl, PROMPT, tools));
+    const answer = await answerOf(await start(world, "lanes", world.baseUrl, PROMPT, tools));
     expect(answer).toBe(names.join(" "));
     // Contexts of several lanes come in any order, so only each by itself can be held against what was said.
     expect(world.model.wrong.filter((line) => !line.endsWith(" before"))).toEqual([]);
@@ -57,7 +64,7 @@ describe.skipIf(missing !== null)(`openai for Python${why}`, () => {
     ["false", "restart"],
   ])("reconnects and goes on after the server was restarted, with store: %s", async (_store, way) => {
     const world = await openWorld();
-    const program = await start(world, "openai_loop.py", way, world.baseUrl, PROMPT, tools);
+    const program = await start(world, way, world.baseUrl, PROMPT, tools);
     await program.line((line) => line === "waiting");
     await world.server.crash();
     await world.server.again();
@@ -69,16 +76,31 @@ describe.skipIf(missing !== null)(`openai for Python${why}`, () => {
 
 describe.skipIf(missing !== null)(`openai-agents for Python${why}`, () => {
   const WAYS = ["history", "stream", "chained"];
-  test.each(
-    ["websocket", "http"].flatMap((transport) => WAYS.map((way) => [transport, way] as const)),
-  )("runs a loop of tools over %s, %s", async (transport, way) => {
-    const world = await openWorld([], { hello: [{ text: "Hello." }], loop: LOOP });
-    const program = await start(world, "agents_loop.py", transport, way, world.baseUrl, PROMPT, tools);
-    await expectLoopDone(world, await answerOf(program));
-    await world.server.stop();
-    const turns = await world.server.turns();
-    const expected = transport === "websocket" ? "websocket" : way === "stream" ? "sse" : "json";
-    expect(new Set(turns.map((turn) => turn.transport))).toEqual(new Set([expected]));
-    if (way === "chained") expect(turns.map(({ itemsIn }) => itemsIn)).toEqual([1, 1, 1, 2, 1, 1]);
+  let program: Program;
+  let lines = 0;
+
+  beforeAll(async () => {
+    const home = await mkdtemp(join(tmpdir(), "turnwire-clients-"));
+    const options = { cwd: home, env: environment(home), until: afterAll };
+    program = new Program(command, [scriptPath("agents_loop.py"), tools], options);
+    afterAll(() => rm(home, { recursive: true, force: true }));
   });
+
+  test.each(["websocket", "http"].flatMap((transport) => WAYS.map((way) => [transport, way] as const)))(
+    "runs a loop of tools over %s, %s",
+    async (transport, way) => {
+      const { folder, ...world } = await openWorld([], { hello: [{ text: "Hello." }], loop: LOOP });
+      const order = { transport, way, base_url: world.baseUrl, prompt: PROMPT, folder };
+      program.write(`${JSON.stringify(order)}\n`);
+      const { text, number } = await program.line((line) => line.startsWith("{"), lines);
+      lines = number + 1;
+      const { answer } = JSON.parse(text) as { readonly answer: string };
+      await expectLoopDone({ ...world, folder }, answer);
+      await world.server.stop();
+      const turns = await world.server.turns();
+      const expected = transport === "websocket" ? "websocket" : way === "stream" ? "sse" : "http";
+      expect(new Set(turns.map((turn) => turn.transport))).toEqual(new Set([expected]));
+      if (way === "chained") expect(turns.map(({ itemsIn }) => itemsIn)).toEqual([1, 1, 1, 2, 1, 1]);
+    },
+  );
 });

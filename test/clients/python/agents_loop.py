@@ -1,10 +1,12 @@
-"""OpenAI's Agents SDK for Python: runs a loop of tools in the way that is named, and prints the last answer.
+"""OpenAI's Agents SDK for Python: runs loops of tools, and prints the last answer of each.
 
-Usage: agents_loop.py <websocket|http> <history|stream|chained> <base URL> <prompt> <tools as JSON>
+Usage: agents_loop.py <tools as JSON>, with one order a line: {transport, way, base_url, prompt, folder}. The SDK takes
+seconds to load, so that one process does all of them.
 """
 
 import asyncio
 import json
+import os
 import sys
 
 from agents import (
@@ -17,7 +19,6 @@ from agents import (
 )
 from toolbox import run_tool
 
-transport, way, base_url, prompt, tools_text = sys.argv[1:]
 set_tracing_disabled(True)
 
 
@@ -33,7 +34,8 @@ def tool_of(declared):
     )
 
 
-async def main():
+async def run(tools, transport, way, base_url, prompt, folder):
+    os.chdir(folder)
     provider = OpenAIProvider(
         api_key="any",
         base_url=base_url,
@@ -44,24 +46,30 @@ async def main():
         name="Writer",
         model="local-model",
         instructions="You write logs.",
-        tools=[tool_of(tool) for tool in json.loads(tools_text)],
+        tools=[tool_of(tool) for tool in tools],
     )
     config = RunConfig(model_provider=provider, tracing_disabled=True)
     if way == "stream":
-        run = Runner.run_streamed(agent, prompt, run_config=config)
-        async for _event in run.stream_events():
+        streamed = Runner.run_streamed(agent, prompt, run_config=config)
+        async for _event in streamed.stream_events():
             pass
-        answer = run.final_output
-    elif way == "chained":
-        hello = await Runner.run(agent, "[task:hello] Hello?", run_config=config)
-        run = await Runner.run(
-            agent, prompt, run_config=config, previous_response_id=hello.last_response_id
-        )
-        answer = run.final_output
+        answer = streamed.final_output
     else:
-        answer = (await Runner.run(agent, prompt, run_config=config)).final_output
+        previous = None
+        if way == "chained":
+            hello = await Runner.run(agent, "[task:hello] Hello?", run_config=config)
+            previous = hello.last_response_id
+        result = await Runner.run(agent, prompt, run_config=config, previous_response_id=previous)
+        answer = result.final_output
     await provider.aclose()
-    print(json.dumps({"answer": answer}, ensure_ascii=False))
+    return answer
+
+
+async def main():
+    tools = json.loads(sys.argv[1])
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        answer = await run(tools, **json.loads(line))
+        print(json.dumps({"answer": answer}, ensure_ascii=False), flush=True)
 
 
 asyncio.run(main())

@@ -6,6 +6,8 @@ Usage: openai_loop.py <way> <base URL> <prompt> <tools as JSON>
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
+from threading import Event, Thread
 
 from openai import OpenAI
 from openai.lib.responses_websocket import (
@@ -67,12 +69,12 @@ def whole_history():
     return take
 
 
-def turn(connection, **request):
+def turn(connection, next_event=None, **request):
     """The response of a turn, or the code of the error that refused it. The accumulator is the SDK's strictest reader."""
     connection.response.create(**settings, **request)
     accumulator = ResponsesWebSocketAccumulator()
     while True:
-        event = connection.recv()
+        event = (next_event or connection.recv)()
         if event.type == "error":
             return event.error.code
         accumulator.add_event(event)
@@ -111,26 +113,33 @@ def over_lanes():
 
 
 def restarted(store):
-    """Before its second turn it says so, and waits until the server is another one."""
+    """Before its second turn it says so, and waits until the server is another one. The SDK reconnects where it reads."""
     history = []
+    events = Queue()
+    is_reconnecting = Event()
     with client.responses.connect(
-        on_reconnecting=lambda event: None, max_retries=50, initial_delay=0.01, max_delay=0.05
+        on_reconnecting=lambda event: is_reconnecting.set(), max_retries=50, initial_delay=0.01, max_delay=0.05
     ) as connection:
+
+        def read():
+            for event in connection:
+                events.put(event)
+
+        Thread(target=read, daemon=True).start()
 
         def take(fresh, previous):
             history.extend(item.to_dict() for item in (previous.output if previous else []))
+            is_second = previous and len(history) == 4
             history.extend(fresh)
-            if previous and len(history) == 4 + 1:
+            if is_second:
                 print("waiting", flush=True)
                 sys.stdin.readline()
-            try:
-                response = turn(connection, store=store, input=fresh, **after(previous))
-            except Exception as error:  # The SDK finds out when it reads; then it has reconnected.
-                print(f"{type(error).__name__}: {error}", file=sys.stderr)
-                response = turn(connection, store=store, input=fresh, **after(previous))
+                # From then on what is sent waits for the new connection.
+                is_reconnecting.wait()
+            response = turn(connection, events.get, store=store, input=fresh, **after(previous))
             if response == "previous_response_not_found":
                 assert not store
-                response = turn(connection, store=store, input=history)
+                response = turn(connection, events.get, store=store, input=history)
             return response
 
         return run_loop(take)
