@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type Dispatcher, Pool } from "undici";
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
 import { SseDecoder } from "../protocol/codec.ts";
@@ -7,6 +8,7 @@ import { ChatContexts, hasChatForm, type ReasoningField } from "./chat-context.t
 import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable } from "./chat-errors.ts";
 import { ChatStream } from "./chat-stream.ts";
 import type { ChatTools } from "./chat-tools.ts";
+import { Rope } from "./rope.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export type ChatCompletionsOptions = ChatRequestOptions & {
@@ -70,9 +72,9 @@ export class ChatCompletionsBackend implements Backend {
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
     this.#report(request, head);
-    const messages = this.#contextsFor(head.tools).messages(request.parent, request.input);
-    const body = requestBody(head, messages.pieces(), request);
-    return this.#run(head, body, signal);
+    const mapping = this.#contextsFor(head.tools).messages(request.parent, request.input);
+    const step = mapping.next();
+    return this.#run(head, step.done ? step.value : mapping, request, signal);
   }
 
   async models(): Promise<readonly string[]> {
@@ -114,9 +116,16 @@ export class ChatCompletionsBackend implements Backend {
     return contexts;
   }
 
-  async *#run(head: ChatHead, body: RequestBody, signal: AbortSignal): AsyncGenerator<readonly BackendEvent[]> {
+  async *#run(
+    head: ChatHead,
+    messages: Rope | Generator<void, Rope>,
+    request: BackendRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly BackendEvent[]> {
     const watchdog = new Watchdog(signal);
     try {
+      const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
+      const body = requestBody(head, rope.pieces(), request);
       const response = await this.#send(body, watchdog);
       yield* this.#read(response, head, watchdog);
     } finally {
@@ -230,6 +239,15 @@ type RequestBody = {
   readonly bytes: Uint8Array | Iterable<Uint8Array>;
   readonly headers: { readonly "content-type": string; readonly "content-length": string };
 };
+
+/** Goes on with a mapping that has more to do than others should wait for. */
+async function mappedInSteps(mapping: Generator<void, Rope>): Promise<Rope> {
+  for (;;) {
+    await setImmediate();
+    const step = mapping.next();
+    if (step.done) return step.value;
+  }
+}
 
 /** The head, then the messages as they are: what was serialised once is only copied to the socket. */
 function requestBody(head: ChatHead, messages: readonly Uint8Array[], request: BackendRequest): RequestBody {

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
@@ -10,6 +11,7 @@ import type { Response } from "../protocol/response.ts";
 import type { TransportContext } from "./context.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
+import { LARGE_MESSAGE_BYTES } from "./reader.ts";
 import { Silence, wantsKeepalive } from "./silence.ts";
 
 /** Where responses are created, by POST and over WebSocket; the first is the documented one, the others are what clients make of a base URL. */
@@ -32,7 +34,7 @@ export async function createResponse(
   reply: FastifyReply,
 ): Promise<string | undefined> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const create = parseCreateRequest(parseJson(decodeUtf8(body)));
+  const create = parseCreateRequest(await parseBody(body));
   // Whoever hung up while the body was read will not be heard to do so again.
   if (request.raw.socket.destroyed) {
     reply.hijack();
@@ -51,6 +53,17 @@ export async function createResponse(
   if (!create.stream) return collect(exchange);
   await stream(exchange);
   return undefined;
+}
+
+/** What the body says. A large one is read in steps, between which other clients have their turn. */
+async function parseBody(body: Buffer): Promise<unknown> {
+  if (body.length < LARGE_MESSAGE_BYTES) return parseJson(decodeUtf8(body));
+  await setImmediate();
+  const text = decodeUtf8(body);
+  await setImmediate();
+  const value = parseJson(text);
+  await setImmediate();
+  return value;
 }
 
 function decodeUtf8(body: Buffer): string {
