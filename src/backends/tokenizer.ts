@@ -1,9 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 
 /** Encodings of OpenAI's: exact for its models, and close for most others on text of the same kind. */
-export const ENCODINGS = ["o200k_base", "cl100k_base"] as const;
-
-export type Encoding = (typeof ENCODINGS)[number];
+export type Encoding = "o200k_base" | "cl100k_base";
 
 type CountText = (text: string) => number;
 

@@ -30,7 +30,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, authenticator } = context;
+  const { runtime, limits, load, isDraining, authenticator, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -56,7 +56,12 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
 
   route(app, "GET", "/", async (request, reply) => page.answer(request, reply));
-  route(app, "GET", "/healthz", async () => ({ status: "ok" }));
+  route(app, "GET", "/healthz", async () => ({
+    status: "ok",
+    server: "turnwire",
+    version,
+    ...(isTemporary && { temporary: true }),
+  }));
   route(app, "GET", "/readyz", async (_request, reply) => {
     if (isDraining()) reply.code(503);
     return { status: isDraining() ? "draining" : "ready" };

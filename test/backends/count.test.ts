@@ -119,14 +119,14 @@ describe("the model server's own count", () => {
   });
 });
 
-describe("by an encoding", () => {
-  const message = (role: string, content: unknown): Item => ({ type: "message", role, content });
-  const image = (detail?: string) => ({
-    type: "input_image",
-    image_url: `data:image/png;base64,${"A".repeat(5000)}`,
-    detail,
-  });
+const message = (role: string, content: unknown): Item => ({ type: "message", role, content });
+const image = (detail?: string) => ({
+  type: "input_image",
+  image_url: `data:image/png;base64,${"A".repeat(5000)}`,
+  detail,
+});
 
+describe("by an encoding", () => {
   test("a context counts its texts, its images and what stands around them", async () => {
     open({ tokenizer: "o200k_base" });
     const empty = await count({ input: [] });
