@@ -9,6 +9,7 @@ import { ChatStream } from "./chat-stream.ts";
 import { ChatTokens } from "./chat-tokens.ts";
 import { ServerCounter } from "./server-counter.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
+import type { ChatTools } from "./chat-tools.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export type ChatCompletionsOptions = ChatRequestOptions & {
@@ -55,6 +56,8 @@ export class ChatCompletionsBackend implements Backend {
   readonly #tokens: ChatTokens;
   /** Null when the model server is not to be asked. */
   readonly #counter: ServerCounter | null;
+  /** Contexts for tools of which some have other names in chat than their own: hardly any have. */
+  readonly #contextsOfRenamed = new WeakMap<ChatTools, ChatContexts>();
   /** Types that were left out of what the model sees, by connection: each is worth one line. */
   readonly #reported = new WeakMap<object, Set<string>>();
 
@@ -69,16 +72,17 @@ export class ChatCompletionsBackend implements Backend {
       bodyTimeout: 0,
     });
     this.#headers = options.key === null ? {} : { authorization: `Bearer ${options.key}` };
-    this.#contexts = new ChatContexts(options.reasoningField);
     const isAuto = options.tokenizer === "auto";
     this.#tokens = new ChatTokens(new Tokenizer(isAuto ? "o200k_base" : options.tokenizer));
     this.#counter = isAuto ? new ServerCounter(this.#pool, this.#path, this.#headers) : null;
+    this.#contexts = new ChatContexts({ reasoningField: options.reasoningField, renamed: new Map() });
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
     this.#report(request, head);
-    const body = requestBody(head, this.#contexts.messages(request.parent, request.input).pieces(), request);
+    const messages = this.#contextsFor(head.tools).messages(request.parent, request.input);
+    const body = requestBody(head, messages.pieces(), request);
     return this.#run(head, body, signal);
   }
 
@@ -118,12 +122,23 @@ export class ChatCompletionsBackend implements Backend {
     const { instructions } = request.settings;
     const system = instructions === null ? "" : JSON.stringify({ role: "system", content: instructions });
     const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[${system}`;
-    const pieces = requestPieces(head, this.#contexts.messages(request.parent, request.input).pieces(), request);
-    return Buffer.concat(pieces);
+    const messages = this.#contextsFor(tools).messages(request.parent, request.input);
+    return Buffer.concat(requestPieces(head, messages.pieces(), request));
   }
 
   async close(): Promise<void> {
     await this.#pool.destroy();
+  }
+
+  #contextsFor(tools: ChatTools): ChatContexts {
+    if (tools.renamed.size === 0) return this.#contexts;
+    let contexts = this.#contextsOfRenamed.get(tools);
+    if (contexts === undefined) {
+      const { reasoningField } = this.#options;
+      contexts = new ChatContexts({ reasoningField, renamed: tools.renamed });
+      this.#contextsOfRenamed.set(tools, contexts);
+    }
+    return contexts;
   }
 
   async *#run(head: ChatHead, body: RequestBody, signal: AbortSignal): AsyncGenerator<readonly BackendEvent[]> {

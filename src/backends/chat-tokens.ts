@@ -1,7 +1,7 @@
 import type { ResponseNode } from "../core/node.ts";
 import type { BackendRequest } from "../core/ports.ts";
 import { isItem, isToolCall, isToolOutput, type Item, type Part } from "../protocol/items.ts";
-import type { Tool } from "../protocol/request.ts";
+import type { Tool } from "../protocol/tools.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /**

@@ -1,6 +1,7 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
+import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 function shuttingDown(): ApiError {
@@ -50,7 +51,8 @@ export class Engine {
     const { backend, model } = models.resolve(request.model);
     const parent = id === null ? null : await store.load(tenant, id);
     if (parent === undefined) throw previousResponseNotFound(id ?? "");
-    return backend.count({ model, parent, input, settings: request, session: this }, signal);
+    const settings = settingsInForce(request, parent);
+    return backend.count({ model, parent, input, settings, session: this }, signal);
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */
