@@ -1,17 +1,16 @@
-import { setImmediate } from "node:timers/promises";
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
 import type { Tenant } from "../core/ports.ts";
-import { encodeSse, parseJson, SSE_DONE } from "../protocol/codec.ts";
+import { encodeSse, SSE_DONE } from "../protocol/codec.ts";
 import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
 import { isTerminal, type TerminalEvent } from "../protocol/events.ts";
 import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
+import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
-import { LARGE_MESSAGE_BYTES } from "./reader.ts";
 import { Silence, wantsKeepalive } from "./silence.ts";
 
 /** Where responses are created, by POST and over WebSocket; the first is the documented one, the others are what clients make of a base URL. */
@@ -53,25 +52,6 @@ export async function createResponse(
   if (!create.stream) return collect(exchange);
   await stream(exchange);
   return undefined;
-}
-
-/** What the body says. A large one is read in steps, between which other clients have their turn. */
-async function parseBody(body: Buffer): Promise<unknown> {
-  if (body.length < LARGE_MESSAGE_BYTES) return parseJson(decodeUtf8(body));
-  await setImmediate();
-  const text = decodeUtf8(body);
-  await setImmediate();
-  const value = parseJson(text);
-  await setImmediate();
-  return value;
-}
-
-function decodeUtf8(body: Buffer): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(body);
-  } catch (error) {
-    throw new ApiError("invalid_json", "The body of a request must be JSON in UTF-8.", { cause: error });
-  }
 }
 
 type Exchange = {
