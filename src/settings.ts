@@ -108,6 +108,14 @@ export const SETTINGS = {
     }),
     group: "WebSocket",
   },
+  echo: {
+    ...choice(["auto", "full", "minimal"], {
+      default: "auto",
+      description:
+        "Instructions and tools in the events of a turn; auto: left out for Codex and others that do not read them.",
+    }),
+    group: "WebSocket",
+  },
   deflate: {
     ...choice(["auto", "on", "off"], {
       default: "auto",
