@@ -113,18 +113,18 @@ export class ChatCompletionsBackend implements Backend {
   }
 
   async count(request: BackendRequest, signal: AbortSignal): Promise<number> {
-    const counted = await this.#counter?.count(this.#countable(request), signal);
+    const counted = await this.#counter?.count(await this.#countable(request), signal);
     return counted ?? (await this.#tokens.count(request));
   }
 
   /** The request as the model server's own counter takes it: nothing but what the model reads. */
-  #countable(request: BackendRequest): Buffer {
+  async #countable(request: BackendRequest): Promise<Buffer> {
     const { tools } = chatHead(request, this.#options);
     const json = JSON.stringify({ model: request.model, add_generation_prompt: true }).slice(0, -1);
     const { instructions } = request.settings;
     const system = instructions === null ? "" : JSON.stringify({ role: "system", content: instructions });
     const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[${system}`;
-    const messages = this.#contextsFor(tools).messages(request.parent, request.input);
+    const messages = await mappedInSteps(this.#contextsFor(tools).messages(request.parent, request.input));
     return Buffer.concat(requestPieces(head, messages.pieces(), request));
   }
 
@@ -267,12 +267,12 @@ type RequestBody = {
   readonly headers: { readonly "content-type": string; readonly "content-length": string };
 };
 
-/** Goes on with a mapping that has more to do than others should wait for. */
+/** What a mapping comes to. Between its steps others have their turn. */
 async function mappedInSteps(mapping: Generator<void, Rope>): Promise<Rope> {
   for (;;) {
-    await setImmediate();
     const step = mapping.next();
     if (step.done) return step.value;
+    await setImmediate();
   }
 }
 
