@@ -1,8 +1,10 @@
-import { ApiError } from "../protocol/errors.ts";
+import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
+import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { inputItems, ownInput } from "./input-items.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
+import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 function shuttingDown(): ApiError {
@@ -63,6 +65,20 @@ export class Engine {
     if (!(await this.#ports.store.delete(tenant, id))) return false;
     for (const session of this.#sessions) if (session.tenant === tenant) session.delete(id);
     return true;
+  }
+
+  /**
+   * How many tokens the model would read of this request.
+   * @throws ApiError `previous_response_not_found`, `model_not_found`
+   */
+  async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
+    const { models, store } = this.#ports;
+    const { previous_response_id: id, input } = request;
+    const { backend, model } = models.resolve(request.model);
+    const parent = id === null ? null : await store.load(tenant, id);
+    if (parent === undefined) throw previousResponseNotFound(id ?? "");
+    const settings = settingsInForce(request, parent);
+    return backend.count({ model, parent, input, settings, session: this }, signal);
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */
