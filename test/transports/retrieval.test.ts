@@ -30,6 +30,8 @@ async function items(server: TestServer, id: string, query = ""): Promise<List> 
   return json as unknown as List;
 }
 
+const texts = (list: List) => list.data.map(({ content }) => (content as { text: string }[])[0]?.text);
+
 const settings = {
   instructions: "Be kind.",
   tools: [{ type: "function", name: "look" }],
@@ -161,7 +163,6 @@ describe("the input items of a response", () => {
     const server = await startServer({ steps: [answer("done")] });
     const input = Array.from({ length: 45 }, (_, index) => ({ role: "user", content: `${index}` }));
     const { id } = (await server.http().create({ input })).json;
-    const texts = (list: List) => list.data.map(({ content }) => (content as { text: string }[])[0]?.text);
     const numbers = Array.from({ length: 45 }, (_, index) => `${index}`);
     for (const [order, expected] of [
       ["asc", numbers],
