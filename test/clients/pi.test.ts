@@ -91,15 +91,6 @@ describe("pi", () => {
     },
   );
 
-  test.skip("falls back to HTTP where there are no WebSockets", async () => {
-    const world = await openWorld(["--websocket", "off"]);
-    const model = modelOf("openai-codex-responses", world.baseUrl);
-    const answer = await runLoop(world, (context) =>
-      streamCodex(model, context, { apiKey: accountKey(), transport: "auto", sessionId: "fallback" }),
-    );
-    await expectLoopDone(world, answer);
-  });
-
   test("runs a loop of tools over HTTP by its plain API", async () => {
     const world = await openWorld();
     const model = modelOf("openai-responses", world.baseUrl);
