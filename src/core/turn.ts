@@ -6,6 +6,7 @@ import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
+import { settingsInForce } from "./standing.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
@@ -177,7 +178,8 @@ export class Turn {
     this.#assertWanted();
     checkInput(parent, request.input);
     const { backend, model } = this.#ports.models.resolve(request.model);
-    const backendRequest = { model, parent, input: request.input, settings: request, session };
+    const settings = settingsInForce(request, parent);
+    const backendRequest = { model, parent, input: request.input, settings, session };
     if (request.generate) {
       return { parent, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
     }

@@ -4,12 +4,16 @@ import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
+import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
 import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
 import { createResponse, JSON_TYPE, RESPONSES_PATHS } from "./responses.ts";
+import { serveStored } from "./retrieval.ts";
+import { type Handler, resource, unknownRoute } from "./routes.ts";
 
 export type Tls = { readonly cert: string | Buffer; readonly key: string | Buffer };
 
@@ -29,7 +33,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, authenticator } = context;
+  const { runtime, limits, load, isDraining, authenticator, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -55,7 +59,12 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
 
   route(app, "GET", "/", async (request, reply) => page.answer(request, reply));
-  route(app, "GET", "/healthz", async () => ({ status: "ok" }));
+  route(app, "GET", "/healthz", async () => ({
+    status: "ok",
+    server: "turnwire",
+    version,
+    ...(isTemporary && { temporary: true }),
+  }));
   route(app, "GET", "/readyz", async (_request, reply) => {
     if (isDraining()) reply.code(503);
     return { status: isDraining() ? "draining" : "ready" };
@@ -65,11 +74,11 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     api.decorateRequest("tenant", "");
     api.addHook("onRequest", async (request) => {
       request.setDecorator<Tenant>("tenant", authenticator.authenticate(request.headers.authorization));
-      const encoding = request.headers["content-encoding"] ?? "identity";
-      if (encoding !== "identity") {
-        const message = "The body of a request must not be compressed: send it without a 'content-encoding'.";
-        throw new ApiError("unsupported_media_type", message);
-      }
+      decoderOf(request.headers["content-encoding"]);
+    });
+    api.addHook("preParsing", async (request, _reply, payload) => {
+      const decoder = decoderOf(request.headers["content-encoding"]);
+      return decoder === null ? payload : unpack(request.raw, decoder, limits.maxMessageBytes);
     });
   };
   app.register(async (api) => {
@@ -81,7 +90,14 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       route(api, "POST", path, async (request, reply) =>
         createResponse(context, request.getDecorator<Tenant>("tenant"), request, reply),
       );
+      route(api, "POST", `${path}/input_tokens`, async (request, reply) =>
+        countInputTokens(context, request.getDecorator<Tenant>("tenant"), request, reply),
+      );
     }
+  });
+  app.register(async (api) => {
+    guarded(api);
+    for (const path of RESPONSES_PATHS) serveStored(api, path, context);
   });
   app.register(
     async (api) => {
@@ -104,26 +120,8 @@ export function checkUrl(url: string, { maxUrlLength }: Pick<TransportLimits, "m
   throw new ApiError("request_headers_too_large", message);
 }
 
-type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
-
-/** A route, and the refusal of its path by any other method. */
 function route(app: FastifyInstance, method: "GET" | "POST", url: string, handler: Handler): void {
-  app.route({ method, url, handler });
-  const allowed = method === "GET" ? ["GET", "HEAD"] : [method];
-  app.route({
-    method: app.supportedMethods.filter((name) => !allowed.includes(name)),
-    url,
-    // Before the body, which may be of any kind then.
-    onRequest: async (request, reply) => {
-      reply.header("allow", allowed.join(", "));
-      throw new ApiError("method_not_allowed", `Method ${request.method} is not allowed here.`);
-    },
-    handler: unknownRoute,
-  });
-}
-
-async function unknownRoute(request: FastifyRequest): Promise<never> {
-  throw new ApiError("not_found", `Unknown request URL: ${request.method} ${request.url.split("?", 1)[0]}.`);
+  resource(app, url, { [method]: handler });
 }
 
 function answerError(context: TransportContext, thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
@@ -147,10 +145,7 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
   if (thrown instanceof ApiError) return thrown;
   switch (String((thrown as Partial<FastifyError> | null)?.code)) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new ApiError(
-        "request_too_large",
-        `The body of a request may have at most ${limits.maxMessageBytes} bytes.`,
-      );
+      return tooLarge(limits.maxMessageBytes);
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return new ApiError("unsupported_media_type", "The content type of a request must be 'application/json'.");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":

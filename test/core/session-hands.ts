@@ -86,6 +86,9 @@ export class HandBackend implements Backend {
   async prefill(request: BackendRequest): Promise<void> {
     this.#note(request);
   }
+  async count(): Promise<number> {
+    return 0;
+  }
   async models(): Promise<readonly string[]> {
     return [];
   }
@@ -95,6 +98,7 @@ export class HandBackend implements Backend {
 /** A store that has stored when the test says so. */
 export class HandStore implements Store {
   readonly #inner = new MemoryStore({ budgetBytes: 1 << 30 });
+  readonly records = this.#inner.records;
   readonly puts = new Map<string, PromiseWithResolvers<void>>();
   holds = false;
 
