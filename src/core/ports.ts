@@ -230,6 +230,8 @@ export type Limits = {
   readonly laneNames: number;
   /** Steers that one response may hold. */
   readonly pendingSteers: number;
+  /** Stored responses that are loaded for the items that one input refers to. */
+  readonly referencedResponses: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -238,4 +240,5 @@ export const DEFAULT_LIMITS: Limits = {
   queuedTurns: 64,
   laneNames: 32,
   pendingSteers: 32,
+  referencedResponses: 256,
 };

@@ -3,6 +3,7 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
+import { type ItemSource, storedItems } from "./item-references.ts";
 import { DEFAULT_LANE, type Job, Lanes } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
@@ -76,6 +77,7 @@ export class Session {
   readonly #gone = new Map<string, Origin & { readonly code: SteerErrorCode }>();
   readonly #ends = new Set<Promise<TurnEnd>>();
   readonly #repeated = new RepeatedSettings();
+  readonly #items: ItemSource;
   #refusal: ApiError | null = null;
   #stopped: StopReason | null = null;
 
@@ -87,6 +89,8 @@ export class Session {
     this.#cache = new Retention(ports.limits.sessionBytes);
     this.#lanes = new Lanes(ports.limits);
     this.#onClose = onClose;
+    const stored = storedItems(ports.store, this.tenant, ports.limits.referencedResponses);
+    this.#items = { ...stored, known: (id) => this.#cache.get(id) };
     ports.observer.observe({ kind: "session.opened", tenant: this.tenant, session: this.id });
   }
 
@@ -239,6 +243,7 @@ export class Session {
       session: this,
       sessionEnd: this.#end.signal,
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id)),
+      items: this.#items,
       keep: (node) => {
         this.#origins.set(node, { lane, numbers: turn.numbers });
         this.#cache.add(node);

@@ -14,6 +14,7 @@ import { INTERRUPTS } from "./interrupt.ts";
 import { KEEPALIVE } from "./keepalive.ts";
 import { LANES_GROUP } from "./lanes.ts";
 import { LIMITS } from "./limits.ts";
+import { REFERENCES } from "./references.ts";
 import { ROBUSTNESS } from "./robustness.ts";
 import { SNAPSHOTS } from "./snapshots.ts";
 import { STEERING } from "./steering.ts";
@@ -33,6 +34,7 @@ export const GROUPS: readonly Group[] = [
   FORMATS,
   CONTINUATION,
   EVICTION,
+  REFERENCES,
   STORE,
   LANES_GROUP,
   FORKS,
