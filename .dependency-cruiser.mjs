@@ -65,7 +65,7 @@ export default {
 
     uses("protocol", ["typebox"]),
     uses("core", []),
-    uses("backends", ["undici"]),
+    uses("backends", ["undici", "gpt-tokenizer"]),
     uses("stores", ["pg", "@types/pg"]),
     uses("transports", ["fastify", "@fastify/[^/]+", "ws", "@types/ws"]),
     uses("testing", []),

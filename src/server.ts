@@ -161,6 +161,7 @@ function createBackend(config: Config, log: Log): Backend {
     maxTokensField: config.backendMaxTokensField,
     extraBody: config.backendExtraBody,
     prefill: config.prefill,
+    tokenizer: config.tokenizer,
   });
 }
 

@@ -236,6 +236,13 @@ export const SETTINGS = {
     ...onOff("On a warm-up, have the model server read the context at once: it costs a request of one token."),
     group: "Model",
   },
+  tokenizer: {
+    ...choice(["auto", "o200k_base", "cl100k_base"], {
+      default: "auto",
+      description: "How input tokens are counted; auto: by the model server where it can, else by o200k_base.",
+    }),
+    group: "Model",
+  },
   backendExtraBody: {
     ...jsonObject("Fields added to every request to the model server."),
     group: "Model",

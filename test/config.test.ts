@@ -41,6 +41,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   strictTools: "true",
   backendMaxTokensField: "max_completion_tokens",
   prefill: "true",
+  tokenizer: "cl100k_base",
   backendExtraBody: '{"a":1}',
   simDelayMs: "1",
   simRate: "1",

@@ -49,6 +49,11 @@ export function simAnswer(request: BackendRequest, rounds: number): SimAnswer {
   };
 }
 
+/** What the usage of an answer would say of its input. */
+export function inputTokens({ parent, input, settings }: BackendRequest): number {
+  return headTokens(settings.instructions, settings.tools) + follow(contextAt(parent), input).tokens;
+}
+
 /** The tools to call now; none when it is time to answer. */
 function chooseTools(request: BackendRequest, context: Context, rounds: number): readonly CallableTool[] {
   const { tools: offered, tool_choice: choice, parallel_tool_calls: isParallel } = request.settings;

@@ -28,6 +28,8 @@ export interface Backend {
    * that cannot, or that was not told to, resolves at once.
    */
   prefill(request: BackendRequest, signal: AbortSignal): Promise<void>;
+  /** Tokens that the request would have the model read: by its server's own count, or as near as can be told. */
+  count(request: BackendRequest, signal: AbortSignal): Promise<number>;
   close(): Promise<void>;
 }
 

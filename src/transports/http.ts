@@ -5,6 +5,7 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { TransportContext } from "./context.ts";
+import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
 import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
@@ -85,6 +86,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     for (const path of RESPONSES_PATHS) {
       route(api, "POST", path, async (request, reply) =>
         createResponse(context, request.getDecorator<Tenant>("tenant"), request, reply),
+      );
+      route(api, "POST", `${path}/input_tokens`, async (request, reply) =>
+        countInputTokens(context, request.getDecorator<Tenant>("tenant"), request, reply),
       );
     }
   });

@@ -53,7 +53,8 @@ export async function createResponse(
   return undefined;
 }
 
-function decodeUtf8(body: Buffer): string {
+/** The text of a body. @throws ApiError `invalid_json` */
+export function decodeUtf8(body: Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(body);
   } catch (error) {
