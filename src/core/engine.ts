@@ -1,5 +1,6 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import { resolveReferences, storedItems } from "./item-references.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
@@ -46,12 +47,17 @@ export class Engine {
    * @throws ApiError `previous_response_not_found`, `model_not_found`
    */
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
-    const { models, store } = this.#ports;
-    const { previous_response_id: id, input } = request;
+    const { models, store, limits } = this.#ports;
+    const { previous_response_id: id } = request;
     const { backend, model } = models.resolve(request.model);
     const parent = id === null ? null : await store.load(tenant, id);
     if (parent === undefined) throw previousResponseNotFound(id ?? "");
-    const settings = settingsInForce(request, parent);
+    const input = await resolveReferences(
+      request.input,
+      parent,
+      storedItems(store, tenant, limits.referencedResponses),
+    );
+    const settings = settingsInForce({ ...request, input }, parent);
     return backend.count({ model, parent, input, settings, session: this }, signal);
   }
 

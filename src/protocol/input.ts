@@ -28,18 +28,21 @@ export function parseItems(items: readonly object[], path: string): readonly Ite
 }
 
 function parseItem(raw: { readonly [field: string]: unknown }, path: string): Item {
-  const type = raw["type"] ?? undefined;
+  const { type } = raw;
+  if ((type ?? null) === null && !("role" in raw) && typeof raw["id"] === "string") {
+    return { ...raw, type: "item_reference" };
+  }
   if (type !== undefined && typeof type !== "string") {
     throw new ApiError("invalid_type", `Invalid type for '${path}.type': expected a string.`, {
       param: `${path}.type`,
     });
   }
-  if (type === undefined && !("role" in raw) && typeof raw["id"] !== "string") {
+  if (type === undefined && !("role" in raw)) {
     throw new ApiError("missing_required_parameter", `Missing required parameter: '${path}.type'.`, {
       param: `${path}.type`,
     });
   }
-  const item: Item = type === undefined ? { ...raw, type: "role" in raw ? "message" : "item_reference" } : (raw as Item);
+  const item: Item = type === undefined ? { ...raw, type: "message" } : (raw as Item);
   const check = checkItem.get(item.type);
   if (check === undefined) return item;
   check(item, path);

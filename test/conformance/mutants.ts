@@ -205,9 +205,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "only one response back is remembered",
     file: "core/turn.ts",
-    find: "const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input",
-    replace:
-      "const node = commitNode({ id: response.id, tenant: origin.tenant, parent: parent && { ...parent, parent: null }, input",
+    find: "tenant: origin.tenant, ...content });",
+    replace: "tenant: origin.tenant, ...content, parent: content.parent && { ...content.parent, parent: null } });",
     caughtBy: "store.http-to-http",
   },
   {

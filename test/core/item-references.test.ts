@@ -61,20 +61,20 @@ describe("a reference stands for the item", () => {
   });
 });
 
-describe("references to many responses", () => {
-  /** The conversation so far as clients resend it that keep only the ids of what the model said. */
-  async function talk(store: JournalStore, turns: number): Promise<readonly Item[]> {
-    const steps = Array.from({ length: turns }, (_, index) => answer(`answer ${index}`));
-    const { open, scripted } = makeEngine({ steps, store });
-    const history: Item[] = [];
-    for (let index = 0; index < turns; index += 1) {
-      history.push(user(`question ${index}`));
-      const { output } = await turn(open(), { input: [...history] }).response();
-      history.push(...output.map(({ id }) => reference(id)));
-    }
-    return seen(scripted) ?? [];
+/** The conversation so far as clients resend it that keep only the ids of what the model said. */
+async function talk(store: JournalStore, turns: number): Promise<readonly Item[]> {
+  const steps = Array.from({ length: turns }, (_, index) => answer(`answer ${index}`));
+  const { open, scripted } = makeEngine({ steps, store });
+  const history: Item[] = [];
+  for (let index = 0; index < turns; index += 1) {
+    history.push(user(`question ${index}`));
+    const { output } = await turn(open(), { input: [...history] }).response();
+    history.push(...output.map(({ id }) => reference(id)));
   }
+  return seen(scripted) ?? [];
+}
 
+describe("references to many responses", () => {
   test("are answered from the newest of them, where it has the others in its own input", async () => {
     const store = new JournalStore();
     const context = await talk(store, 6);

@@ -12,7 +12,13 @@ let client: OpenAI;
 
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({ port: 0, store: "memory:", backend: upstream.url, logLevel: "silent", maxLoopDelayMs: 0 });
+  server = await startServer({
+    port: 0,
+    store: "memory:",
+    backend: upstream.url,
+    logLevel: "silent",
+    maxLoopDelayMs: 0,
+  });
   client = new OpenAI({ apiKey: "any", baseURL: `${server.url}/v1`, maxRetries: 0 });
 });
 

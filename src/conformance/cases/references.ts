@@ -29,7 +29,8 @@ export const REFERENCES: Group = {
     {
       id: "references.every-item",
       level: "should",
-      title: "A whole conversation can be resent with references in the place of all that the model said, turn for turn.",
+      title:
+        "A whole conversation can be resent with references in the place of all that the model said, turn for turn.",
       rule: "I3",
       from: FROM,
       mend: "Look an item up wherever it was first put out, however many responses ago.",
