@@ -1,7 +1,7 @@
 import { ApiError, itemNotFound } from "../protocol/errors.ts";
 import { responseOfItem } from "../protocol/ids.ts";
 import { isItem, type Item } from "../protocol/items.ts";
-import { idOfInput } from "../protocol/listed-item.ts";
+import { listedId } from "../protocol/listed-item.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Store, StoredResponse, Tenant } from "./ports.ts";
 
@@ -111,9 +111,9 @@ class Finder {
     if (this.#seen.has(response.id)) return;
     this.#seen.add(response.id);
     const own = new Map<string, Item>();
-    for (const [index, item] of input.entries()) own.set(idOfInput(item, response.id, index), item);
-    for (const item of response.output as readonly Item[]) {
-      if (typeof item["id"] === "string") own.set(item["id"], item);
+    for (const [index, item] of input.entries()) own.set(listedId(item, response.id, "input", index), item);
+    for (const [index, item] of (response.output as readonly Item[]).entries()) {
+      own.set(listedId(item, response.id, "output", index), item);
     }
     for (const [id, item] of own) if (!this.#items.has(id)) this.#items.set(id, item);
   }

@@ -15,6 +15,7 @@ import { KEEPALIVE } from "./keepalive.ts";
 import { LANES_GROUP } from "./lanes.ts";
 import { LIMITS } from "./limits.ts";
 import { REFERENCES } from "./references.ts";
+import { RETRIEVALS } from "./retrieval.ts";
 import { ROBUSTNESS } from "./robustness.ts";
 import { SNAPSHOTS } from "./snapshots.ts";
 import { STEERING } from "./steering.ts";
@@ -36,6 +37,7 @@ export const GROUPS: readonly Group[] = [
   EVICTION,
   REFERENCES,
   STORE,
+  RETRIEVALS,
   LANES_GROUP,
   FORKS,
   WARMUP,
