@@ -5,13 +5,18 @@ import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
 import { DEFAULT_LANE, type Job, Lanes } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
-import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
+import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { RepeatedSettings } from "./repeated-settings.ts";
 import { Retention } from "./retention.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
-import { type StopReason, Turn, type TurnEnd } from "./turn.ts";
+import { forgetsParent, type StopReason, Turn, type TurnEnd } from "./turn.ts";
 
-export type SessionOptions = { readonly tenant: Tenant; readonly transport: Transport };
+export type SessionOptions = {
+  readonly tenant: Tenant;
+  readonly transport: Transport;
+  /** Asked before each turn; without one, everything is allowed. */
+  readonly permit?: Permit;
+};
 
 /** One turn as its transport sees it. */
 export type TurnSink = {
@@ -61,7 +66,7 @@ const REMEMBERED = 64;
 export class Session {
   readonly id: string;
   readonly tenant: Tenant;
-  readonly #transport: Transport;
+  readonly #options: SessionOptions;
   readonly #ports: EnginePorts;
   readonly #onClose: () => void;
   readonly #end = new AbortController();
@@ -83,7 +88,7 @@ export class Session {
     this.#ports = ports;
     this.id = ports.runtime.newId("session");
     this.tenant = options.tenant;
-    this.#transport = options.transport;
+    this.#options = options;
     this.#cache = new Retention(ports.limits.sessionBytes);
     this.#lanes = new Lanes(ports.limits);
     this.#onClose = onClose;
@@ -206,7 +211,7 @@ export class Session {
     const run = async (): Promise<void> => {
       // Whatever else goes wrong, such as a value that is nested too deeply to be written, is an end as well.
       const end = await task().catch((thrown: unknown): TurnEnd => ({ outcome: "refused", error: toApiError(thrown) }));
-      if (end.outcome === "failed" || end.outcome === "refused") this.#forget(entry.forgets, lane);
+      if (forgetsParent(end)) this.#forget(entry.forgets, lane);
       if (end.outcome === "refused") this.#claim(continues, lane)?.giveBack();
       if (end.outcome === "refused" && end.error !== null) refuse(end.error);
       resolve(end);
@@ -229,7 +234,7 @@ export class Session {
       request: steers === null ? request : { ...request, input: [...steers.items, ...request.input] },
       origin: {
         tenant: this.tenant,
-        transport: this.#transport,
+        transport: this.#options.transport,
         session: this.id,
         bytesIn: sink.bytesIn,
         bytesOut: sink.bytesOut,
@@ -237,6 +242,7 @@ export class Session {
       // Steers of a turn that has ended may come back when the client has left.
       emit: (events) => (this.#isClosed ? undefined : sink.emit(events)),
       session: this,
+      permit: this.#options.permit,
       sessionEnd: this.#end.signal,
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id)),
       keep: (node) => {
