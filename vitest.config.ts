@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // Minutes long and measured by hand: not part of a check.
-    exclude: ["test/soak/**"],
+    // Minutes long and measured by hand, and what has a command of its own: not part of a check.
+    exclude: ["test/soak/**", "test/clients/**"],
     pool: "forks",
     maxWorkers: 2,
     // No test waits for time; these only turn a hang into a failure.

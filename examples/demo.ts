@@ -19,7 +19,9 @@ const [folder = join(import.meta.dirname, "../src"), task = "What does this prog
 const { env } = process;
 const tools = await fileTools(folder);
 const own =
-  env["TURNWIRE_URL"] === undefined ? await startServer({ port: 0, simRounds: ROUNDS, logLevel: "silent" }) : null;
+  env["TURNWIRE_URL"] === undefined
+    ? await startServer({ port: 0, simRounds: ROUNDS, logLevel: "silent", store: "memory:" })
+    : null;
 const url = own?.url ?? env["TURNWIRE_URL"] ?? "";
 
 const overHttp = () => measure("stateless HTTP", (settings) => new StatelessHttp(settings));

@@ -1,8 +1,10 @@
 // npm leaves an optional package out of the lockfile when the registry in use does not serve it, and then `npm ci`
 // refuses the lockfile it wrote (npm/cli#9846). This adds the missing entries: the version is the one that the parent
 // pins, the platform is in the name. Run it after changing a dependency when `npm ci` says "Missing: … from lock file".
+// Usage: lock-platforms.ts [folder]
 
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 type Entry = {
   readonly version?: string;
@@ -16,14 +18,15 @@ const SYSTEMS = ["darwin", "win32", "linux", "android", "freebsd", "openharmony"
 const PROCESSORS = ["arm64", "arm", "x64", "ia32", "ppc64", "riscv64", "s390x", "wasm32"];
 
 function platformOf(name: string) {
-  const words = name.split(/[/-]/);
+  const words = name.replace("-windows-", "-win32-").split(/[/-]/);
   const os = SYSTEMS.find((system) => words.includes(system));
   const cpu = PROCESSORS.find((processor) => words.includes(processor));
   const libc = words.some((word) => word.startsWith("musl")) ? "musl" : "glibc";
   return os && cpu ? { os: [os], cpu: [cpu], ...(os === "linux" && { libc: [libc] }) } : undefined;
 }
 
-const lock = JSON.parse(readFileSync("package-lock.json", "utf8")) as Lock;
+const file = join(process.argv[2] ?? ".", "package-lock.json");
+const lock = JSON.parse(readFileSync(file, "utf8")) as Lock;
 const { packages } = lock;
 const added: string[] = [];
 
@@ -41,5 +44,5 @@ for (const [path, parent] of Object.entries(packages)) {
 }
 
 lock.packages = Object.fromEntries(Object.entries(packages).toSorted(([a], [b]) => a.localeCompare(b, "en")));
-writeFileSync("package-lock.json", `${JSON.stringify(lock, null, 2)}\n`);
+writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);
 console.log(`${added.length} entries added`);

@@ -152,8 +152,9 @@ function rounded(milliseconds: number): number {
  */
 export function withContentLog(store: Store, log: Log): Store {
   return {
-    async put(node) {
-      await store.put(node);
+    records: store.records,
+    async put(node, options) {
+      await store.put(node, options);
       log.info(
         { responseId: node.id, tenant: node.tenant, input: node.input, output: node.response.output },
         "content",

@@ -1,3 +1,5 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
 import Type, { type TSchema } from "typebox";
 
 /** The kinds of setting: what each accepts in the file and as text, and what the program gets. */
@@ -24,6 +26,13 @@ export const text = (value: string, expects: string, options: object) =>
 
 export const optionalText = (value: string, expects: string, options: object) =>
   ({ ...text(value, expects, options), schema: Type.Optional(Type.String({ minLength: 1, ...options })) }) as const;
+
+/** A folder; `~/` is the user's own. */
+export const folder = (options: { default: string; description: string }) =>
+  ({
+    ...text("<folder>", "a folder", options),
+    decode: (given: string): string => (given.startsWith("~/") ? join(homedir(), given.slice(2)) : given),
+  }) as const;
 
 const toNumber = (given: string): unknown => (given.trim() === "" ? given : Number(given));
 

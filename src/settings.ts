@@ -2,6 +2,7 @@ import type { Static, TSchema } from "typebox";
 import {
   apiKeys,
   choice,
+  folder,
   integer,
   jsonObject,
   type Kind,
@@ -261,9 +262,9 @@ export const SETTINGS = {
 
   store: {
     ...text("<url>", "a store", {
-      default: "memory:",
+      default: "sqlite:",
       description:
-        "Where stored responses are kept: memory:, sqlite: (a file in --data-dir), sqlite:<path>, postgres://…",
+        "Where stored responses are kept: sqlite: (a file in --data-dir), sqlite:<path>, postgres://…, or memory:, which forgets them at the end.",
     }),
     group: "Memory",
   },
@@ -284,7 +285,10 @@ export const SETTINGS = {
     group: "Memory",
   },
   dataDir: {
-    ...text("<folder>", "a folder", { default: ".turnwire", description: "Where 'sqlite:' puts its file." }),
+    ...folder({
+      default: "~/.turnwire",
+      description: "Where the server keeps its own files, such as that of 'sqlite:'.",
+    }),
     group: "Memory",
   },
   storeBytes: {

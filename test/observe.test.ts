@@ -34,7 +34,10 @@ function keptLog(options: { readonly level?: string; readonly pretty?: boolean }
 /** Runs one request over HTTP against a scripted backend, and stops the server. */
 async function run(step: Step, body: object, settings: Partial<Config> = {}, headers: Record<string, string> = {}) {
   const kept = keptLog();
-  const server = await startServer({ port: 0, ...settings }, { backend: new ScriptedBackend([step]), log: kept.log });
+  const server = await startServer(
+    { port: 0, store: "memory:", ...settings },
+    { backend: new ScriptedBackend([step]), log: kept.log },
+  );
   try {
     const answered = await fetch(`${server.url}/v1/responses`, {
       method: "POST",

@@ -12,7 +12,10 @@ const PATH = "/v1/responses";
 
 async function start(settings: Partial<Config>, steps: Iterable<Step> = []) {
   const backend = new ScriptedBackend(steps);
-  const server = await startServer({ port: 0, logLevel: "silent", maxLoopDelayMs: 0, ...settings }, { backend });
+  const server = await startServer(
+    { port: 0, logLevel: "silent", store: "memory:", maxLoopDelayMs: 0, ...settings },
+    { backend },
+  );
   onTestFinished(() => server.close());
   const connect = (options: WsClientOptions = {}): Promise<WsClient> =>
     WsClient.open(`${server.url.replace("http", "ws")}${PATH}`, options);

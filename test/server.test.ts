@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 async function start(settings: Partial<Config> = {}, parts: ServerParts = {}): Promise<RunningServer> {
-  const server = await startServer({ port: 0, logLevel: "silent", ...settings }, parts);
+  const server = await startServer({ port: 0, logLevel: "silent", store: "memory:", ...settings }, parts);
   running.push(server);
   return server;
 }
@@ -148,7 +148,9 @@ describe("a server that cannot start", () => {
 
   test("says that its host is no address of this machine", async () => {
     // Of a range that is set aside for documents, so that no machine has it.
-    const error = await failure(startServer({ host: "192.0.2.1", allowUnauthenticated: true, logLevel: "silent" }));
+    const error = await failure(
+      startServer({ host: "192.0.2.1", store: "memory:", allowUnauthenticated: true, logLevel: "silent" }),
+    );
     expect(error).toBeInstanceOf(StartError);
     expect(error).toHaveProperty("message", "192.0.2.1 is not an address of this machine; choose another with --host");
   });

@@ -1,5 +1,6 @@
 import { type ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
+import { ID_PREFIX, itemId } from "../protocol/ids.ts";
 import type { Item, OutputItem } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response, Usage } from "../protocol/response.ts";
@@ -224,7 +225,8 @@ export class Assembler {
     if (delta === "") return;
     if (this.#text?.kind !== kind) {
       this.#closeText("completed");
-      this.#text = new OpenText(kind, this.#runtime.newId(kind), this.#added++, this.#log);
+      const index = this.#added++;
+      this.#text = new OpenText(kind, itemId(ID_PREFIX[kind], this.id, "output", index), index, this.#log);
     }
     this.#text.delta(part, delta);
     this.#last = this.#text;
@@ -240,9 +242,11 @@ export class Assembler {
   #openCall(event: Extract<BackendEvent, { type: "call" }>): void {
     if (this.#calls.has(event.key)) return;
     this.#closeText("completed");
-    const id = this.#runtime.newId(event.kind === "function" ? "functionCall" : "customToolCall");
+    const index = this.#added++;
+    const prefix = ID_PREFIX[event.kind === "function" ? "functionCall" : "customToolCall"];
+    const id = itemId(prefix, this.id, "output", index);
     const callId = event.callId ?? this.#runtime.newId("call");
-    const call = new OpenCall({ kind: event.kind, name: event.name, id, callId }, this.#added++, this.#log);
+    const call = new OpenCall({ kind: event.kind, name: event.name, id, callId }, index, this.#log);
     this.#calls.set(event.key, call);
     this.#last = call;
   }

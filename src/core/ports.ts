@@ -75,8 +75,9 @@ export interface Models {
 
 /** Keeps nodes beyond the session. All of its methods are per tenant: an id of another tenant does not exist. */
 export interface Store {
+  readonly records: Records;
   /** Keeps a node. Idempotent by id; when it resolves the node is as durable as this store makes it. */
-  put(node: ResponseNode): Promise<void>;
+  put(node: ResponseNode, options?: PutOptions): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
   get(tenant: Tenant, id: string): Promise<StoredResponse | undefined>;
   /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
@@ -87,6 +88,65 @@ export interface Store {
    */
   delete(tenant: Tenant, id: string): Promise<boolean>;
   close(): Promise<void>;
+}
+
+export type PutOptions = {
+  /** False for a node that no id leads to: it stands for records and descendants, and goes when none of them is left. */
+  readonly listed?: boolean;
+};
+
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [field: string]: JsonValue | undefined };
+
+export type RecordName = {
+  readonly tenant: Tenant;
+  /** What sort of thing it is; ids of different kinds have nothing to do with each other. */
+  readonly kind: string;
+  readonly id: string;
+};
+
+export type NewRecord = RecordName & {
+  readonly value: JsonValue;
+  /** Id of the stored node of the same tenant that it stands on: that chain is kept as long as the record refers to it. */
+  readonly node: string | null;
+  /** When it is gone by itself, in milliseconds since 1970; null for never. */
+  readonly expiresAt: number | null;
+};
+
+export type StoreRecord = NewRecord & {
+  /** Another one after each write; never one that this name has had before. */
+  readonly version: number;
+};
+
+export type ListOptions = {
+  /** Only ids that begin so. */
+  readonly prefix?: string;
+  /** Only ids behind this one. */
+  readonly after?: string;
+  readonly limit: number;
+};
+
+/** Small values that change, beside the nodes, which never do: conversations, runs, claims, keys. */
+export interface Records {
+  get(name: RecordName): Promise<StoreRecord | undefined>;
+  /**
+   * Writes a record if nobody else has since the caller read it.
+   * @param version the one that was read; 0 for a record that must not be there yet
+   * @returns the version that it has now, as durable as a put; undefined when another came first
+   * @throws Error when the node that it stands on is not stored
+   */
+  write(record: NewRecord, version: number): Promise<number | undefined>;
+  /** False when there was none. */
+  delete(name: RecordName): Promise<boolean>;
+  /** Records of one kind, by id in the order of their UTF-8 bytes. */
+  list(tenant: Tenant, kind: string, options: ListOptions): Promise<readonly StoreRecord[]>;
+  /** The chain that the record stands on, also when the response's own id is known no more; undefined when there is none. */
+  chain(record: Pick<StoreRecord, "tenant" | "node">): Promise<ResponseNode | undefined>;
 }
 
 /** What a store has of one node: its response and its own input. */

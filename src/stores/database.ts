@@ -1,4 +1,4 @@
-import type { Tenant } from "../core/ports.ts";
+import type { RecordName, Tenant } from "../core/ports.ts";
 
 /** What a durable store asks of its database, and the rows that cross it. */
 
@@ -38,6 +38,30 @@ export type LoneRow = { readonly row: StoredRow; readonly head: StoredRow | null
 /** Names one row; it is known only if it is listed and was stored after `after`. */
 export type Key = { readonly tenant: Tenant; readonly id: string; readonly after: number };
 
+/** A record as it is kept; everything but `value` is in clear. */
+export type RecordRow = RecordName & {
+  readonly version: number;
+  /** Id of the node that it stands on. */
+  readonly node: string | null;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number | null;
+  /** Id of the key that `value` is encrypted with. */
+  readonly key: string | null;
+  readonly value: Uint8Array;
+};
+
+/** What became of a write: it is in, another write came first, or the node is not there. */
+export type WriteOutcome = "written" | "outdated" | "no_node";
+
+/** Which records are listed. */
+export type RecordRange = Pick<RecordName, "tenant" | "kind"> & {
+  /** Ids behind this one, */
+  readonly after: string;
+  /** that begin so. */
+  readonly prefix: string;
+  readonly limit: number;
+};
+
 /** One step of sweeping: how many rows and bytes of content it removed, and where the next step goes on; null at the end. */
 export type SweepStep = { readonly next: number | null; readonly removed: number; readonly freed: number };
 
@@ -50,21 +74,37 @@ export interface Database {
   insert(rows: readonly NewRow[]): Promise<readonly number[]>;
   has(key: Key): Promise<boolean>;
   one(key: Key): Promise<LoneRow | undefined>;
-  /** The chain that ends in the row, root first, in one round trip; empty when it is unknown or not whole. */
-  chain(key: Key): Promise<readonly StoredRow[]>;
+  /**
+   * The chain that ends in the row, root first, in one round trip; empty when it is unknown or not whole.
+   * @param key without `after` the row need not be listed
+   */
+  chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]>;
   /** Makes the row unknown, and removes it with every unlisted ancestor that nothing else needs. */
   hide(key: Key): Promise<boolean>;
   /** Makes the oldest listed rows, stored at `before` or earlier, unknown; resolves with how many. */
   expire(before: number, limit: number): Promise<number>;
-  /** Looks at the next `window` unlisted rows, newest first, and removes what no listed row stands on. */
-  collect(below: number, window: number): Promise<SweepStep>;
+  /**
+   * Looks at the next `window` unlisted rows, newest first, and removes those that no listed row or record stands on.
+   * Rows that were never listed are left alone until `UNLISTED_MS` after they were stored: their record may be on its way.
+   */
+  collect(below: number, window: number, before: number): Promise<SweepStep>;
   /** Looks at the next `window` rows, oldest first, and removes ends of chains until `bytes` are free. */
   evict(above: number, window: number, bytes: number): Promise<SweepStep>;
+  /** A record that has not expired at `now`. */
+  readRecord(name: RecordName, now: number): Promise<RecordRow | undefined>;
+  /** Writes the record if it is still at `version`; 0 stands for none, or one that has expired. */
+  writeRecord(record: RecordRow, version: number, now: number): Promise<WriteOutcome>;
+  deleteRecord(name: RecordName, now: number): Promise<boolean>;
+  listRecords(range: RecordRange, now: number): Promise<readonly RecordRow[]>;
+  /** Removes records that have expired; resolves with how many. */
+  expireRecords(now: number, limit: number): Promise<number>;
   /** Bytes that all rows use, about. */
   size(): Promise<number>;
   close(): Promise<void>;
 }
 
+/** How long a row that was never listed waits for its record. */
+export const UNLISTED_MS = 60 * 60 * 1000;
 /** How many rows of one chain a step of sweeping removes at most. */
 export const STUMP_LENGTH = 64;
 /** How many rows a step of sweeping removes at most. */

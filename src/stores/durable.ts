@@ -1,10 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 import { type ResponseNode, restoreNode } from "../core/node.ts";
-import type { Store, StoredResponse, Tenant } from "../core/ports.ts";
+import type { PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import { Cipher, type StoreKey } from "./cipher.ts";
 import type { Database, Key, NewRow, StoredRow } from "./database.ts";
-import { keyOf } from "./key.ts";
+import { DurableRecords } from "./durable-records.ts";
+import { isName, keyOf } from "./key.ts";
 import { decodeContent, encodeContent, type Head, sharesHead } from "./node-content.ts";
 import { PutQueue } from "./put-queue.ts";
 import { type Schedule, Sweeper } from "./sweeper.ts";
@@ -36,6 +37,7 @@ const SLICE_BYTES = 256 * 1024;
  * memory, so that continuing a chain does not read it again; the database is asked each time whether the id still stands.
  */
 export class DurableStore implements Store {
+  readonly records: DurableRecords;
   readonly #database: Database;
   readonly #options: DurableOptions;
   readonly #queue: PutQueue;
@@ -53,16 +55,21 @@ export class DurableStore implements Store {
     this.#cipher = new Cipher(options.keys);
     this.#cache = new Retention(options.cacheBytes, (node) => keyOf(node.tenant, node.id));
     this.#sweeper = new Sweeper(database, { ...options, everyMs: options.sweepEveryMs, expiry: () => this.#expiry() });
+    this.records = new DurableRecords(database, {
+      cipher: this.#cipher,
+      now: options.now,
+      chain: (tenant, id) => this.#chain(tenant, id),
+    });
   }
 
-  async put(node: ResponseNode): Promise<void> {
+  async put(node: ResponseNode, { listed: isListed = true }: PutOptions = {}): Promise<void> {
     this.#assertOpen();
     if (!isName(node.tenant) || !isName(node.id)) throw new Error("A tenant or an id is not text that can be stored.");
     const isWhole = node.parent === null || this.#whole.has(node.parent);
     if (isWhole) this.#whole.add(node);
-    const isIn = await this.#queue.add([this.#rowOf(node, { isWhole, isListed: true })]);
+    const isIn = await this.#queue.add([this.#rowOf(node, { isWhole, isListed })]);
     // The parent was let go while a session still held it. What is stored brings with it what it stands on.
-    if (!isIn) await this.#queue.add(this.#lineage(node));
+    if (!isIn) await this.#queue.add(this.#lineage(node, isListed));
     if (isWhole) this.#cache.add(node);
   }
 
@@ -139,12 +146,20 @@ export class DurableStore implements Store {
   }
 
   /** The rows of the whole chain, root first; all but the last only stand for it. */
-  #lineage(tip: ResponseNode): readonly NewRow[] {
+  #lineage(tip: ResponseNode, isListed: boolean): readonly NewRow[] {
     const rows: NewRow[] = [];
     for (let node: ResponseNode | null = tip; node !== null; node = node.parent) {
-      rows.push(this.#rowOf(node, { isWhole: true, isListed: node === tip }));
+      rows.push(this.#rowOf(node, { isWhole: true, isListed: isListed && node === tip }));
     }
     return rows.toReversed();
+  }
+
+  /** A chain by the id of its end, be that known to clients or not. What was stored never changes, so memory will do. */
+  async #chain(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
+    this.#assertOpen();
+    if (!isName(tenant) || !isName(id)) return undefined;
+    const cached = this.#cache.get(keyOf(tenant, id));
+    return cached ?? this.#rebuild(tenant, await this.#database.chain({ tenant, id }));
   }
 
   #decode(tenant: Tenant, { id, key, content }: StoredRow, head: Head | null): StoredResponse {
@@ -183,9 +198,4 @@ export class DurableStore implements Store {
     if (this.#cache.get(keyOf(tip.tenant, tip.id)) !== tip) return;
     for (let node = tip.parent; node !== null; node = node.parent) this.#cache.add(node);
   }
-}
-
-/** Whether a text is kept as it is: one that is no text, or has an end in it, could become the name of something else. */
-function isName(text: string): boolean {
-  return text.isWellFormed() && !text.includes("\0");
 }

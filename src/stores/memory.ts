@@ -1,18 +1,25 @@
 import type { ResponseNode } from "../core/node.ts";
-import type { Store, StoredResponse, Tenant } from "../core/ports.ts";
+import type { PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import { keyOf } from "./key.ts";
+import { MemoryRecords } from "./memory-records.ts";
 
 export type MemoryStoreOptions = {
   /** Bytes of nodes that are kept, of all tenants together. */
   readonly budgetBytes: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
 };
+
+/** The part of the budget that records may use besides it. */
+const RECORDS_SHARE = 1 / 8;
 
 /**
  * Keeps nodes in the memory of the process: the least recently used ends of chains go when the budget runs out, and all
  * of them when the process ends. A node that it has let go is as unknown as one that it never had.
  */
 export class MemoryStore implements Store {
+  readonly records: MemoryRecords;
   readonly #nodes: Retention;
   /**
    * Nodes that were put, with all of their ancestors before them. A node holds its parent whether that was stored or
@@ -20,8 +27,20 @@ export class MemoryStore implements Store {
    */
   readonly #whole = new WeakSet<ResponseNode>();
 
-  constructor({ budgetBytes }: MemoryStoreOptions) {
+  /** Nodes that are there and that no id leads to. */
+  readonly #unlisted = new WeakSet<ResponseNode>();
+
+  constructor({ budgetBytes, now = Date.now }: MemoryStoreOptions) {
     this.#nodes = new Retention(budgetBytes, (node) => keyOf(node.tenant, node.id));
+    this.records = new MemoryRecords({
+      budgetBytes: budgetBytes * RECORDS_SHARE,
+      now,
+      node: (tenant, id) => this.#wholeNode(tenant, id),
+      released: (tenant, id) => {
+        const node = this.#nodes.get(keyOf(tenant, id));
+        if (node !== undefined && this.#unlisted.has(node)) this.#nodes.delete(keyOf(tenant, id));
+      },
+    });
   }
 
   /** Bytes held. */
@@ -29,7 +48,9 @@ export class MemoryStore implements Store {
     return this.#nodes.bytes;
   }
 
-  async put(node: ResponseNode): Promise<void> {
+  async put(node: ResponseNode, { listed = true }: PutOptions = {}): Promise<void> {
+    if (listed) this.#unlisted.delete(node);
+    else this.#unlisted.add(node);
     if (node.parent === null || this.#whole.has(node.parent)) {
       this.#whole.add(node);
       this.#nodes.add(node);
@@ -40,20 +61,35 @@ export class MemoryStore implements Store {
   }
 
   async get(tenant: Tenant, id: string): Promise<StoredResponse | undefined> {
-    const node = this.#nodes.get(keyOf(tenant, id));
+    const node = this.#listed(tenant, id);
     return node === undefined ? undefined : { input: node.input, response: node.response };
   }
 
   async load(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
-    const node = this.#nodes.get(keyOf(tenant, id));
+    const node = this.#listed(tenant, id);
     return node !== undefined && this.#whole.has(node) ? node : undefined;
   }
 
   async delete(tenant: Tenant, id: string): Promise<boolean> {
-    return this.#nodes.delete(keyOf(tenant, id));
+    const node = this.#listed(tenant, id);
+    if (node === undefined) return false;
+    if (!this.records.holds(tenant, id)) return this.#nodes.delete(keyOf(tenant, id));
+    this.#unlisted.add(node);
+    return true;
   }
 
   async close(): Promise<void> {
+    this.records.clear();
     this.#nodes.clear();
+  }
+
+  #listed(tenant: Tenant, id: string): ResponseNode | undefined {
+    const node = this.#nodes.get(keyOf(tenant, id));
+    return node === undefined || this.#unlisted.has(node) ? undefined : node;
+  }
+
+  #wholeNode(tenant: Tenant, id: string): ResponseNode | undefined {
+    const node = this.#nodes.get(keyOf(tenant, id));
+    return node !== undefined && this.#whole.has(node) ? node : undefined;
   }
 }

@@ -52,7 +52,7 @@ const POSTGRES_LANES = 4;
  */
 export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
   const all = { ...DEFAULT_STORE_OPTIONS, ...options };
-  if (url === "memory:") return new MemoryStore({ budgetBytes: all.memoryBytes });
+  if (url === "memory:") return new MemoryStore({ budgetBytes: all.memoryBytes, now: all.now });
   return openDurableStore(url, all);
 }
 

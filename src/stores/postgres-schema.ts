@@ -22,6 +22,19 @@ const MIGRATIONS = [
   CREATE INDEX turnwire_nodes_by_parent ON turnwire_nodes (parent) WHERE parent IS NOT NULL;
   CREATE INDEX turnwire_nodes_listed ON turnwire_nodes (stored_at) WHERE listed;
   CREATE INDEX turnwire_nodes_unlisted ON turnwire_nodes (seq) WHERE NOT listed;`,
+  `CREATE TABLE turnwire_records (
+    tenant text NOT NULL,
+    kind text NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    node bigint REFERENCES turnwire_nodes (seq),
+    expires_at bigint,
+    key text,
+    value bytea NOT NULL,
+    PRIMARY KEY (tenant, kind, id)
+  );
+  CREATE INDEX turnwire_records_by_node ON turnwire_records (node) WHERE node IS NOT NULL;
+  CREATE INDEX turnwire_records_expiring ON turnwire_records (expires_at) WHERE expires_at IS NOT NULL;`,
 ];
 
 /** Any number, as long as nobody else takes it: servers that start together migrate one after another. */

@@ -27,7 +27,8 @@ export const INSERT = `
     INSERT INTO turnwire_nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, size, content)
     SELECT tenant, id, parent, head, whole, listed, stored_at, bytes, key, length, substring($1::bytea FROM start FOR length)
     FROM linked WHERE parent_id IS NULL OR parent IS NOT NULL ORDER BY position
-    ON CONFLICT (tenant, id) DO UPDATE SET listed = true WHERE excluded.listed AND NOT turnwire_nodes.listed
+    ON CONFLICT (tenant, id) DO UPDATE SET listed = true, stored_at = excluded.stored_at
+      WHERE excluded.listed AND NOT turnwire_nodes.listed
   )
   SELECT position::integer FROM linked WHERE parent_id IS NOT NULL AND parent IS NULL`;
 
@@ -39,19 +40,26 @@ export const ONE = `
   SELECT ${COLUMNS} FROM turnwire_nodes n
   WHERE n.seq IN (SELECT seq FROM found UNION ALL SELECT head FROM found) ORDER BY seq DESC`;
 
-export const CHAIN = `
+export const CHAIN = chain(KNOWN);
+/** Also when the row is not listed. */
+export const ANY_CHAIN = chain("tenant = $1 AND id = $2");
+
+function chain(where: string): string {
+  return `
   WITH RECURSIVE line AS (
-    SELECT id, seq, parent, head, bytes, key, content FROM turnwire_nodes WHERE ${KNOWN} AND whole
+    SELECT id, seq, parent, head, bytes, key, content FROM turnwire_nodes WHERE ${where} AND whole
     UNION ALL
     SELECT n.id, n.seq, n.parent, n.head, n.bytes, n.key, n.content
     FROM line CROSS JOIN LATERAL (SELECT * FROM turnwire_nodes WHERE seq = line.parent OFFSET 0) n WHERE n.tenant = $1
   )
   SELECT ${COLUMNS} FROM line ORDER BY seq`;
+}
 
-export const HIDE = `UPDATE turnwire_nodes SET listed = false WHERE ${KNOWN} RETURNING seq`;
+/** A row that was listed once has no record on its way, so nothing needs to wait for one. */
+export const HIDE = `UPDATE turnwire_nodes SET listed = false, stored_at = 0 WHERE ${KNOWN} RETURNING seq`;
 
 export const EXPIRE = `
-  UPDATE turnwire_nodes SET listed = false WHERE listed AND seq IN (
+  UPDATE turnwire_nodes SET listed = false, stored_at = 0 WHERE listed AND seq IN (
     SELECT seq FROM turnwire_nodes WHERE listed AND stored_at <= $1 ORDER BY stored_at LIMIT $2)`;
 
 /** An index has the sizes, so no content is read for it. */
@@ -60,9 +68,9 @@ export const SIZE = "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM turnwir
 /** Removes the row and what only stood for it; `$1` is its number. */
 export const REMOVE = removeStumps("SELECT seq FROM turnwire_nodes WHERE seq = $1 AND NOT listed", "min(seq)", true);
 
-/** `$1` is where it begins, `$2` how many rows it looks at. */
+/** `$1` is where it begins, `$2` how many rows it looks at, `$3` when they were stored at the latest. */
 export const COLLECT = removeStumps(
-  "SELECT seq FROM turnwire_nodes WHERE NOT listed AND seq < $1 ORDER BY seq DESC LIMIT $2",
+  "SELECT seq FROM turnwire_nodes WHERE NOT listed AND seq < $1 AND stored_at <= $3 ORDER BY seq DESC LIMIT $2",
   "min(seq)",
   true,
 );
@@ -89,11 +97,13 @@ function removeStumps(rows: string, last: string, onlyUnlisted: boolean): string
       SELECT n.seq AS leaf, n.seq, n.parent, 0 AS step, n.size::bigint AS length
       FROM turnwire_nodes n WHERE n.seq IN (SELECT seq FROM seen)
         AND NOT EXISTS (SELECT 1 FROM turnwire_nodes c WHERE c.parent = n.seq)
+        AND NOT EXISTS (SELECT 1 FROM turnwire_records r WHERE r.node = n.seq)
       UNION ALL
       SELECT s.leaf, n.seq, n.parent, s.step + 1, n.size::bigint
       FROM stump s JOIN turnwire_nodes n ON n.seq = s.parent
       WHERE s.step < ${STUMP_LENGTH} ${onlyUnlisted ? "AND NOT n.listed" : ""}
         AND NOT EXISTS (SELECT 1 FROM turnwire_nodes c WHERE c.parent = n.seq AND c.seq <> s.seq)
+        AND NOT EXISTS (SELECT 1 FROM turnwire_records r WHERE r.node = n.seq)
     ), removed AS (
       DELETE FROM turnwire_nodes WHERE seq IN (${chosen}) RETURNING size
     )

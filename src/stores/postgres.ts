@@ -1,6 +1,18 @@
 import type { Pool, PoolClient, QueryResultRow } from "pg";
-import type { Database, Key, LoneRow, NewRow, StoredRow, SweepStep } from "./database.ts";
+import type { RecordName } from "../core/ports.ts";
+import type {
+  Database,
+  Key,
+  LoneRow,
+  NewRow,
+  RecordRange,
+  RecordRow,
+  StoredRow,
+  SweepStep,
+  WriteOutcome,
+} from "./database.ts";
 import { migrate } from "./postgres-schema.ts";
+import * as records from "./postgres-records.ts";
 import * as sql from "./postgres-sql.ts";
 import { StoreError } from "./store-error.ts";
 
@@ -69,8 +81,12 @@ export class PostgresDatabase implements Database {
     return row && { row, head: head ?? null };
   }
 
-  async chain(key: Key): Promise<readonly StoredRow[]> {
-    return (await this.#read<TextRow>(sql.CHAIN, nameOf(key))).map(readRow);
+  async chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]> {
+    const rows =
+      "after" in key
+        ? await this.#read<TextRow>(sql.CHAIN, nameOf(key))
+        : await this.#read<TextRow>(sql.ANY_CHAIN, [key.tenant, key.id]);
+    return rows.map(readRow);
   }
 
   async hide(key: Key): Promise<boolean> {
@@ -86,12 +102,44 @@ export class PostgresDatabase implements Database {
     return (await this.#pool.query(sql.EXPIRE, [before, limit])).rowCount ?? 0;
   }
 
-  collect(below: number, window: number): Promise<SweepStep> {
-    return this.#step(sql.COLLECT, [below, window], window);
+  collect(below: number, window: number, before: number): Promise<SweepStep> {
+    return this.#step(sql.COLLECT, [below, window, before], window);
   }
 
   evict(above: number, window: number, bytes: number): Promise<SweepStep> {
     return this.#step(sql.EVICT, [above, window, bytes], window);
+  }
+
+  async readRecord({ tenant, kind, id }: RecordName, now: number): Promise<RecordRow | undefined> {
+    const [row] = await this.#read<RecordRow>(records.READ, [tenant, kind, id, now]);
+    return row;
+  }
+
+  async writeRecord(record: RecordRow, version: number, now: number): Promise<WriteOutcome> {
+    const { tenant, kind, id, node, expiresAt, key, value } = record;
+    const values = [tenant, kind, id, record.version, node, expiresAt, key, value, now];
+    const text = version === 0 ? records.CREATE : records.REPLACE;
+    // Not tried again: one that went in and whose answer was lost would be taken for somebody else's.
+    const { rows } = await this.#pool.query<{ hasNode: boolean; written: number }>(
+      text,
+      version === 0 ? values : [...values, version],
+    );
+    const [outcome] = rows;
+    if (outcome?.hasNode !== true) return "no_node";
+    return outcome.written === 0 ? "outdated" : "written";
+  }
+
+  async deleteRecord({ tenant, kind, id }: RecordName, now: number): Promise<boolean> {
+    const [row] = await this.#read<{ wasAlive: boolean }>(records.DELETE, [tenant, kind, id, now]);
+    return row?.wasAlive === true;
+  }
+
+  listRecords({ tenant, kind, after, prefix, limit }: RecordRange, now: number): Promise<readonly RecordRow[]> {
+    return this.#read<RecordRow>(records.LIST, [tenant, kind, after, prefix, now, limit]);
+  }
+
+  async expireRecords(now: number, limit: number): Promise<number> {
+    return (await this.#pool.query(records.EXPIRE, [now, limit])).rowCount ?? 0;
   }
 
   async size(): Promise<number> {

@@ -36,6 +36,19 @@ const MIGRATIONS = [
   CREATE INDEX nodes_by_parent ON nodes (parent) WHERE parent IS NOT NULL;
   CREATE INDEX nodes_listed ON nodes (stored_at) WHERE listed = 1;
   CREATE INDEX nodes_unlisted ON nodes (seq) WHERE listed = 0;`,
+  `CREATE TABLE records (
+    tenant TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    node INTEGER REFERENCES nodes (seq),
+    expires_at INTEGER,
+    key TEXT,
+    value BLOB NOT NULL,
+    UNIQUE (tenant, kind, id)
+  ) STRICT;
+  CREATE INDEX records_by_node ON records (node) WHERE node IS NOT NULL;
+  CREATE INDEX records_expiring ON records (expires_at) WHERE expires_at IS NOT NULL;`,
 ];
 
 /** @throws StoreError when the file cannot be opened or is not ours */

@@ -3,11 +3,16 @@ import {
   type Key,
   type LoneRow,
   type NewRow,
+  type RecordRange,
+  type RecordRow,
   STEP_ROWS,
   type StoredRow,
   STUMP_LENGTH,
   type SweepStep,
+  type WriteOutcome,
 } from "./database.ts";
+import type { RecordName } from "../core/ports.ts";
+import * as records from "./sqlite-records.ts";
 
 /**
  * The embedded store's side of `Database`, each call in one go. It runs in a thread of its own, so that a slow disk, a
@@ -41,20 +46,17 @@ export class SqliteTables {
     return { row: row as StoredRow, head: (above as StoredRow | undefined) ?? null };
   }
 
-  chain({ tenant, id, after }: Key): readonly StoredRow[] {
-    return this.#statement(CHAIN).all(tenant, id, after, tenant) as StoredRow[];
+  chain(key: Key | Omit<Key, "after">): readonly StoredRow[] {
+    const { tenant, id } = key;
+    if ("after" in key) return this.#statement(chain(KNOWN)).all(tenant, id, key.after, tenant) as StoredRow[];
+    return this.#statement(chain("tenant = ? AND id = ?")).all(tenant, id, tenant) as StoredRow[];
   }
 
   hide({ tenant, id, after }: Key): boolean {
     return this.#transaction(() => {
-      const hidden = this.#statement(`UPDATE nodes SET listed = 0 WHERE ${KNOWN} RETURNING seq`).get(tenant, id, after);
+      const hidden = this.#statement(HIDE).get(tenant, id, after);
       if (hidden === undefined) return false;
-      this.#statement(
-        removeStumps(
-          "SELECT seq FROM nodes n WHERE seq = ? AND NOT EXISTS (SELECT 1 FROM nodes WHERE parent = n.seq)",
-          true,
-        ),
-      ).run(Number(hidden["seq"]));
+      this.#statement(removeStumps(leaves("SELECT seq FROM nodes WHERE seq = ?"), true)).run(Number(hidden["seq"]));
       return true;
     });
   }
@@ -63,14 +65,34 @@ export class SqliteTables {
     return Number(this.#statement(EXPIRE).run(before, limit).changes);
   }
 
-  collect(below: number, window: number): SweepStep {
-    const rows = "SELECT seq FROM nodes WHERE listed = 0 AND seq < ? ORDER BY seq DESC LIMIT ?";
-    return this.#step({ rows, last: "min(seq)", from: below, window, bytes: null });
+  collect(below: number, window: number, before: number): SweepStep {
+    const rows = "SELECT seq FROM nodes WHERE listed = 0 AND seq < ? AND stored_at <= ? ORDER BY seq DESC LIMIT ?";
+    return this.#step({ rows, last: "min(seq)", from: [below, before], window, bytes: null });
   }
 
   evict(above: number, window: number, bytes: number): SweepStep {
     const rows = "SELECT seq FROM nodes WHERE seq > ? ORDER BY seq LIMIT ?";
-    return this.#step({ rows, last: "max(seq)", from: above, window, bytes });
+    return this.#step({ rows, last: "max(seq)", from: [above], window, bytes });
+  }
+
+  readRecord(name: RecordName, now: number): RecordRow | undefined {
+    return records.read(this.#prepared, name, now);
+  }
+
+  writeRecord(record: RecordRow, version: number, now: number): WriteOutcome {
+    return this.#transaction(() => records.write(this.#prepared, record, version, now));
+  }
+
+  deleteRecord(name: RecordName, now: number): boolean {
+    return records.remove(this.#prepared, name, now);
+  }
+
+  listRecords(range: RecordRange, now: number): readonly RecordRow[] {
+    return records.list(this.#prepared, range, now);
+  }
+
+  expireRecords(now: number, limit: number): number {
+    return records.expire(this.#prepared, now, limit);
   }
 
   /** What the file uses; pages that are free within it will be used again. */
@@ -85,9 +107,9 @@ export class SqliteTables {
 
   #step({ rows, last, from, window, bytes }: Step): SweepStep {
     return this.#transaction(() => {
-      const seen = this.#statement(`SELECT count(*) AS count, ${last} AS last FROM (${rows})`).get(from, window);
+      const seen = this.#statement(`SELECT count(*) AS count, ${last} AS last FROM (${rows})`).get(...from, window);
       const remove = this.#statement(removeStumps(leaves(rows), bytes === null));
-      const removed = bytes === null ? remove.all(from, window) : remove.all(from, window, bytes);
+      const removed = bytes === null ? remove.all(...from, window) : remove.all(...from, window, bytes);
       return {
         next: seen?.["count"] === window ? Number(seen["last"]) : null,
         removed: removed.length,
@@ -130,6 +152,8 @@ export class SqliteTables {
     }
   }
 
+  readonly #prepared = (sql: string): StatementSync => this.#statement(sql);
+
   #statement(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (statement === undefined) this.#statements.set(sql, (statement = this.#database.prepare(sql)));
@@ -141,7 +165,7 @@ export class SqliteTables {
 type Step = {
   readonly rows: string;
   readonly last: string;
-  readonly from: number;
+  readonly from: readonly number[];
   readonly window: number;
   readonly bytes: number | null;
 };
@@ -154,18 +178,24 @@ const KNOWN = "tenant = ? AND id = ? AND listed = 1 AND stored_at > ?";
 const INSERT = `
   INSERT INTO nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, content)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT (tenant, id) DO UPDATE SET listed = 1 WHERE excluded.listed = 1 AND nodes.listed = 0`;
+  ON CONFLICT (tenant, id) DO UPDATE SET listed = 1, stored_at = excluded.stored_at
+  WHERE excluded.listed = 1 AND nodes.listed = 0`;
 
-const CHAIN = `
-  WITH RECURSIVE line (seq, parent) AS (
-    SELECT seq, parent FROM nodes WHERE ${KNOWN} AND whole = 1
-    UNION ALL
-    SELECT n.seq, n.parent FROM line JOIN nodes n ON n.seq = line.parent AND n.tenant = ?
-  )
-  SELECT ${COLUMNS} FROM nodes WHERE seq IN (SELECT seq FROM line) ORDER BY seq`;
+function chain(where: string): string {
+  return `
+    WITH RECURSIVE line (seq, parent) AS (
+      SELECT seq, parent FROM nodes WHERE ${where} AND whole = 1
+      UNION ALL
+      SELECT n.seq, n.parent FROM line JOIN nodes n ON n.seq = line.parent AND n.tenant = ?
+    )
+    SELECT ${COLUMNS} FROM nodes WHERE seq IN (SELECT seq FROM line) ORDER BY seq`;
+}
+
+/** A row that was listed once has no record on its way, so nothing needs to wait for one. */
+const HIDE = `UPDATE nodes SET listed = 0, stored_at = 0 WHERE ${KNOWN} RETURNING seq`;
 
 const EXPIRE = `
-  UPDATE nodes SET listed = 0 WHERE seq IN (
+  UPDATE nodes SET listed = 0, stored_at = 0 WHERE seq IN (
     SELECT seq FROM nodes WHERE listed = 1 AND stored_at <= ? ORDER BY stored_at LIMIT ?)`;
 
 const SIZE = `
@@ -173,7 +203,8 @@ const SIZE = `
   FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s`;
 
 function leaves(rows: string): string {
-  return `SELECT seq FROM (${rows}) r WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE parent = r.seq)`;
+  return `SELECT seq FROM (${rows}) r WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE parent = r.seq)
+    AND NOT EXISTS (SELECT 1 FROM records WHERE node = r.seq)`;
 }
 
 /**
@@ -192,6 +223,7 @@ function removeStumps(from: string, onlyUnlisted: boolean): string {
       FROM stump s JOIN nodes n ON n.seq = s.parent
       WHERE s.step < ${STUMP_LENGTH} ${onlyUnlisted ? "AND n.listed = 0" : ""}
         AND NOT EXISTS (SELECT 1 FROM nodes c WHERE c.parent = n.seq AND c.seq <> s.seq)
+        AND NOT EXISTS (SELECT 1 FROM records WHERE node = n.seq)
       LIMIT ${STEP_ROWS}
     )
     DELETE FROM nodes WHERE seq IN (${chosen}) RETURNING length(content) AS length`;

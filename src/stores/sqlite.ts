@@ -1,5 +1,16 @@
 import { Worker } from "node:worker_threads";
-import type { Database, Key, LoneRow, NewRow, StoredRow, SweepStep } from "./database.ts";
+import type { RecordName } from "../core/ports.ts";
+import type {
+  Database,
+  Key,
+  LoneRow,
+  NewRow,
+  RecordRange,
+  RecordRow,
+  StoredRow,
+  SweepStep,
+  WriteOutcome,
+} from "./database.ts";
 import type { SqliteOptions } from "./sqlite-schema.ts";
 import type { Answer, Call, Method, WorkerOptions } from "./sqlite-worker.ts";
 import { StoreError } from "./store-error.ts";
@@ -45,7 +56,7 @@ export class SqliteDatabase implements Database {
     return this.#call("one", key);
   }
 
-  chain(key: Key): Promise<readonly StoredRow[]> {
+  chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]> {
     return this.#call("chain", key);
   }
 
@@ -57,12 +68,32 @@ export class SqliteDatabase implements Database {
     return this.#call("expire", before, limit);
   }
 
-  collect(below: number, window: number): Promise<SweepStep> {
-    return this.#call("collect", below, window);
+  collect(below: number, window: number, before: number): Promise<SweepStep> {
+    return this.#call("collect", below, window, before);
   }
 
   evict(above: number, window: number, bytes: number): Promise<SweepStep> {
     return this.#call("evict", above, window, bytes);
+  }
+
+  readRecord(name: RecordName, now: number): Promise<RecordRow | undefined> {
+    return this.#call("readRecord", name, now);
+  }
+
+  writeRecord(record: RecordRow, version: number, now: number): Promise<WriteOutcome> {
+    return this.#call("writeRecord", record, version, now);
+  }
+
+  deleteRecord(name: RecordName, now: number): Promise<boolean> {
+    return this.#call("deleteRecord", name, now);
+  }
+
+  listRecords(range: RecordRange, now: number): Promise<readonly RecordRow[]> {
+    return this.#call("listRecords", range, now);
+  }
+
+  expireRecords(now: number, limit: number): Promise<number> {
+    return this.#call("expireRecords", now, limit);
   }
 
   size(): Promise<number> {

@@ -1,4 +1,4 @@
-import type { Database, SweepStep } from "./database.ts";
+import { type Database, type SweepStep, UNLISTED_MS } from "./database.ts";
 
 /** Runs a task again and again until the function that it returns is called. */
 export type Schedule = (task: () => void, everyMs: number) => () => void;
@@ -8,6 +8,8 @@ export type SweeperOptions = {
   readonly expiry: () => number;
   /** Bytes that the rows of all tenants may use together. */
   readonly maxBytes: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   readonly everyMs: number;
   readonly schedule: Schedule;
   /** Told what went wrong; the next sweep tries again. */
@@ -56,9 +58,12 @@ export class Sweeper {
 
   async #sweep(): Promise<void> {
     const before = this.#options.expiry();
+    const now = this.#options.now();
     while (!this.#isStopped && (await this.#database.expire(before, LIMIT)) === LIMIT);
+    while (!this.#isStopped && (await this.#database.expireRecords(now, LIMIT)) === LIMIT);
     // A pass takes the ends of chains; what they leave behind may be the next ends.
-    while ((await this.#pass((from) => this.#database.collect(from, WINDOW), Number.MAX_SAFE_INTEGER)) > 0);
+    const collect = (from: number): Promise<SweepStep> => this.#database.collect(from, WINDOW, now - UNLISTED_MS);
+    while ((await this.#pass(collect, Number.MAX_SAFE_INTEGER)) > 0);
     if (this.#options.maxBytes < Infinity) await this.#makeRoom();
   }
 

@@ -11,7 +11,8 @@ test("the banner of a bare server says that a simulator answers, where data is, 
   const text = shown({});
   expect(text).toContain("a simulator: its answers are made up");
   expect(text).toContain("turnwire --backend http://localhost:8000/v1");
-  expect(text).toContain("in memory: gone when the server stops (512MiB for stored responses)");
+  expect(text).toMatch(/stored responses in the folder .*turnwire/);
+  expect(shown({ store: "memory:" })).toContain("in memory: gone when the server stops (512MiB for stored responses)");
   expect(text).toContain("none: only this machine can connect");
 });
 

@@ -22,7 +22,7 @@ export class Child {
   constructor(args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
     this.#process = spawn(process.execPath, [MAIN, ...args], {
       cwd: this.#folder,
-      env: { PATH: process.env["PATH"], NO_COLOR: "1", ...environment },
+      env: { PATH: process.env["PATH"], HOME: this.#folder, NO_COLOR: "1", ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process.stdout?.setEncoding("utf8").on("data", (text: string) => {

@@ -40,7 +40,7 @@ describe("serve", () => {
       "turn",
       "stopping: running turns may still end",
     ]);
-    expect(lines[2]).toMatchObject({ url, tenants: [], data: "memory:" });
+    expect(lines[2]).toMatchObject({ url, tenants: [], data: "sqlite:" });
   });
 
   test("is what runs without a command, with settings from the environment", async () => {

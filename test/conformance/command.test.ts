@@ -15,7 +15,7 @@ import { badTurn, startToy } from "./toy-server.ts";
 afterEach(endAll);
 
 async function serve(settings: Partial<Config> = {}): Promise<string> {
-  const server = await startServer({ port: 0, ...settings }, { log: pino({ level: "silent" }) });
+  const server = await startServer({ port: 0, store: "memory:", ...settings }, { log: pino({ level: "silent" }) });
   onTestFinished(() => server.close());
   return server.url;
 }

@@ -93,8 +93,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "all items have index 0",
     file: "core/assembler.ts",
-    find: "new OpenText(kind, this.#runtime.newId(kind), this.#added++, this.#log)",
-    replace: "new OpenText(kind, this.#runtime.newId(kind), (this.#added++, 0), this.#log)",
+    find: 'OpenText(kind, itemId(ID_PREFIX[kind], this.id, "output", index), index, this.#log)',
+    replace: 'OpenText(kind, itemId(ID_PREFIX[kind], this.id, "output", index), 0, this.#log)',
     caughtBy: "formats.reasoning-grammar",
   },
   {

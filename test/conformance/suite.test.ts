@@ -14,7 +14,7 @@ import { startServer } from "../../src/server.ts";
 import type { Config } from "../../src/settings.ts";
 
 async function serve(settings: Partial<Config> = {}): Promise<string> {
-  const server = await startServer({ port: 0, ...settings }, { log: pino({ level: "silent" }) });
+  const server = await startServer({ port: 0, store: "memory:", ...settings }, { log: pino({ level: "silent" }) });
   onTestFinished(() => server.close());
   return server.url;
 }

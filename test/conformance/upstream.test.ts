@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 async function failuresOf(settings: Partial<Config>, scheme: (url: string) => string) {
-  const server = await startServer({ port: 0, logLevel: "silent", maxLoopDelayMs: 0, ...settings });
+  const server = await startServer({ port: 0, store: "memory:", logLevel: "silent", maxLoopDelayMs: 0, ...settings });
   servers.push(server);
   const report = await runConformance({
     url: scheme(server.url),

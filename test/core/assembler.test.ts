@@ -78,7 +78,7 @@ describe("the grammar of", () => {
     expect(response.output).toEqual([
       {
         type: "message",
-        id: "msg_1",
+        id: "msg_1o0",
         status: "completed",
         role: "assistant",
         content: [{ type: "output_text", text: "Hello", annotations: [], logprobs: [] }],
@@ -105,7 +105,7 @@ describe("the grammar of", () => {
       "output_item.done",
     ]);
     expect(response.output).toMatchObject([
-      { type: "reasoning", id: "rs_1", summary: [], content: [{ type: "reasoning_text", text: "Hmm" }] },
+      { type: "reasoning", id: "rs_1o0", summary: [], content: [{ type: "reasoning_text", text: "Hmm" }] },
       { type: "message", content: [{ text: "Yes" }] },
     ]);
   });
@@ -137,7 +137,14 @@ describe("the grammar of", () => {
       "completed",
     ]);
     expect(response.output).toEqual([
-      { type: "function_call", id: "fc_1", status: "completed", call_id: "call_0", name: "read", arguments: '{"a":1}' },
+      {
+        type: "function_call",
+        id: "fc_1o0",
+        status: "completed",
+        call_id: "call_0",
+        name: "read",
+        arguments: '{"a":1}',
+      },
     ]);
   });
 
@@ -151,7 +158,7 @@ describe("the grammar of", () => {
       "completed",
     ]);
     expect(response.output).toEqual([
-      { type: "custom_tool_call", id: "ctc_1", status: "completed", call_id: "call_0", name: "shell", input: "ls" },
+      { type: "custom_tool_call", id: "ctc_1o0", status: "completed", call_id: "call_0", name: "shell", input: "ls" },
     ]);
   });
 

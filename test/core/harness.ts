@@ -137,6 +137,7 @@ export function settled(): Promise<void> {
 /** A store that a test holds in its hand: it says what it is asked, and waits or fails when told to. */
 export class JournalStore implements Store {
   readonly #inner = new MemoryStore({ budgetBytes: 1 << 30 });
+  readonly records = this.#inner.records;
   readonly journal: string[];
   /** Called before the store does what it is asked. */
   before: (act: "put" | "load", id: string) => Promise<void> = async () => undefined;

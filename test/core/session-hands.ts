@@ -95,6 +95,7 @@ export class HandBackend implements Backend {
 /** A store that has stored when the test says so. */
 export class HandStore implements Store {
   readonly #inner = new MemoryStore({ budgetBytes: 1 << 30 });
+  readonly records = this.#inner.records;
   readonly puts = new Map<string, PromiseWithResolvers<void>>();
   holds = false;
 

@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  server = await startServer({ port: 0, logLevel: "silent", simRounds: 4 });
+  server = await startServer({ port: 0, store: "memory:", logLevel: "silent", simRounds: 4 });
 });
 afterEach(async () => {
   await server.close();
@@ -66,7 +66,7 @@ test("the agent comes to the same end both ways, with tools that found what is t
 });
 
 test("a conversation that the server has let go of is told once more, whole", async () => {
-  const small = await startServer({ port: 0, logLevel: "silent", simRounds: 4, sessionBytes: 4096 });
+  const small = await startServer({ port: 0, store: "memory:", logLevel: "silent", simRounds: 4, sessionBytes: 4096 });
   const { answer } = await run(await WebSocketSession.open(settings(small.url)));
   expect(answer).toContain("13 items, 6 of them tool outputs");
   await small.close();

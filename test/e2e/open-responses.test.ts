@@ -14,7 +14,7 @@ import { breachesOf, ContractClient, type ContractTurn, readFrame } from "../sup
 const KEY = "contract-key";
 const MODEL = "sim";
 /** The schemas are compiled in the process of the server, which must not take that for load. */
-const SETTINGS = { port: 0, logLevel: "silent", maxLoopDelayMs: 0 } as const;
+const SETTINGS = { port: 0, store: "memory:", logLevel: "silent", maxLoopDelayMs: 0 } as const;
 const WHY_SKIPPED = CONTRACT_IS_MISSING === null ? "" : `: ${CONTRACT_IS_MISSING}`;
 
 let server: RunningServer;

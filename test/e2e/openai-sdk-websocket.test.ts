@@ -27,7 +27,14 @@ afterEach(async () => {
 
 function serverSettings() {
   // The clients run in the process of the server, which must not take them for load.
-  return { port: 0, logLevel: "silent", maxLoopDelayMs: 0, backend: upstream.url, backendRetries: 0 } as const;
+  return {
+    port: 0,
+    store: "memory:",
+    logLevel: "silent",
+    maxLoopDelayMs: 0,
+    backend: upstream.url,
+    backendRetries: 0,
+  } as const;
 }
 
 function clientOf(url: string): OpenAI {
@@ -158,7 +165,12 @@ describe("lanes", () => {
 
 describe("errors", () => {
   test("a key that is not known is refused before there is a socket", async () => {
-    const closed = await startServer({ port: 0, logLevel: "silent", apiKeys: [{ tenant: "us", key: "right" }] });
+    const closed = await startServer({
+      port: 0,
+      store: "memory:",
+      logLevel: "silent",
+      apiKeys: [{ tenant: "us", key: "right" }],
+    });
     const socket = new ResponsesWS(clientOf(closed.url));
     const error = await new Promise<Error>((resolve) => {
       socket.on("error", resolve);

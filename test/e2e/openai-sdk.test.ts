@@ -20,7 +20,14 @@ afterEach(async () => {
 });
 
 async function start(settings: Parameters<typeof startServer>[0]): Promise<void> {
-  server = await startServer({ port: 0, logLevel: "silent", backendRetries: 0, maxLoopDelayMs: 0, ...settings });
+  server = await startServer({
+    port: 0,
+    store: "memory:",
+    logLevel: "silent",
+    backendRetries: 0,
+    maxLoopDelayMs: 0,
+    ...settings,
+  });
   client = new OpenAI({ apiKey: "any", baseURL: `${server.url}/v1`, maxRetries: 0 });
 }
 

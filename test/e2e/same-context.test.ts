@@ -18,7 +18,13 @@ let server: RunningServer;
 
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({ port: 0, backend: upstream.url, logLevel: "silent", maxLoopDelayMs: 0 });
+  server = await startServer({
+    port: 0,
+    store: "memory:",
+    backend: upstream.url,
+    logLevel: "silent",
+    maxLoopDelayMs: 0,
+  });
 });
 
 afterAll(async () => {

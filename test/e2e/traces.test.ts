@@ -17,7 +17,7 @@ let server: RunningServer;
 
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({ port: 0, backend: upstream.url, logLevel: "silent" });
+  server = await startServer({ port: 0, store: "memory:", backend: upstream.url, logLevel: "silent" });
 });
 
 afterAll(async () => {

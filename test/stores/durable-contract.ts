@@ -330,6 +330,67 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
       });
     });
 
+    describe("records", () => {
+      const standing = { tenant: "acme", kind: "thing", id: "a", value: 1, node: "a1", expiresAt: null };
+
+      test("are there when the store is opened again, and keep their chain from every sweep", async () => {
+        const first = await open({ ttlMs: DAY });
+        const nodes = chain("a", 3);
+        for (const node of nodes) await first.put(node);
+        const version = await first.records.write(standing, 0);
+        await first.close();
+        now += 2 * DAY;
+
+        const second = await open({ ttlMs: DAY, maxBytes: 1 });
+        await second.sweep();
+        expect(await idsOfRows()).toEqual(["a0", "a1"]);
+        expect(await second.records.get(standing)).toEqual({ ...standing, version });
+        expect(await second.records.chain(standing)).toEqual(nodes[1]);
+        expect(await known(second, ["a0", "a1"])).toEqual([]);
+        await second.records.delete(standing);
+        await second.sweep();
+        expect(await idsOfRows()).toEqual([]);
+      });
+
+      test("a node that is not listed waits an hour for its record, and goes when none has come", async () => {
+        const store = await open();
+        for (const node of chain("a", 2)) await store.put(node, { listed: false });
+        await store.put(makeNode("b"), { listed: false });
+        now += 60 * 60 * 1000 - 1;
+        await store.sweep();
+        expect(await idsOfRows()).toEqual(["a0", "a1", "b"]);
+        await store.records.write(standing, 0);
+        now += 1;
+        await store.sweep();
+        expect(await idsOfRows()).toEqual(["a0", "a1"]);
+      });
+
+      test("are swept when their time is over", async () => {
+        const store = await open();
+        for (let id = 0; id < 300; id++) {
+          await store.records.write({ ...standing, id: `${id}`, node: null, expiresAt: now + 1 }, 0);
+        }
+        await store.records.write({ ...standing, node: null }, 0);
+        now += 1;
+        await store.sweep();
+        const rows = await place.query(`SELECT id FROM ${place.table.replace("nodes", "records")}`);
+        expect(rows.map(({ id }) => id)).toEqual(["a"]);
+      });
+
+      test("are encrypted as contents are, each for its own name", async () => {
+        const key = `k:${secret()}`;
+        const table = place.table.replace("nodes", "records");
+        const store = await open(keys(key));
+        await store.records.write({ ...standing, node: null, value: "canary" }, 0);
+        await store.records.write({ ...standing, node: null, id: "b", value: "canary" }, 0);
+        const rows = await place.query(`SELECT value FROM ${table}`);
+        expect(rows.every(({ value }) => !Buffer.from(value as Uint8Array).includes("canary"))).toBe(true);
+        await place.query(`UPDATE ${table} SET value = (SELECT value FROM ${table} WHERE id = 'a')`);
+        expect((await store.records.get(standing))?.value).toBe("canary");
+        await expect(store.records.get({ ...standing, id: "b" })).rejects.toThrow("does not open");
+      });
+    });
+
     test("a sweep goes by itself at its times, tells its failures, and stops with the store", async () => {
       const failures: unknown[] = [];
       const scheduled: { task: () => void; everyMs: number; isOver: boolean }[] = [];

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { makeNode } from "./nodes.ts";
+import { recordsContract } from "./records-contract.ts";
 import { storeContract } from "./store-contract.ts";
 
 const PLENTY = 1 << 30;
 
 storeContract("MemoryStore", async () => new MemoryStore({ budgetBytes: PLENTY }));
+recordsContract("MemoryStore", async (options) => new MemoryStore({ budgetBytes: PLENTY, ...options }));
 
 describe("only in memory", () => {
   const nodeBytes = makeNode("resp_0").bytes;
@@ -19,6 +21,36 @@ describe("only in memory", () => {
     expect(await store.load("acme", "resp_1")).toBe(root);
     expect((await store.load("acme", "resp_2"))?.parent).toBe(root);
     expect((await store.load("acme", "resp_3"))?.parent).toBe(root);
+  });
+
+  test("records that were not used for longest go when their share of the budget is used up", async () => {
+    const { records } = new MemoryStore({ budgetBytes: 76_000 });
+    const fields = { tenant: "acme", kind: "thing", value: "x".repeat(3000), node: null, expiresAt: null };
+    for (const id of ["a", "b"]) await records.write({ ...fields, id }, 0);
+    await records.get({ ...fields, id: "a" });
+    await records.write({ ...fields, id: "c" }, 0);
+    const known = await records.list("acme", "thing", { limit: 10 });
+    expect(known.map(({ id }) => id)).toEqual(["a", "c"]);
+  });
+
+  test("a record whose chain was let go is gone, rather than empty", async () => {
+    const store = new MemoryStore({ budgetBytes: 2 * nodeBytes });
+    await store.put(makeNode("resp_1"));
+    const record = { tenant: "acme", kind: "thing", id: "a", value: 1, node: "resp_1", expiresAt: null };
+    await store.records.write(record, 0);
+    for (const id of ["resp_2", "resp_3"]) await store.put(makeNode(id));
+    expect(await store.records.get(record)).toBeUndefined();
+  });
+
+  test("a deleted response that a record stood on goes with the record", async () => {
+    const store = new MemoryStore({ budgetBytes: PLENTY });
+    await store.put(makeNode("resp_1"));
+    const record = { tenant: "acme", kind: "thing", id: "a", value: 1, node: "resp_1", expiresAt: null };
+    await store.records.write(record, 0);
+    await store.delete("acme", "resp_1");
+    expect(store.bytes).toBeGreaterThan(0);
+    await store.records.delete(record);
+    expect(store.bytes).toBe(0);
   });
 
   test("one budget binds all tenants, and the least recently used chain goes first", async () => {

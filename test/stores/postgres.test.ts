@@ -3,6 +3,7 @@ import { openDurableStore } from "../../src/stores/open.ts";
 import { TestPostgres } from "../support/postgres.ts";
 import { durableContract, type Place } from "./durable-contract.ts";
 import { makeNode } from "./nodes.ts";
+import { recordsContract } from "./records-contract.ts";
 import { storeContract } from "./store-contract.ts";
 
 describe.skipIf(TestPostgres.missing !== null)(`PostgreSQL${TestPostgres.whySkipped}`, () => {
@@ -21,20 +22,23 @@ describe.skipIf(TestPostgres.missing !== null)(`PostgreSQL${TestPostgres.whySkip
     openDurableStore(await server.emptyPlace(), { memoryBytes: 0 }),
   );
   durableContract("PostgreSQL", makePlace);
+  recordsContract("PostgreSQL", async (options) =>
+    openDurableStore(await server.emptyPlace(), { memoryBytes: 0, ...options }),
+  );
 
   test("tables of a newer version are refused", async () => {
     const { url, query } = await makePlace();
     await (await openDurableStore(url)).close();
     await query("UPDATE turnwire_schema SET version = 99");
     await expect(openDurableStore(url)).rejects.toThrow(
-      "store postgres: the tables were made by a newer version (schema 99, this one knows 1)",
+      "store postgres: the tables were made by a newer version (schema 99, this one knows 2)",
     );
   });
 
   test("servers that start together make the tables once", async () => {
     const { url, query } = await makePlace();
     const stores = await Promise.all(Array.from({ length: 8 }, () => openDurableStore(url, { connections: 2 })));
-    expect(await query("SELECT version FROM turnwire_schema")).toEqual([{ version: 1 }]);
+    expect(await query("SELECT version FROM turnwire_schema")).toEqual([{ version: 2 }]);
     const nodes = stores.map((_, index) => makeNode(`a${index}`));
     await Promise.all(stores.map((store, index) => store.put(nodes[index] ?? makeNode("none"))));
     for (const store of stores) {

@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { openDurableStore } from "../../src/stores/open.ts";
 import { durableContract, type Place } from "./durable-contract.ts";
 import { makeNode } from "./nodes.ts";
+import { recordsContract } from "./records-contract.ts";
 import { storeContract } from "./store-contract.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "turnwire-sqlite-"));
@@ -29,6 +30,7 @@ storeContract("SQLite that waits for the disk", async () =>
   openDurableStore(`sqlite:${newFile()}`, { synchronous: "full" }),
 );
 durableContract("SQLite", makePlace);
+recordsContract("SQLite", async (options) => openDurableStore(`sqlite:${newFile()}`, { memoryBytes: 0, ...options }));
 
 describe("only in SQLite", () => {
   test("the folder and the files are for the server's user only", async () => {
@@ -58,7 +60,7 @@ describe("only in SQLite", () => {
     await (await openDurableStore(`sqlite:${newer}`)).close();
     withDatabase(newer, (database) => database.exec("PRAGMA user_version = 99"));
     await expect(openDurableStore(`sqlite:${newer}`)).rejects.toThrow(
-      `store sqlite: ${newer} was written by a newer version (schema 99, this one knows 1)`,
+      `store sqlite: ${newer} was written by a newer version (schema 99, this one knows 2)`,
     );
 
     const foreign = join(folder, "foreign.db");

@@ -35,6 +35,7 @@ const server = await startServer(
   {
     port: 0,
     logLevel: "silent",
+    store: "memory:",
     simRate: 100,
     sessionBytes: BUDGET_BYTES,
     storeBytes: BUDGET_BYTES,

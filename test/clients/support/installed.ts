@@ -1,0 +1,47 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** A program of the suite: how it is started, and why it cannot be, if so. */
+export type Installed = {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly missing: string | null;
+};
+
+const require = createRequire(import.meta.url);
+
+function installed(command: string, args: readonly string[], check: readonly string[]): Installed {
+  const { status, error, stderr } = spawnSync(command, [...args, ...check], { encoding: "utf8", timeout: 30_000 });
+  const why = status === 0 ? null : (error?.message ?? stderr.trim().split("\n").at(-1) ?? `it ends with ${status}`);
+  return { command, args, missing: why };
+}
+
+function absent(missing: string): Installed {
+  return { command: "", args: [], missing };
+}
+
+/** Codex of the package itself, or of the one that needs it. */
+export function codex(): Installed {
+  const main = join(dirname(require.resolve("@openai/codex/package.json")), "bin/codex.js");
+  return installed(process.execPath, [main], ["--version"]);
+}
+
+/** Its package puts the program for this machine in place by a script, which is not run; the program is beside it. */
+export function opencode(): Installed {
+  const { platform, arch } = process;
+  const modules = fileURLToPath(new URL("../node_modules", import.meta.url));
+  const program = [`opencode-${platform}-${arch}-baseline`, `opencode-${platform}-${arch}`]
+    .map((name) => join(modules, name, "bin/opencode"))
+    .find((path) => existsSync(path));
+  return program === undefined ? absent(`no build for ${platform}-${arch}`) : installed(program, [], ["--version"]);
+}
+
+/** The Python that has what requirements.txt names. */
+export function python(): Installed {
+  const program = fileURLToPath(new URL("../.venv/bin/python", import.meta.url));
+  if (!existsSync(program)) return absent("no Python that can make a virtual environment");
+  return installed(program, [], ["-c", "import openai, agents, websockets"]);
+}
