@@ -1,5 +1,5 @@
 const MINUTE_MS = 60_000;
-/** Sums of fractions are never quite even; nobody is kept waiting for less than this. */
+/** Sums of fractions are never quite even: nobody is kept waiting for less than this. */
 const CRUMB = 1e-6;
 
 /**

@@ -2,7 +2,7 @@ import { createServer, type Server, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import type { Tenant } from "../core/ports.ts";
+import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { TransportContext } from "./context.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -29,7 +29,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, authenticator } = context;
+  const { runtime, limits, load, isDraining, access } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -63,8 +63,11 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
 
   const guarded = (api: FastifyInstance): void => {
     api.decorateRequest("tenant", "");
+    api.decorateRequest("permit");
     api.addHook("onRequest", async (request) => {
-      request.setDecorator<Tenant>("tenant", authenticator.authenticate(request.headers.authorization));
+      const permit = await access.authenticate(request.headers.authorization);
+      request.setDecorator<Permit>("permit", permit);
+      request.setDecorator<Tenant>("tenant", permit.tenant);
       const encoding = request.headers["content-encoding"] ?? "identity";
       if (encoding !== "identity") {
         const message = "The body of a request must not be compressed: send it without a 'content-encoding'.";
@@ -79,7 +82,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     });
     for (const path of RESPONSES_PATHS) {
       route(api, "POST", path, async (request, reply) =>
-        createResponse(context, request.getDecorator<Tenant>("tenant"), request, reply),
+        createResponse(context, request.getDecorator<Permit>("permit"), request, reply),
       );
     }
   });
@@ -88,9 +91,11 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       guarded(api);
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
-      route(api, "GET", "/models", async () => models.list());
+      route(api, "GET", "/models", async (request) => models.list(request.getDecorator<Permit>("permit")));
       // Names of models have slashes, which some clients encode and others do not.
-      route(api, "GET", "/models/*", async (request) => models.get((request.params as { readonly "*": string })["*"]));
+      route(api, "GET", "/models/*", async (request) =>
+        models.get((request.params as { readonly "*": string })["*"], request.getDecorator<Permit>("permit")),
+      );
     },
     { prefix: "/v1" },
   );
