@@ -66,7 +66,7 @@ export default {
 
     uses("protocol", ["typebox"]),
     uses("core", []),
-    uses("backends", ["undici"]),
+    uses("backends", ["undici", "gpt-tokenizer"]),
     uses("stores", ["pg", "@types/pg"]),
     uses("keys", []),
     uses("transports", ["fastify", "@fastify/[^/]+", "ws", "@types/ws"]),

@@ -15,7 +15,7 @@ import { parseStoreKeys } from "./stores/cipher.ts";
 import { openStore } from "./stores/open.ts";
 import { StoreError } from "./stores/store-error.ts";
 import type { TransportLimits } from "./transports/limits.ts";
-import { Listener } from "./transports/listener.ts";
+import { hostInUrl, Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
 
 /** The composition root: the only file that knows every layer. */
@@ -40,6 +40,8 @@ export type ServerParts = {
   readonly log?: Log;
   /** Sees what the log sees, besides it. */
   readonly observer?: Observer;
+  /** Whether the server goes with the program that has started it; `/healthz` then says so. */
+  readonly isTemporary?: boolean;
 };
 
 /** Why a server could not start, as its operator should read it. */
@@ -70,11 +72,13 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     runtime,
     access: new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: false }),
     version: VERSION,
+    isTemporary: parts.isTemporary ?? false,
     limits: transportLimits(config),
     policy: {
       webSocket: config.websocket === "on",
       allowedOrigins: config.allowOrigins,
       keepalive: config.keepalive,
+      echo: config.echo,
       deflate: config.deflate,
     },
     ...(tls !== undefined && { tls }),
@@ -94,6 +98,11 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   };
   let ended: Promise<void> | undefined;
   return { ...address, close: () => (ended ??= shutDown()) };
+}
+
+/** Where a server of this configuration is reached from this machine. */
+export function addressOf({ host, port, tlsCert }: Config): string {
+  return `${tlsCert === undefined ? "http" : "https"}://${hostInUrl(host)}:${port}`;
 }
 
 function engineLimits(config: Config): Limits {
@@ -154,6 +163,7 @@ function createBackend(config: Config, log: Log): Backend {
     maxTokensField: config.backendMaxTokensField,
     extraBody: config.backendExtraBody,
     prefill: config.prefill,
+    tokenizer: config.tokenizer,
   });
 }
 

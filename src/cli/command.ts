@@ -10,6 +10,8 @@ export type Command = {
   /** Further flags: what is written, and what it does. */
   readonly flags: readonly (readonly [flag: string, text: string])[];
   readonly examples: readonly (readonly [text: string, line: string])[];
+  /** The arguments that are for the command itself; without it, all of them. */
+  readonly ownArguments?: (args: readonly string[]) => readonly string[];
   /** Resolves with the exit code. */
   readonly run: (args: readonly string[]) => Promise<number>;
 };

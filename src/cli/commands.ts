@@ -4,11 +4,12 @@ import { VERSION } from "../version.ts";
 import { printConfig } from "./config.ts";
 import { conformance } from "./conformance.ts";
 import { commandHelp, overview } from "./help.ts";
+import { run } from "./run.ts";
 import { serve } from "./serve.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 
 /** Every command, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, conformance, printConfig];
+const COMMANDS: readonly Command[] = [serve, run, conformance, printConfig];
 /** What runs when no command is named. */
 const DEFAULT = serve;
 
@@ -25,7 +26,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     const isNamed = first !== "" && !first.startsWith("-");
     const command = isNamed ? find(first) : DEFAULT;
     const rest = isNamed ? args.slice(1) : args;
-    if (rest.includes("--help") || rest.includes("-h")) return help(isNamed ? command.name : undefined);
+    const own = command.ownArguments?.(rest) ?? rest;
+    if (own.includes("--help") || own.includes("-h")) return help(isNamed ? command.name : undefined);
     return await command.run(rest);
   } catch (error) {
     return explain(error);

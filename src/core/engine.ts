@@ -1,5 +1,7 @@
-import { ApiError } from "../protocol/errors.ts";
-import type { EnginePorts } from "./ports.ts";
+import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import type { CreateRequest } from "../protocol/request.ts";
+import type { EnginePorts, Tenant } from "./ports.ts";
+import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 function shuttingDown(): ApiError {
@@ -37,6 +39,20 @@ export class Engine {
   /** The names of the models that are served. */
   models(): Promise<readonly string[]> {
     return this.#ports.models.list();
+  }
+
+  /**
+   * How many tokens the model would read of this request.
+   * @throws ApiError `previous_response_not_found`, `model_not_found`
+   */
+  async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
+    const { models, store } = this.#ports;
+    const { previous_response_id: id, input } = request;
+    const { backend, model } = models.resolve(request.model);
+    const parent = id === null ? null : await store.load(tenant, id);
+    if (parent === undefined) throw previousResponseNotFound(id ?? "");
+    const settings = settingsInForce(request, parent);
+    return backend.count({ model, parent, input, settings, session: this }, signal);
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

@@ -28,6 +28,8 @@ export interface Backend {
    * that cannot, or that was not told to, resolves at once.
    */
   prefill(request: BackendRequest, signal: AbortSignal): Promise<void>;
+  /** Tokens that the request would have the model read: by its server's own count, or as near as can be told. */
+  count(request: BackendRequest, signal: AbortSignal): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -38,7 +40,10 @@ export type BackendRequest = {
   readonly parent: ResponseNode | null;
   /** The new input, after the chain. This very array becomes the node's input. */
   readonly input: readonly Item[];
-  /** Instructions, tools and the rest. Clients repeat their tools, but within a session equal tools are one array. */
+  /**
+   * Instructions, tools and the rest, as they are in force: with what items of the context have added and changed. Clients
+   * repeat their tools, but within a session equal tools are one array.
+   */
   readonly settings: Omit<CreateRequest, "input" | "model">;
   /** Stands for the client's connection: a key for what happens once per connection. */
   readonly session: object;
@@ -57,6 +62,8 @@ export type BackendEvent =
       readonly kind: "function" | "custom";
       readonly callId: string | null;
       readonly name: string;
+      /** The namespace of the tool, where it has one. */
+      readonly namespace?: string | null;
     }
   | { readonly type: "call.delta"; readonly key: number; readonly delta: string }
   | { readonly type: "item"; readonly item: Item }

@@ -7,6 +7,7 @@ import { Assembler } from "./assembler.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { BackendEvent, Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
+import { settingsInForce } from "./standing.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
@@ -188,7 +189,8 @@ export class Turn {
     this.#assertWanted();
     checkInput(parent, request.input);
     const { backend, model } = this.#ports.models.resolve(request.model);
-    const backendRequest = { model, parent, input: request.input, settings: request, session };
+    const settings = settingsInForce(request, parent);
+    const backendRequest = { model, parent, input: request.input, settings, session };
     if (request.generate) {
       return { parent, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
     }

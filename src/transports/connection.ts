@@ -4,6 +4,7 @@ import { DEFAULT_LANE } from "../core/lanes.ts";
 import type { Session, TurnSink } from "../core/session.ts";
 import { type ClientEvent, describeRefused, parseClientEvent } from "../protocol/client-event.ts";
 import { encodeFrame, parseJson } from "../protocol/codec.ts";
+import { type Echo, withEcho } from "../protocol/echo.ts";
 import { ApiError, errorFrame, toApiError } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import { CLOSE, type CloseReason } from "../protocol/table.ts";
@@ -43,6 +44,8 @@ export type ConnectionOptions = {
   readonly rounds: Rounds | null;
   /** Whether the client needs an event in long silences. */
   readonly wantsKeepalive: boolean;
+  /** What events repeat of a request. */
+  readonly echo: Echo;
   /** Takes what went wrong in here and is nobody's to know outside. */
   readonly onError: (error: unknown) => void;
 };
@@ -53,6 +56,7 @@ export class Connection {
   readonly #session: Session;
   readonly #load: Load;
   readonly #limits: TransportLimits;
+  readonly #echo: Echo;
   readonly #onError: (error: unknown) => void;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
@@ -67,11 +71,12 @@ export class Connection {
   /** `ending`: what the client sends from now on is left unread, and it gets only what it is owed. */
   #state: "open" | "ending" | "over" = "open";
 
-  constructor({ socket, stream, session, limits, load, rounds, wantsKeepalive, onError }: ConnectionOptions) {
+  constructor({ socket, stream, session, limits, load, rounds, wantsKeepalive, echo, onError }: ConnectionOptions) {
     this.#socket = socket;
     this.#session = session;
     this.#load = load;
     this.#limits = limits;
+    this.#echo = echo;
     this.#onError = onError;
     this.#inbox = new Inbox(socket, limits);
     this.#outbox = new Outbox(
@@ -224,7 +229,7 @@ export class Connection {
     return {
       bytesIn,
       bytesOut: () => bytesOut,
-      emit: (events) => write(events.map((event) => encodeFrame(event, streamId))),
+      emit: (events) => write(events.map((event) => encodeFrame(withEcho(event, this.#echo), streamId))),
       refuse: (error) => {
         const isOfConnection = error.code === "websocket_connection_limit_reached";
         this.#knowsLimit ||= isOfConnection;

@@ -14,6 +14,7 @@ export type TransportContext = {
   readonly load: Load;
   /** What the page calls this server's version. */
   readonly version: string;
+  readonly isTemporary: boolean;
   /** Whether new work is to be refused. */
   readonly isDraining: () => boolean;
   /** Takes unexpected errors, whose text no client sees. */

@@ -5,6 +5,7 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { TransportContext } from "./context.ts";
+import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
 import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
@@ -29,7 +30,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, access } = context;
+  const { runtime, limits, load, isDraining, access, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -55,7 +56,12 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
 
   route(app, "GET", "/", async (request, reply) => page.answer(request, reply));
-  route(app, "GET", "/healthz", async () => ({ status: "ok" }));
+  route(app, "GET", "/healthz", async () => ({
+    status: "ok",
+    server: "turnwire",
+    version,
+    ...(isTemporary && { temporary: true }),
+  }));
   route(app, "GET", "/readyz", async (_request, reply) => {
     if (isDraining()) reply.code(503);
     return { status: isDraining() ? "draining" : "ready" };
@@ -83,6 +89,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     for (const path of RESPONSES_PATHS) {
       route(api, "POST", path, async (request, reply) =>
         createResponse(context, request.getDecorator<Permit>("permit"), request, reply),
+      );
+      route(api, "POST", `${path}/input_tokens`, async (request, reply) =>
+        countInputTokens(context, request.getDecorator<Permit>("permit"), request, reply),
       );
     }
   });

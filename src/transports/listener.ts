@@ -16,6 +16,8 @@ export type ListenerOptions = {
   /** Who may use the API. */
   readonly access: Access;
   readonly version: string;
+  /** Whether the server goes with the program that has started it; `/healthz` then says so. */
+  readonly isTemporary?: boolean;
   readonly limits?: Partial<TransportLimits>;
   readonly policy?: Partial<TransportPolicy>;
   /** Takes the place of the watch over the event loop; closed with the listener. */
@@ -50,6 +52,7 @@ export class Listener {
       runtime,
       access,
       version,
+      isTemporary: options.isTemporary ?? false,
       onError,
       limits: this.#limits,
       policy: { ...DEFAULT_TRANSPORT_POLICY, ...options.policy },
@@ -88,7 +91,7 @@ export class Listener {
       });
     });
     const { port } = this.#server.address() as AddressInfo;
-    return { url: `${this.#scheme}://${hostOf(at.host)}:${port}`, port };
+    return { url: `${this.#scheme}://${hostInUrl(at.host)}:${port}`, port };
   }
 
   /**
@@ -118,7 +121,7 @@ export class Listener {
 }
 
 /** An address as it goes into a URL; one that means every address is reached from here by the name of this machine. */
-function hostOf(host: string): string {
+export function hostInUrl(host: string): string {
   if (host === "0.0.0.0" || host === "::") return "localhost";
   return host.includes(":") ? `[${host}]` : host;
 }

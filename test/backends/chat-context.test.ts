@@ -5,7 +5,8 @@ import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { Item } from "../../src/protocol/items.ts";
 import type { Response } from "../../src/protocol/response.ts";
 
-const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") => new ChatContexts(field);
+const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") =>
+  new ChatContexts({ reasoningField: field, renamed: new Map() });
 
 function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = contexts()): unknown[] {
   const json = Buffer.concat(chat.messages(parent, input).pieces()).toString("utf8");
@@ -144,6 +145,18 @@ describe("messages", () => {
       },
       { role: "tool", tool_call_id: "c1", content: "ok" },
     ]);
+  });
+
+  test("calls of tools in namespaces have the name that the tool has in chat", () => {
+    const spawn = { ...call("c1", "spawn"), namespace: "agents" };
+    const custom = { type: "custom_tool_call", call_id: "c2", name: "js", namespace: "agents", input: "1" };
+    const names = (chat?: ChatContexts) =>
+      (messagesOf(null, [spawn, custom], chat)[0] as { tool_calls: { function: { name: string } }[] }).tool_calls.map(
+        (each) => each.function.name,
+      );
+    expect(names()).toEqual(["agents__spawn", "agents__js"]);
+    const renamed = new Map([['["agents","spawn"]', "agents__spawn_2"]]);
+    expect(names(new ChatContexts({ reasoningField: null, renamed }))).toEqual(["agents__spawn_2", "agents__js"]);
   });
 
   test("what comes between a call and its output is put behind the output", () => {

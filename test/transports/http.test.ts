@@ -148,7 +148,7 @@ describe("models", () => {
 test("health and readiness are told without a key; readiness ends when the server drains", async () => {
   const server = await startServer();
   const http = server.http();
-  expect((await http.call("/healthz")).json).toEqual({ status: "ok" });
+  expect((await http.call("/healthz")).json).toEqual({ status: "ok", server: "turnwire", version: "0.0.0-test" });
   expect(await http.call("/readyz")).toMatchObject({ status: 200, json: { status: "ready" } });
   server.listener.stopAccepting();
   expect((await http.call("/healthz")).status).toBe(200);

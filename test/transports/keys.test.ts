@@ -101,7 +101,12 @@ describe("the models of a key", () => {
     const { last } = await client.turn({ input: "a", model: "gpt-5" });
     expect(last).toMatchObject({ status: 400, error: { code: "model_not_found", param: "model" } });
     expect((await client.turn({ input: "a" })).last.type).toBe("response.completed");
-    expect((await server.http(key).create({ input: "a", model: "gpt-5" })).json.error?.code).toBe("model_not_found");
+    for (const path of ["/v1/responses", "/v1/responses/input_tokens"]) {
+      const body = JSON.stringify({ input: "a", model: "gpt-5" });
+      const headers = { "content-type": "application/json" };
+      const { status, json } = await server.http(key).call(path, { method: "POST", headers, body });
+      expect([path, status, json.error?.code]).toEqual([path, 400, "model_not_found"]);
+    }
   });
 
   test("are the ones that are listed, and others cannot be told from those that are not there", async () => {
