@@ -1,10 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Permit } from "../core/ports.ts";
-import { parseJson } from "../protocol/codec.ts";
 import { INPUT_TOKENS_OBJECT, parseCountRequest } from "../protocol/context-request.ts";
 import { modelNotFound } from "../protocol/errors.ts";
 import type { TransportContext } from "./context.ts";
-import { decodeUtf8 } from "./responses.ts";
+import { parseBody } from "./body.ts";
 
 /** What `POST /v1/responses/input_tokens` answers. */
 type InputTokens = { readonly object: typeof INPUT_TOKENS_OBJECT; readonly input_tokens: number };
@@ -17,7 +16,7 @@ export async function countInputTokens(
   reply: FastifyReply,
 ): Promise<InputTokens> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const counted = parseCountRequest(parseJson(decodeUtf8(body)));
+  const counted = parseCountRequest(await parseBody(body));
   if (!permit.allowsModel(counted.model)) throw modelNotFound(counted.model);
   const left = new AbortController();
   reply.raw.once("close", () => left.abort());

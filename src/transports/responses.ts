@@ -2,12 +2,13 @@ import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
 import type { Permit } from "../core/ports.ts";
-import { encodeSse, parseJson, SSE_DONE } from "../protocol/codec.ts";
+import { encodeSse, SSE_DONE } from "../protocol/codec.ts";
 import { type Echo, withEcho } from "../protocol/echo.ts";
 import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
 import { isTerminal, type TerminalEvent } from "../protocol/events.ts";
 import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
+import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 import { echoFor } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -34,7 +35,7 @@ export async function createResponse(
   reply: FastifyReply,
 ): Promise<string | undefined> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const create = parseCreateRequest(parseJson(decodeUtf8(body)));
+  const create = parseCreateRequest(await parseBody(body));
   // Whoever hung up while the body was read will not be heard to do so again.
   if (request.raw.socket.destroyed) {
     reply.hijack();
@@ -58,15 +59,6 @@ export async function createResponse(
   if (!create.stream) return collect(exchange);
   await stream(exchange);
   return undefined;
-}
-
-/** The text of a body. @throws ApiError `invalid_json` */
-export function decodeUtf8(body: Buffer): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(body);
-  } catch (error) {
-    throw new ApiError("invalid_json", "The body of a request must be JSON in UTF-8.", { cause: error });
-  }
 }
 
 type Exchange = {
