@@ -3,13 +3,16 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
-import { DEFAULT_LANE, type Job, Lanes } from "./lanes.ts";
+import { DEFAULT_LANE, Lanes } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
-import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
+import type { EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { RepeatedSettings } from "./repeated-settings.ts";
 import { Retention } from "./retention.ts";
+import type { Conduct, Entry, Origin, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
 import { forgetsParent, type StopReason, Turn, type TurnEnd } from "./turn.ts";
+
+export type { TurnSink } from "./session-turns.ts";
 
 export type SessionOptions = {
   readonly tenant: Tenant;
@@ -17,44 +20,6 @@ export type SessionOptions = {
   /** Asked before each turn; without one, everything is allowed. */
   readonly permit?: Permit;
 };
-
-/** One turn as its transport sees it. */
-export type TurnSink = {
-  readonly emit: Emit;
-  /** Told of a refusal in the turn's place in its lane: after what earlier turns say and before a later one speaks. */
-  readonly refuse?: (error: ApiError) => void;
-  /** Size of the request as it came, in bytes. */
-  readonly bytesIn: number;
-  /** Bytes sent of this turn so far. */
-  readonly bytesOut: () => number;
-};
-
-/** What a lane is told of a turn. */
-type Entry = {
-  readonly lane: string;
-  /** The response that the client continues with it; null for a turn that is only to be refused. */
-  readonly continues: string | null;
-  /** The response that is forgotten when the turn fails. */
-  readonly forgets: string | null;
-  readonly refuse: TurnSink["refuse"] | null;
-  readonly run: () => Promise<TurnEnd>;
-};
-type TurnJob = Job & Pick<Entry, "continues">;
-
-/** What a turn has beside its request. */
-type Conduct = Pick<Entry, "lane"> & {
-  readonly sink: TurnSink;
-  /** Its parent, when that was held on to while the turn waited. */
-  readonly pinned: ResponseNode | null;
-  /** The steers that it applies. */
-  readonly steers: Steers | null;
-};
-
-/** A turn that can be named by its response's id. */
-type Running = { readonly turn: Turn; readonly lane: string; readonly steers: Steers };
-
-/** Where a response was made, and the numbers of what is still said of it. */
-type Origin = { readonly lane: string; readonly numbers: Turn["numbers"] };
 
 /** How many responses that failed, or were forgotten, are remembered by their id. */
 const REMEMBERED = 64;
