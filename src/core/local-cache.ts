@@ -1,10 +1,7 @@
 import type { SteerErrorCode } from "../protocol/table.ts";
 import type { ResponseNode } from "./node.ts";
 import { Retention } from "./retention.ts";
-import type { Turn } from "./turn.ts";
-
-/** Where a response was made, and the numbers of what is still said of it. */
-export type Origin = { readonly lane: string; readonly numbers: Turn["numbers"] };
+import type { Origin } from "./session-turns.ts";
 
 /** How many responses that failed, or were forgotten, are remembered by their id. */
 const REMEMBERED = 64;
