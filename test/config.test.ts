@@ -21,6 +21,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   connectionMinutes: "0",
   pingSeconds: "0",
   echo: "minimal",
+  coalesceMs: "8",
   keepalive: "on",
   keepaliveSeconds: "1.5",
   deflate: "off",
