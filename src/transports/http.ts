@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -73,11 +74,11 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     api.decorateRequest("tenant", "");
     api.addHook("onRequest", async (request) => {
       request.setDecorator<Tenant>("tenant", authenticator.authenticate(request.headers.authorization));
-      const encoding = request.headers["content-encoding"] ?? "identity";
-      if (encoding !== "identity") {
-        const message = "The body of a request must not be compressed: send it without a 'content-encoding'.";
-        throw new ApiError("unsupported_media_type", message);
-      }
+      decoderOf(request.headers["content-encoding"]);
+    });
+    api.addHook("preParsing", async (request, _reply, payload) => {
+      const decoder = decoderOf(request.headers["content-encoding"]);
+      return decoder === null ? payload : unpack(request.raw, decoder, limits.maxMessageBytes);
     });
   };
   app.register(async (api) => {
@@ -144,10 +145,7 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
   if (thrown instanceof ApiError) return thrown;
   switch (String((thrown as Partial<FastifyError> | null)?.code)) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new ApiError(
-        "request_too_large",
-        `The body of a request may have at most ${limits.maxMessageBytes} bytes.`,
-      );
+      return tooLarge(limits.maxMessageBytes);
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return new ApiError("unsupported_media_type", "The content type of a request must be 'application/json'.");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
