@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { CoalescingBackend, type Pause } from "../../src/backends/coalesce.ts";
 import type { BackendEvent, BackendRequest } from "../../src/core/ports.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
-import { finish, Gate, type Move, ScriptedBackend } from "../../src/testing/index.ts";
+import { Gate, type Move, ScriptedBackend } from "../../src/testing/index.ts";
 
 const REQUEST: BackendRequest = {
   model: "m",
@@ -14,6 +14,7 @@ const REQUEST: BackendRequest = {
 };
 
 const text = (delta: string): BackendEvent => ({ type: "text.delta", delta });
+const END: BackendEvent = { type: "finish", reason: "stop" };
 const call = (key: number): BackendEvent => ({ type: "call", key, kind: "function", callId: `c${key}`, name: "f" });
 const argument = (key: number, delta: string): BackendEvent => ({ type: "call.delta", key, delta });
 
@@ -38,8 +39,8 @@ async function batchesOf(moves: readonly Move[], pause: () => Pause = pauses().p
 
 describe("deltas that come within the time", () => {
   test("are one, apart from the first, which nothing holds up", async () => {
-    const moves = [[text("a")], [text("b")], [text("c"), text("d")], [finish("stop")]];
-    expect(await batchesOf(moves)).toEqual([[text("a")], [text("bcd"), finish("stop")]]);
+    const moves = [[text("a")], [text("b")], [text("c"), text("d")], [END]];
+    expect(await batchesOf(moves)).toEqual([[text("a")], [text("bcd"), END]]);
   });
 
   test("are joined within one call only, and a call is said at once", async () => {
@@ -49,12 +50,12 @@ describe("deltas that come within the time", () => {
       [call(0), argument(0, "1")],
       [argument(0, "2")],
       [argument(1, "3"), argument(1, "4"), argument(0, "5")],
-      [finish("stop")],
+      [END],
     ];
     expect(await batchesOf(moves)).toEqual([
       [text("a")],
       [text("b"), call(0), argument(0, "1")],
-      [argument(0, "2"), argument(1, "34"), argument(0, "5"), finish("stop")],
+      [argument(0, "2"), argument(1, "34"), argument(0, "5"), END],
     ]);
   });
 });
@@ -63,7 +64,7 @@ test("when the time is over what has come leaves, and what comes then is the nex
   const gate = new Gate();
   const { pause, open, cancelled } = pauses();
   const backend = new CoalescingBackend(
-    new ScriptedBackend([[[text("a")], [text("b")], [text("c")], gate, [text("d")], [finish("stop")]]]),
+    new ScriptedBackend([[[text("a")], [text("b")], [text("c")], gate, [text("d")], [END]]]),
     8,
     pause,
   );
@@ -74,7 +75,7 @@ test("when the time is over what has come leaves, and what comes then is the nex
   open[0]?.();
   expect((await second).value).toEqual([text("bc")]);
   gate.open();
-  expect((await stream.next()).value).toEqual([text("d"), finish("stop")]);
+  expect((await stream.next()).value).toEqual([text("d"), END]);
   expect((await stream.next()).done).toBe(true);
   expect(cancelled).toHaveLength(open.length);
 });
@@ -101,15 +102,15 @@ test("whoever leaves ends the call behind it", async () => {
 });
 
 test("whatever comes, the same is said in the same order", async () => {
-  const event = fc.oneof(
+  const event: fc.Arbitrary<BackendEvent> = fc.oneof(
     fc.string({ minLength: 1, maxLength: 3 }).map(text),
     fc.tuple(fc.nat(1), fc.string({ minLength: 1, maxLength: 3 })).map(([key, delta]) => argument(key, delta)),
     fc.nat(1).map(call),
   );
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.array(event, { maxLength: 4 }), { maxLength: 8 }), async (moves) => {
-      const said = (await batchesOf([...moves, [finish("stop")]])).flat();
-      expect(letters(said)).toEqual(letters([...moves.flat(), finish("stop")]));
+    fc.asyncProperty(fc.array(fc.array(event, { maxLength: 4 }), { maxLength: 8 }), async (moves: BackendEvent[][]) => {
+      const said = (await batchesOf([...moves, [END]])).flat();
+      expect(letters(said)).toEqual(letters([...moves.flat(), END]));
     }),
   );
 });
