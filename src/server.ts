@@ -7,6 +7,7 @@ import { SimBackend } from "./backends/sim.ts";
 import { completeConfig } from "./config.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
@@ -69,7 +70,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const listener = new Listener({
     engine,
     runtime,
-    keys: config.apiKeys,
+    access: new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: false }),
     version: VERSION,
     isTemporary: parts.isTemporary ?? false,
     limits: transportLimits(config),
