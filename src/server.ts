@@ -8,6 +8,7 @@ import { SimBackend } from "./backends/sim.ts";
 import { completeConfig } from "./config.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
@@ -61,7 +62,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const backend = withCoalescing(parts.backend ?? createBackend(config, log), config);
   const store = parts.store ?? (await openConfiguredStore(config, log));
   const engine = new Engine({
-    models: new ModelRegistry({ backend, models: config.models }),
+    models: new ModelRegistry({ backend, models: config.models, defaultModel: config.defaultModel ?? null }),
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
@@ -70,7 +71,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const listener = new Listener({
     engine,
     runtime,
-    keys: config.apiKeys,
+    access: new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: false }),
     version: VERSION,
     isTemporary: parts.isTemporary ?? false,
     limits: transportLimits(config),
