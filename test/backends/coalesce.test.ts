@@ -117,7 +117,7 @@ test("whatever comes, the same is said in the same order", async () => {
 
 /** Events with their deltas cut into single letters: what joining must not change. */
 function letters(events: readonly BackendEvent[]): unknown[] {
-  return events.flatMap((event) =>
+  return events.flatMap((event): unknown[] =>
     "delta" in event ? Array.from(event.delta, (letter) => ({ ...event, delta: letter })) : [event],
   );
 }
