@@ -23,7 +23,7 @@ const uses = (folder, packages) => ({
 });
 
 const edges = ["^src/(cli|conformance|doctor|bench)/"];
-const adapters = "^src/(transports|backends|stores)/";
+const adapters = "^src/(transports|backends|stores|keys)/";
 
 export default {
   forbidden: [
@@ -35,7 +35,7 @@ export default {
       from: {},
       to: {
         path: "^src/[^/]+/",
-        pathNot: "^src/(protocol|core|backends|stores|transports|testing|conformance|doctor|bench|cli)/",
+        pathNot: "^src/(protocol|core|backends|stores|keys|transports|testing|conformance|doctor|bench|cli)/",
       },
     },
     {
@@ -43,7 +43,7 @@ export default {
       severity: "error",
       from: {
         path: "^src/[^/]+/",
-        pathNot: "^src/(protocol|core|backends|stores|transports|testing|conformance|doctor|bench|cli)/",
+        pathNot: "^src/(protocol|core|backends|stores|keys|transports|testing|conformance|doctor|bench|cli)/",
       },
       to: {},
     },
@@ -58,6 +58,7 @@ export default {
     sees("core", ["protocol/"]),
     sees("backends", ["protocol/", "core/(ports|node)[.]ts$"]),
     sees("stores", ["protocol/", "core/(ports|node|retention)[.]ts$"]),
+    sees("keys", ["protocol/", "core/ports[.]ts$"]),
     sees("transports", ["protocol/", "core/"]),
     sees("testing", ["protocol/", "core/"]),
     sees("conformance", ["protocol/"]),
@@ -66,8 +67,9 @@ export default {
 
     uses("protocol", ["typebox"]),
     uses("core", []),
-    uses("backends", ["undici"]),
+    uses("backends", ["undici", "gpt-tokenizer"]),
     uses("stores", ["pg", "@types/pg"]),
+    uses("keys", []),
     uses("transports", ["fastify", "@fastify/[^/]+", "ws", "@types/ws"]),
     uses("testing", []),
     uses("conformance", ["ws", "@types/ws", "undici"]),

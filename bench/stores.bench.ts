@@ -87,6 +87,7 @@ const backend: Backend = {
   },
   models: async () => ["m"],
   prefill: async () => undefined,
+  count: async () => 0,
   close: async () => undefined,
 };
 

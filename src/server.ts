@@ -7,6 +7,7 @@ import { SimBackend } from "./backends/sim.ts";
 import { completeConfig } from "./config.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
@@ -69,7 +70,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const listener = new Listener({
     engine,
     runtime,
-    keys: config.apiKeys,
+    access: new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: false }),
     version: VERSION,
     isTemporary: parts.isTemporary ?? false,
     limits: transportLimits(config),
@@ -77,6 +78,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
       webSocket: config.websocket === "on",
       allowedOrigins: config.allowOrigins,
       keepalive: config.keepalive,
+      echo: config.echo,
       deflate: config.deflate,
     },
     ...(tls !== undefined && { tls }),
@@ -161,6 +163,7 @@ function createBackend(config: Config, log: Log): Backend {
     maxTokensField: config.backendMaxTokensField,
     extraBody: config.backendExtraBody,
     prefill: config.prefill,
+    tokenizer: config.tokenizer,
   });
 }
 

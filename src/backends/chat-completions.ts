@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type Dispatcher, Pool } from "undici";
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
 import { SseDecoder } from "../protocol/codec.ts";
@@ -6,6 +7,11 @@ import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request
 import { ChatContexts, hasChatForm, type ReasoningField } from "./chat-context.ts";
 import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable } from "./chat-errors.ts";
 import { ChatStream } from "./chat-stream.ts";
+import { ChatTokens } from "./chat-tokens.ts";
+import { ServerCounter } from "./server-counter.ts";
+import { type Encoding, Tokenizer } from "./tokenizer.ts";
+import type { ChatTools } from "./chat-tools.ts";
+import { Rope } from "./rope.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export type ChatCompletionsOptions = ChatRequestOptions & {
@@ -25,6 +31,8 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
   readonly retryDelayMs: number;
   /** Whether a warm-up really warms the model: it costs a request with one token of output. */
   readonly prefill: boolean;
+  /** How tokens are counted: by this encoding, or by the model server where it can and else by `o200k_base`. */
+  readonly tokenizer: "auto" | Encoding;
   readonly log: BackendLog;
 };
 
@@ -47,6 +55,11 @@ export class ChatCompletionsBackend implements Backend {
   readonly #path: string;
   readonly #headers: { readonly [name: string]: string };
   readonly #contexts: ChatContexts;
+  readonly #tokens: ChatTokens;
+  /** Null when the model server is not to be asked. */
+  readonly #counter: ServerCounter | null;
+  /** Contexts for tools of which some have other names in chat than their own: hardly any have. */
+  readonly #contextsOfRenamed = new WeakMap<ChatTools, ChatContexts>();
   /** Types that were left out of what the model sees, by connection: each is worth one line. */
   readonly #reported = new WeakMap<object, Set<string>>();
 
@@ -61,14 +74,18 @@ export class ChatCompletionsBackend implements Backend {
       bodyTimeout: 0,
     });
     this.#headers = options.key === null ? {} : { authorization: `Bearer ${options.key}` };
-    this.#contexts = new ChatContexts(options.reasoningField);
+    const isAuto = options.tokenizer === "auto";
+    this.#tokens = new ChatTokens(new Tokenizer(isAuto ? "o200k_base" : options.tokenizer));
+    this.#counter = isAuto ? new ServerCounter(this.#pool, this.#path, this.#headers) : null;
+    this.#contexts = new ChatContexts({ reasoningField: options.reasoningField, renamed: new Map() });
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
     this.#report(request, head);
-    const body = requestBody(head, this.#contexts.messages(request.parent, request.input).pieces(), request);
-    return this.#run(head, body, signal);
+    const mapping = this.#contextsFor(head.tools).messages(request.parent, request.input);
+    const step = mapping.next();
+    return this.#run(head, step.done ? step.value : mapping, request, signal);
   }
 
   async models(): Promise<readonly string[]> {
@@ -95,13 +112,47 @@ export class ChatCompletionsBackend implements Backend {
     }
   }
 
+  async count(request: BackendRequest, signal: AbortSignal): Promise<number> {
+    const counted = await this.#counter?.count(await this.#countable(request), signal);
+    return counted ?? (await this.#tokens.count(request));
+  }
+
+  /** The request as the model server's own counter takes it: nothing but what the model reads. */
+  async #countable(request: BackendRequest): Promise<Buffer> {
+    const { tools } = chatHead(request, this.#options);
+    const json = JSON.stringify({ model: request.model, add_generation_prompt: true }).slice(0, -1);
+    const { instructions } = request.settings;
+    const system = instructions === null ? "" : JSON.stringify({ role: "system", content: instructions });
+    const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[${system}`;
+    const messages = await mappedInSteps(this.#contextsFor(tools).messages(request.parent, request.input));
+    return Buffer.concat(requestPieces(head, messages.pieces(), request));
+  }
+
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
 
-  async *#run(head: ChatHead, body: RequestBody, signal: AbortSignal): AsyncGenerator<readonly BackendEvent[]> {
+  #contextsFor(tools: ChatTools): ChatContexts {
+    if (tools.renamed.size === 0) return this.#contexts;
+    let contexts = this.#contextsOfRenamed.get(tools);
+    if (contexts === undefined) {
+      const { reasoningField } = this.#options;
+      contexts = new ChatContexts({ reasoningField, renamed: tools.renamed });
+      this.#contextsOfRenamed.set(tools, contexts);
+    }
+    return contexts;
+  }
+
+  async *#run(
+    head: ChatHead,
+    messages: Rope | Generator<void, Rope>,
+    request: BackendRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly BackendEvent[]> {
     const watchdog = new Watchdog(signal);
     try {
+      const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
+      const body = requestBody(head, rope.pieces(), request);
       const response = await this.#send(body, watchdog);
       yield* this.#read(response, head, watchdog);
     } finally {
@@ -216,18 +267,32 @@ type RequestBody = {
   readonly headers: { readonly "content-type": string; readonly "content-length": string };
 };
 
+/** What a mapping comes to. Between its steps others have their turn. */
+async function mappedInSteps(mapping: Generator<void, Rope>): Promise<Rope> {
+  for (;;) {
+    const step = mapping.next();
+    if (step.done) return step.value;
+    await setImmediate();
+  }
+}
+
 /** The head, then the messages as they are: what was serialised once is only copied to the socket. */
 function requestBody(head: ChatHead, messages: readonly Uint8Array[], request: BackendRequest): RequestBody {
-  const pieces = [Buffer.from(head.json), ...messages, Buffer.from("]}")];
-  const [, first] = pieces;
-  // Each message brings a comma; the first one has nothing to be separated from, unless instructions precede it.
-  if (request.settings.instructions === null && messages.length > 0 && first !== undefined)
-    pieces[1] = first.subarray(1);
+  const pieces = requestPieces(head.json, messages, request);
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   return {
     bytes: length <= SMALL_BODY ? Buffer.concat(pieces, length) : pieces,
     headers: { "content-type": "application/json", "content-length": String(length) },
   };
+}
+
+function requestPieces(head: string, messages: readonly Uint8Array[], request: BackendRequest): readonly Uint8Array[] {
+  const pieces: Uint8Array[] = [Buffer.from(head), ...messages, Buffer.from("]}")];
+  const [, first] = pieces;
+  // Each message brings a comma; the first one has nothing to be separated from, unless instructions precede it.
+  if (request.settings.instructions === null && messages.length > 0 && first !== undefined)
+    pieces[1] = first.subarray(1);
+  return pieces;
 }
 
 /** The beginning of an error's text, so that a large page of HTML costs nothing. */

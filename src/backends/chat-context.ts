@@ -1,5 +1,6 @@
 import type { ResponseNode } from "../core/node.ts";
 import { isItem, isToolCall, isToolOutput, type Item, type Part, type ToolOutputItem } from "../protocol/items.ts";
+import { chatName, keyOf } from "./chat-tools.ts";
 import { Rope } from "./rope.ts";
 
 /**
@@ -12,6 +13,7 @@ import { Rope } from "./rope.ts";
  * | `message` of user, system, developer | one message; developer becomes system |
  * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts joined, their calls in order |
  * | `function_call_output`, `custom_tool_call_output` | one tool message; images in it follow in a user message |
+ * | `additional_tools`, `configuration_update` | nothing: they say what the request is to hold beside the messages |
  * | anything else | nothing |
  *
  * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
@@ -20,6 +22,13 @@ import { Rope } from "./rope.ts";
 
 /** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
 export type ReasoningField = "reasoning_content" | "reasoning" | null;
+
+/** What messages look like beside the items that they are made of. */
+export type Dialect = {
+  readonly reasoningField: ReasoningField;
+  /** Names of functions that are not those that `chatName` gives, by `keyOf`. */
+  readonly renamed: ReadonlyMap<string, string>;
+};
 
 /** The assistant message that is still growing. */
 type Run = {
@@ -45,27 +54,33 @@ type State = {
 };
 
 const START: State = { closed: Rope.empty, run: null, open: [], deferred: [] };
+/** How many characters of messages are written in one step. */
+const STEP_LENGTH = 512 * 1024;
 const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [] };
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
 export class ChatContexts {
-  readonly #reasoningField: ReasoningField;
+  readonly #dialect: Dialect;
   readonly #ofNode = new WeakMap<ResponseNode, State>();
   readonly #ofInput = new WeakMap<readonly Item[], State>();
 
-  constructor(reasoningField: ReasoningField) {
-    this.#reasoningField = reasoningField;
+  constructor(dialect: Dialect) {
+    this.#dialect = dialect;
   }
 
-  /** The messages of the chain and of the new input behind it: bytes of JSON objects, each preceded by a comma. */
-  messages(parent: ResponseNode | null, input: readonly Item[]): Rope {
-    const state = this.#after(this.#chain(parent), input);
+  /**
+   * The messages of the chain and of the new input behind it: bytes of JSON objects, each preceded by a comma. What is
+   * new and large is mapped in steps, each no longer than others should wait; a generator that is done at once had little
+   * to do.
+   */
+  *messages(parent: ResponseNode | null, input: readonly Item[]): Generator<void, Rope> {
+    const state = yield* this.#after(yield* this.#chain(parent), input);
     this.#ofInput.set(input, state);
     return this.#close(state);
   }
 
   /** The state at the end of a chain. Only nodes that were not seen before are looked at. */
-  #chain(tip: ResponseNode | null): State {
+  *#chain(tip: ResponseNode | null): Generator<void, State> {
     const unseen: ResponseNode[] = [];
     let state: State | undefined;
     for (let node = tip; node !== null && state === undefined; node = node.parent) {
@@ -74,46 +89,57 @@ export class ChatContexts {
     }
     let current = state ?? START;
     for (const node of unseen.toReversed()) {
-      const afterInput = this.#ofInput.get(node.input) ?? this.#after(current, node.input);
-      current = this.#after(afterInput, node.response.output);
+      const afterInput = this.#ofInput.get(node.input) ?? (yield* this.#after(current, node.input));
+      current = yield* this.#after(afterInput, node.response.output);
       this.#ofNode.set(node, current);
     }
     return current;
   }
 
-  #after(state: State, items: readonly Item[]): State {
-    const writer = new Writer(state, this.#reasoningField);
-    for (const item of items) writer.add(item);
+  *#after(state: State, items: readonly Item[]): Generator<void, State> {
+    let writer = new Writer(state, this.#dialect);
+    for (const item of items) {
+      writer.add(item);
+      if (writer.length < STEP_LENGTH) continue;
+      writer = new Writer(writer.state(), this.#dialect);
+      yield;
+    }
     return writer.state();
   }
 
   /** With the last assistant message finished, as the end of a request wants it. */
   #close(state: State): Rope {
-    const writer = new Writer(state, this.#reasoningField);
+    const writer = new Writer(state, this.#dialect);
     writer.finish();
     return writer.state().closed;
   }
 }
 
-/** Whether chat messages have a place for the item; what has none is left out of what the model sees. */
+/** Whether the item has its place in a chat request; what has none is left out of what the model sees. */
 export function hasChatForm(item: Item): boolean {
+  if (isItem(item, "additional_tools") || isItem(item, "configuration_update")) return true;
   return isItem(item, "message") || isItem(item, "reasoning") || isToolCall(item) || isToolOutput(item);
 }
 
 class Writer {
-  readonly #reasoningField: ReasoningField;
+  readonly #dialect: Dialect;
   readonly #base: Rope;
   #text = "";
   #run: Run | null;
   #open: readonly string[];
   #deferred: readonly Item[];
 
-  constructor(state: State, reasoningField: ReasoningField) {
+  constructor(state: State, dialect: Dialect) {
     this.#base = state.closed;
     this.#run = state.run;
     this.#open = state.open;
     this.#deferred = state.deferred;
-    this.#reasoningField = reasoningField;
+    this.#dialect = dialect;
+  }
+
+  /** How much it has written, in characters. */
+  get length(): number {
+    return this.#text.length;
   }
 
   state(): State {
@@ -152,7 +178,8 @@ class Writer {
       this.#run = { ...run, reasoning: run.reasoning + plainText(parts, "") };
     } else if (isToolCall(item)) {
       const text = item.type === "function_call" ? item.arguments : JSON.stringify({ input: item.input });
-      const call = { id: item.call_id, type: "function", function: { name: item.name, arguments: text } } as const;
+      const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
+      const call = { id: item.call_id, type: "function", function: { name, arguments: text } } as const;
       this.#run = { ...run, calls: [...run.calls, call] };
     }
   }
@@ -161,12 +188,13 @@ class Writer {
     const run = this.#run;
     if (run === null) return;
     this.#run = null;
-    const reasoning = this.#reasoningField === null ? "" : run.reasoning;
+    const { reasoningField } = this.#dialect;
+    const reasoning = reasoningField === null ? "" : run.reasoning;
     const hasCalls = run.calls.length > 0;
     if (run.text === null && reasoning === "" && !hasCalls) return;
     // Not null, as OpenAI has it for calls without text: some servers refuse that, and all take an empty string.
     const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
-    if (reasoning !== "" && this.#reasoningField !== null) message[this.#reasoningField] = reasoning;
+    if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
     if (hasCalls) message["tool_calls"] = run.calls;
     this.#open = [...this.#open, ...run.calls.map((call) => call.id)];
     this.#message(message);

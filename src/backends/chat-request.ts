@@ -1,6 +1,8 @@
 import type { BackendRequest } from "../core/ports.ts";
 import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
-import type { TextFormat, Tool, ToolChoice } from "../protocol/request.ts";
+import type { TextFormat } from "../protocol/items.ts";
+import { findTool, type Tool, type ToolChoice } from "../protocol/tools.ts";
+import { type ChatTools, chatTools, keyOf, chatName } from "./chat-tools.ts";
 
 /** The head of a chat-completions request: everything but the messages. */
 
@@ -13,74 +15,6 @@ export type ChatRequestOptions = {
   readonly extraBody: { readonly [field: string]: unknown };
 };
 
-/** Tools as chat functions, made once for each list of tools. */
-type ChatTools = {
-  /** The JSON array of functions; null when there are none. */
-  readonly json: string | null;
-  readonly names: ReadonlySet<string>;
-  /** Custom tools, which chat servers see as functions with one string. */
-  readonly customNames: ReadonlySet<string>;
-  /** Types of the tools that were left out. */
-  readonly omitted: readonly string[];
-};
-
-const memo = new WeakMap<readonly Tool[], ChatTools>();
-
-function chatTools(tools: readonly Tool[]): ChatTools {
-  let mapped = memo.get(tools);
-  if (mapped === undefined) {
-    mapped = mapTools(tools);
-    memo.set(tools, mapped);
-  }
-  return mapped;
-}
-
-function mapTools(tools: readonly Tool[]): ChatTools {
-  const functions = tools.flatMap((tool) => chatFunction(tool) ?? []);
-  return {
-    json: functions.length === 0 ? null : JSON.stringify(functions),
-    names: new Set(functions.map((entry) => entry.function.name)),
-    customNames: new Set(tools.filter((tool) => tool.type === "custom").map((tool) => tool["name"] as string)),
-    omitted: [...new Set(tools.filter((tool) => chatFunction(tool) === undefined).map((tool) => tool.type))],
-  };
-}
-
-type ChatFunction = {
-  readonly type: "function";
-  readonly function: { readonly name: string; readonly [field: string]: unknown };
-};
-
-function chatFunction(tool: Tool): ChatFunction | undefined {
-  const name = tool["name"] as string;
-  const description = (tool["description"] as string | null | undefined) ?? undefined;
-  if (tool.type === "function") {
-    const parameters = tool["parameters"] ?? { type: "object", properties: {} };
-    const strict = tool["strict"] === true ? true : undefined;
-    return { type: "function", function: { name, description, parameters, strict } };
-  }
-  if (tool.type === "custom") {
-    const parameters = {
-      type: "object",
-      properties: { input: { type: "string", description: "The input of the tool, as plain text." } },
-      required: ["input"],
-      additionalProperties: false,
-    };
-    return {
-      type: "function",
-      function: { name, description: describeCustom(description, tool["format"]), parameters },
-    };
-  }
-  return undefined;
-}
-
-/** A grammar cannot bind a model that only knows functions, but it can be told. */
-function describeCustom(description: string | undefined, format: unknown): string | undefined {
-  const { type, syntax, definition } = (format ?? {}) as { type?: unknown; syntax?: unknown; definition?: unknown };
-  if (type !== "grammar" || typeof definition !== "string") return description;
-  const grammar = `The input must match this ${typeof syntax === "string" ? `${syntax} ` : ""}grammar:\n${definition}`;
-  return description === undefined ? grammar : `${description}\n\n${grammar}`;
-}
-
 export type ChatHead = {
   /** The request's JSON up to and including `"messages":[`. */
   readonly json: string;
@@ -89,15 +23,15 @@ export type ChatHead = {
   readonly allowed: ReadonlySet<string> | null;
 };
 
-/** @throws ApiError `unsupported_tool`, `invalid_value`: a tool is asked for that no chat server can run, or that is not there */
+/** @throws ApiError `unsupported_tool`, `invalid_value`: a tool is asked for that may not be left out, or that is not there */
 export function chatHead(request: BackendRequest, options: ChatRequestOptions): ChatHead {
   const { settings } = request;
-  let tools = chatTools(settings.tools);
+  const tools = chatTools(settings.tools);
   const [omitted] = tools.omitted;
   if (options.strictTools && omitted !== undefined) throw unsupportedTool(omitted, "tools");
-  const { choice, only } = chatToolChoice(settings.tool_choice, tools);
-  if (only !== null) tools = mapTools(settings.tools.filter((tool) => only.has(tool["name"] as string)));
-  const hasTools = tools.json !== null;
+  const { choice, only } = chatToolChoice(settings.tool_choice, tools, options);
+  const json = only === null ? tools.json : offerOnly(tools, only);
+  const hasTools = json !== null;
   const body: Record<string, unknown> = {
     ...options.extraBody,
     ...withoutReserved(settings.extra),
@@ -117,11 +51,11 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
       [options.maxTokensField]: settings.max_output_tokens,
     }),
   };
-  let json = JSON.stringify(body).slice(0, -1);
-  if (tools.json !== null) json += `,"tools":${tools.json}`;
-  json += ',"messages":[';
-  if (settings.instructions !== null) json += JSON.stringify({ role: "system", content: settings.instructions });
-  return { json, tools, allowed: only };
+  let head = JSON.stringify(body).slice(0, -1);
+  if (json !== null) head += `,"tools":${json}`;
+  head += ',"messages":[';
+  if (settings.instructions !== null) head += JSON.stringify({ role: "system", content: settings.instructions });
+  return { json: head, tools, allowed: only };
 }
 
 /** Only what the client has said: of the rest the configuration, or the model server, has its own idea. */
@@ -139,27 +73,44 @@ function withoutReserved(extra: { readonly [field: string]: unknown }): { readon
 type ChatToolChoice = {
   /** Absent where it is the default. */
   readonly choice: string | object | undefined;
-  /** The names that `allowed_tools` leaves; null when it leaves all. */
+  /** The functions that `allowed_tools` leaves; null when it leaves all. */
   readonly only: ReadonlySet<string> | null;
 };
 
-function chatToolChoice(choice: ToolChoice, tools: ChatTools): ChatToolChoice {
+const ANY_TOOL: ChatToolChoice = { choice: undefined, only: null };
+
+function chatToolChoice(choice: ToolChoice, tools: ChatTools, options: ChatRequestOptions): ChatToolChoice {
   if (typeof choice === "string") return { choice: choice === "auto" ? undefined : choice, only: null };
-  if (choice.type === "function" || choice.type === "custom") {
-    const name = choice["name"] as string;
-    if (!tools.names.has(name)) throw unknownToolChoice(name);
-    return { choice: { type: "function", function: { name } }, only: null };
+  if (choice.type === "allowed_tools") {
+    const allowed = (choice["tools"] as readonly Tool[]).flatMap((named) => chosen(named, tools, options));
+    const mode = allowed.length === 0 || choice["mode"] === "auto" ? undefined : (choice["mode"] as string);
+    return { choice: mode, only: new Set(allowed) };
   }
-  if (choice.type !== "allowed_tools") throw unsupportedTool(choice.type, "tool_choice");
-  const mode = choice["mode"] as string;
-  const only = new Set<string>();
-  for (const tool of choice["tools"] as readonly Tool[]) {
-    const { name } = tool;
-    if (typeof name !== "string") throw unsupportedTool(tool.type, "tool_choice");
-    if (!tools.names.has(name)) throw unknownToolChoice(name);
-    only.add(name);
+  const [name] = chosen(choice, tools, options);
+  // What was left out cannot be called; the model does what it can.
+  return name === undefined ? ANY_TOOL : { choice: { type: "function", function: { name } }, only: null };
+}
+
+/** The functions that a choice names: one, all of a namespace, or none where it names a tool that was left out. */
+function chosen(named: Tool, tools: ChatTools, { strictTools }: ChatRequestOptions): readonly string[] {
+  if (named.type === "namespace") {
+    const inside = [...tools.behind].flatMap(([name, { namespace }]) => (namespace === named["name"] ? name : []));
+    if (inside.length === 0) throw unknownToolChoice(String(named["name"]));
+    return inside;
   }
-  return { choice: mode === "auto" ? undefined : mode, only };
+  if (named.type !== "function" && named.type !== "custom") {
+    if (strictTools || !tools.omitted.includes(named.type)) throw unsupportedTool(named.type, "tool_choice");
+    return [];
+  }
+  const tool = findTool([...tools.behind.values()], named);
+  if (tool === undefined) throw unknownToolChoice(String(named["name"]));
+  return [tools.renamed.get(keyOf(tool.namespace, tool.name)) ?? chatName(tool.namespace, tool.name)];
+}
+
+/** The tools' JSON with only these among them. */
+function offerOnly(tools: ChatTools, only: ReadonlySet<string>): string | null {
+  const offered = tools.functions.filter((entry) => only.has(entry.function.name));
+  return offered.length === 0 ? null : JSON.stringify(offered);
 }
 
 function responseFormat(format: TextFormat): object | undefined {

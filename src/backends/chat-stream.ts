@@ -120,16 +120,16 @@ export class ChatStream {
     if (this.#allowed !== null && !this.#allowed.has(call.name)) {
       throw new ApiError("server_error", `The model called the tool '${call.name}', which tool_choice does not allow.`);
     }
-    const isCustom = this.#tools.customNames.has(call.name);
-    if (isCustom) call.custom = new CustomInput();
-    call.started = true;
-    events.push({
-      type: "call",
-      key: call.key,
-      kind: isCustom ? "custom" : "function",
-      callId: call.id,
+    // A model may call what it was never offered: the client knows best what to say to that.
+    const { kind, name, namespace } = this.#tools.behind.get(call.name) ?? {
+      kind: "function",
       name: call.name,
-    });
+      namespace: null,
+    };
+    if (kind === "custom") call.custom = new CustomInput();
+    call.started = true;
+    const said = { type: "call", key: call.key, kind, callId: call.id, name } as const;
+    events.push(namespace === null ? said : { ...said, namespace });
   }
 
   #flush(call: OpenCall, events: BackendEvent[]): void {

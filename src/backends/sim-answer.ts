@@ -1,6 +1,6 @@
 import type { BackendEvent, BackendRequest } from "../core/ports.ts";
 import { ApiError, unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
-import type { Tool } from "../protocol/request.ts";
+import { type CallableTool, callableTools, findTool, hostedTools, type Tool } from "../protocol/tools.ts";
 import { sampleSchema } from "./sim-arguments.ts";
 import { type Context, contextAt, follow, headTokens } from "./sim-context.ts";
 import { samplePattern } from "./sim-pattern.ts";
@@ -49,17 +49,24 @@ export function simAnswer(request: BackendRequest, rounds: number): SimAnswer {
   };
 }
 
+/** What the usage of an answer would say of its input. */
+export function inputTokens({ parent, input, settings }: BackendRequest): number {
+  return headTokens(settings.instructions, settings.tools) + follow(contextAt(parent), input).tokens;
+}
+
 /** The tools to call now; none when it is time to answer. */
-function chooseTools(request: BackendRequest, context: Context, rounds: number): readonly Tool[] {
+function chooseTools(request: BackendRequest, context: Context, rounds: number): readonly CallableTool[] {
   const { tools: offered, tool_choice: choice, parallel_tool_calls: isParallel } = request.settings;
-  const usable = offered.filter((tool) => tool.type === "function" || tool.type === "custom");
+  const usable = callableTools(offered);
   let allowed = usable;
   let mode = choice;
-  if (typeof choice === "object") {
-    if (choice.type === "function" || choice.type === "custom") return [toolNamed(usable, choice)];
-    if (choice.type !== "allowed_tools") throw unsupportedTool(choice.type, "tool_choice");
-    allowed = (choice["tools"] as readonly Tool[]).map((named) => toolNamed(usable, named));
-    mode = choice["mode"] as "auto" | "required";
+  if (typeof choice === "object" && choice.type === "allowed_tools") {
+    allowed = (choice["tools"] as readonly Tool[]).flatMap((named) => toolsNamed(usable, offered, named));
+    mode = allowed.length === 0 ? "auto" : (choice["mode"] as "auto" | "required");
+  } else if (typeof choice === "object") {
+    const named = toolsNamed(usable, offered, choice);
+    if (named.length > 0) return named;
+    mode = "auto";
   }
   if (mode === "none") return [];
   if (mode === "auto") {
@@ -67,39 +74,40 @@ function chooseTools(request: BackendRequest, context: Context, rounds: number):
     if (isAnswerTime || allowed.length === 0) return [];
   }
   const [first] = allowed;
-  if (first === undefined) throw nothingToCall(offered);
+  if (first === undefined) {
+    // What nobody here can call was left out, and cannot be required.
+    if (offered.length > 0) return [];
+    const message = "Tool choice 'required' must be specified with 'tools' parameter.";
+    throw new ApiError("invalid_value", message, { param: "tool_choice" });
+  }
   const one = allowed[context.calls % allowed.length] ?? first;
   // Every second round shows a client what parallel calls look like.
   const two = allowed[(context.calls + 1) % allowed.length] ?? first;
   return isParallel !== false && context.rounds % 2 === 1 && two !== one ? [one, two] : [one];
 }
 
-function toolNamed(usable: readonly Tool[], named: Tool): Tool {
+/** The tools that a choice names; none where it names one that is hosted, which nobody here can call. */
+function toolsNamed(usable: readonly CallableTool[], offered: readonly Tool[], named: Tool): readonly CallableTool[] {
   const name = named["name"];
-  if (typeof name !== "string" || (named.type !== "function" && named.type !== "custom")) {
+  if (named.type === "namespace") return usable.filter(({ namespace }) => namespace === name);
+  if (named.type !== "function" && named.type !== "custom") {
+    if (hostedTools(offered).includes(named.type)) return [];
     throw unsupportedTool(named.type, "tool_choice");
   }
-  const tool = usable.find((candidate) => candidate["name"] === name && candidate.type === named.type);
-  if (tool === undefined) throw unknownToolChoice(name);
-  return tool;
+  const tool = findTool(usable, named);
+  if (tool === undefined) throw unknownToolChoice(String(name));
+  return [tool];
 }
 
-function nothingToCall(offered: readonly Tool[]): ApiError {
-  const [hosted] = offered;
-  if (hosted !== undefined) return unsupportedTool(hosted.type, "tools");
-  const message = "Tool choice 'required' must be specified with 'tools' parameter.";
-  return new ApiError("invalid_value", message, { param: "tool_choice" });
-}
-
-function callTokens(tool: Tool, key: number, variant: number): readonly BackendEvent[] {
-  const kind = tool.type === "custom" ? "custom" : "function";
-  const name = tool["name"] as string;
+function callTokens(called: CallableTool, key: number, variant: number): readonly BackendEvent[] {
+  const { kind, name, namespace, tool } = called;
   const text =
     kind === "custom"
       ? customInput(tool["format"], variant)
       : JSON.stringify(sampleSchema(tool["parameters"] ?? { type: "object" }, variant) ?? {});
   const deltas = words(text).map((delta): BackendEvent => ({ type: "call.delta", key, delta }));
-  return [{ type: "call", key, kind, callId: null, name }, ...deltas];
+  const call = { type: "call", key, kind, callId: null, name } as const;
+  return [namespace === null ? call : { ...call, namespace }, ...deltas];
 }
 
 /** Plain text; it keeps to a grammar that is a regular expression, but knows no other kind. */
@@ -124,8 +132,12 @@ function answerText(request: BackendRequest, context: Context): string {
   return `This is Turnwire's simulator, not a model. The context has ${count(items, "item")}${outputs}. ${said}`;
 }
 
-function reasoningTokens(tools: readonly Tool[], context: Context, isSummarised: boolean): readonly BackendEvent[] {
-  const names = tools.map((tool) => tool["name"] as string).join(" and ");
+function reasoningTokens(
+  tools: readonly CallableTool[],
+  context: Context,
+  isSummarised: boolean,
+): readonly BackendEvent[] {
+  const names = tools.map(({ name }) => name).join(" and ");
   const seen = `${count(context.items, "item")} in the context, ${count(context.rounds, "round")} of tool calls done.`;
   const thought = names === "" ? `${seen} Time to answer.` : `${seen} Next I call ${names}.`;
   const summary = names === "" ? "Answering." : `Calling ${names}.`;

@@ -1,6 +1,6 @@
 import type { ResponseNode } from "../core/node.ts";
 import { isItem, isToolCall, isToolOutput, type Item, type Part } from "../protocol/items.ts";
-import type { Tool } from "../protocol/request.ts";
+import type { Tool } from "../protocol/tools.ts";
 
 /** What the simulator knows of a context. */
 export type Context = {

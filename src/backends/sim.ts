@@ -1,5 +1,5 @@
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
-import { type SimAnswer, simAnswer } from "./sim-answer.ts";
+import { inputTokens, type SimAnswer, simAnswer } from "./sim-answer.ts";
 
 export type SimOptions = {
   /** Rounds of tool calls after a user message, before it answers. */
@@ -38,6 +38,10 @@ export class SimBackend implements Backend {
   }
 
   async prefill(): Promise<void> {}
+
+  async count(request: BackendRequest): Promise<number> {
+    return inputTokens(request);
+  }
 
   async close(): Promise<void> {}
 

@@ -55,6 +55,11 @@ export class Assembler {
     return this.#usage;
   }
 
+  /** How many events there have been. */
+  get events(): number {
+    return this.#log.length;
+  }
+
   /** Whether the backend has said that it is done. */
   get isFinished(): boolean {
     return this.#finish !== null;
@@ -241,7 +246,8 @@ export class Assembler {
     const prefix = ID_PREFIX[event.kind === "function" ? "functionCall" : "customToolCall"];
     const id = itemId(prefix, this.id, "output", index);
     const callId = event.callId ?? this.#runtime.newId("call");
-    const call = new OpenCall({ kind: event.kind, name: event.name, id, callId }, index, this.#log);
+    const { kind, name, namespace = null } = event;
+    const call = new OpenCall({ kind, name, namespace, id, callId }, index, this.#log);
     this.#calls.set(event.key, call);
     this.#last = call;
   }

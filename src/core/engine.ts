@@ -1,5 +1,10 @@
-import { ApiError } from "../protocol/errors.ts";
-import type { EnginePorts } from "./ports.ts";
+import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import type { ListedItem } from "../protocol/listed-item.ts";
+import type { CreateRequest } from "../protocol/request.ts";
+import type { Response } from "../protocol/response.ts";
+import { inputItems, ownInput } from "./input-items.ts";
+import type { EnginePorts, Tenant } from "./ports.ts";
+import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 function shuttingDown(): ApiError {
@@ -37,6 +42,43 @@ export class Engine {
   /** The names of the models that are served. */
   models(): Promise<readonly string[]> {
     return this.#ports.models.list();
+  }
+
+  /** A stored response; undefined when nobody knows it. */
+  async retrieve(tenant: Tenant, id: string): Promise<Response | undefined> {
+    return (await this.#ports.store.get(tenant, id))?.response;
+  }
+
+  /**
+   * What a stored response was made from, oldest first. Where the responses before it were not all stored, that is its own
+   * input only.
+   */
+  async inputItems(tenant: Tenant, id: string): Promise<readonly ListedItem[] | undefined> {
+    const chain = await this.#ports.store.load(tenant, id);
+    if (chain !== undefined) return inputItems(chain);
+    const stored = await this.#ports.store.get(tenant, id);
+    return stored && ownInput(stored);
+  }
+
+  /** Makes a response unknown, in the store and on all open connections; what continues it goes on. False when it was. */
+  async delete(tenant: Tenant, id: string): Promise<boolean> {
+    if (!(await this.#ports.store.delete(tenant, id))) return false;
+    for (const session of this.#sessions) if (session.tenant === tenant) session.delete(id);
+    return true;
+  }
+
+  /**
+   * How many tokens the model would read of this request.
+   * @throws ApiError `previous_response_not_found`, `model_not_found`
+   */
+  async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
+    const { models, store } = this.#ports;
+    const { previous_response_id: id, input } = request;
+    const { backend, model } = models.resolve(request.model);
+    const parent = id === null ? null : await store.load(tenant, id);
+    if (parent === undefined) throw previousResponseNotFound(id ?? "");
+    const settings = settingsInForce(request, parent);
+    return backend.count({ model, parent, input, settings, session: this }, signal);
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

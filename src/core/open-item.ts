@@ -21,6 +21,11 @@ export class EventLog {
     return this.#sequence++;
   }
 
+  /** How many numbers have been given. */
+  get length(): number {
+    return this.#sequence;
+  }
+
   write(event: ServerEvent): void {
     this.#events.push(event);
   }
@@ -166,11 +171,18 @@ export class OpenCall {
   readonly id: string;
   readonly #callId: string;
   readonly #name: string;
+  readonly #namespace: string | null;
   readonly #log: EventLog;
   #text = "";
 
   constructor(
-    call: { readonly kind: "function" | "custom"; readonly id: string; readonly callId: string; readonly name: string },
+    call: {
+      readonly kind: "function" | "custom";
+      readonly id: string;
+      readonly callId: string;
+      readonly name: string;
+      readonly namespace?: string | null;
+    },
     index: number,
     log: EventLog,
   ) {
@@ -179,6 +191,7 @@ export class OpenCall {
     this.id = call.id;
     this.#callId = call.callId;
     this.#name = call.name;
+    this.#namespace = call.namespace ?? null;
     this.#log = log;
     log.write({
       type: EVENT.itemAdded,
@@ -209,7 +222,8 @@ export class OpenCall {
   }
 
   #item(status: ItemStatus): OutputItem {
-    const fields = { id: this.id, status, call_id: this.#callId, name: this.#name };
+    const name = this.#namespace === null ? { name: this.#name } : { name: this.#name, namespace: this.#namespace };
+    const fields = { id: this.id, status, call_id: this.#callId, ...name };
     return this.#kind === "function"
       ? Object.freeze({ type: "function_call", ...fields, arguments: this.#text } as const)
       : Object.freeze({ type: "custom_tool_call", ...fields, input: this.#text } as const);

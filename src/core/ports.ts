@@ -28,6 +28,8 @@ export interface Backend {
    * that cannot, or that was not told to, resolves at once.
    */
   prefill(request: BackendRequest, signal: AbortSignal): Promise<void>;
+  /** Tokens that the request would have the model read: by its server's own count, or as near as can be told. */
+  count(request: BackendRequest, signal: AbortSignal): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -38,7 +40,10 @@ export type BackendRequest = {
   readonly parent: ResponseNode | null;
   /** The new input, after the chain. This very array becomes the node's input. */
   readonly input: readonly Item[];
-  /** Instructions, tools and the rest. Clients repeat their tools, but within a session equal tools are one array. */
+  /**
+   * Instructions, tools and the rest, as they are in force: with what items of the context have added and changed. Clients
+   * repeat their tools, but within a session equal tools are one array.
+   */
   readonly settings: Omit<CreateRequest, "input" | "model">;
   /** Stands for the client's connection: a key for what happens once per connection. */
   readonly session: object;
@@ -57,6 +62,8 @@ export type BackendEvent =
       readonly kind: "function" | "custom";
       readonly callId: string | null;
       readonly name: string;
+      /** The namespace of the tool, where it has one. */
+      readonly namespace?: string | null;
     }
   | { readonly type: "call.delta"; readonly key: number; readonly delta: string }
   | { readonly type: "item"; readonly item: Item }
@@ -151,6 +158,38 @@ export interface Records {
 
 /** What a store has of one node: its response and its own input. */
 export type StoredResponse = Pick<ResponseNode, "input" | "response">;
+
+/** Lets clients in. */
+export interface Access {
+  /** Whether a client needs a key at all. */
+  needsKey(): Promise<boolean>;
+  /**
+   * @param authorization the header of that name
+   * @throws ApiError `invalid_api_key`
+   */
+  authenticate(authorization: string | undefined): Promise<Permit>;
+}
+
+/**
+ * What a client may do, by the key that it has shown. A connection holds it for all its life; what has become of the key
+ * since then is looked up before each turn.
+ */
+export interface Permit {
+  readonly tenant: Tenant;
+  /**
+   * Counts one turn in.
+   * @throws ApiError `invalid_api_key`, `model_not_found`, `rate_limit_exceeded`
+   */
+  admit(model: string): Promise<void>;
+  /** Counts the tokens of a turn that has ended. */
+  charge(tokens: number): void;
+  /** Whether the key is good for this model. */
+  allowsModel(model: string): boolean;
+  /** @throws ApiError `rate_limit_exceeded` when there can be no further WebSocket connection now */
+  checkConnection(): void;
+  /** Counts a WebSocket connection in. @returns what counts it out again */
+  connect(): () => void;
+}
 
 /** Time, chance and identity. */
 export interface Runtime {

@@ -1,5 +1,6 @@
 import Type from "typebox";
-import { oneOf } from "./validation.ts";
+import { type Tool, ToolSchema } from "./tools.ts";
+import { nullable, oneOf } from "./validation.ts";
 
 /**
  * Items and content parts. Each known type has a schema that checks what the server relies on and nothing more; unknown
@@ -7,6 +8,7 @@ import { oneOf } from "./validation.ts";
  */
 
 const Text = Type.String();
+const Namespace = nullable(Type.String());
 const Status = Type.Optional(Type.Union([Type.String(), Type.Null()]));
 
 /** Content parts by type. A part of another type passes through. */
@@ -29,6 +31,10 @@ const PartSchema = Type.Object({ type: Type.String() });
 const Parts = Type.Array(PartSchema);
 const Output = Type.Union([Type.String(), Parts]);
 
+/** How the model's text is to be formed. */
+export type TextFormat = { readonly type: string; readonly [field: string]: unknown };
+export const TextFormatSchema = Type.Object({ type: oneOf("text", "json_object", "json_schema") });
+
 /** Input items by type. An item of another type passes through. */
 export const ITEM_SCHEMAS = {
   message: Type.Object({
@@ -41,6 +47,7 @@ export const ITEM_SCHEMAS = {
     type: Type.Literal("function_call"),
     call_id: Text,
     name: Text,
+    namespace: Namespace,
     arguments: Text,
     status: Status,
   }),
@@ -50,7 +57,13 @@ export const ITEM_SCHEMAS = {
     output: Output,
     status: Status,
   }),
-  custom_tool_call: Type.Object({ type: Type.Literal("custom_tool_call"), call_id: Text, name: Text, input: Text }),
+  custom_tool_call: Type.Object({
+    type: Type.Literal("custom_tool_call"),
+    call_id: Text,
+    name: Text,
+    namespace: Namespace,
+    input: Text,
+  }),
   custom_tool_call_output: Type.Object({
     type: Type.Literal("custom_tool_call_output"),
     call_id: Text,
@@ -63,6 +76,12 @@ export const ITEM_SCHEMAS = {
     encrypted_content: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   }),
   item_reference: Type.Object({ type: Type.Literal("item_reference"), id: Text }),
+  additional_tools: Type.Object({ type: Type.Literal("additional_tools"), tools: Type.Array(ToolSchema) }),
+  configuration_update: Type.Object({
+    type: Type.Literal("configuration_update"),
+    reasoning: nullable(Type.Object({ effort: nullable(Type.String()) })),
+    text: nullable(Type.Object({ format: TextFormatSchema })),
+  }),
 } as const;
 
 export type ItemStatus = "in_progress" | "completed" | "incomplete";
@@ -88,12 +107,14 @@ type FunctionCallItem = {
   readonly type: "function_call";
   readonly call_id: string;
   readonly name: string;
+  readonly namespace?: string | null;
   readonly arguments: string;
 };
 type CustomToolCallItem = {
   readonly type: "custom_tool_call";
   readonly call_id: string;
   readonly name: string;
+  readonly namespace?: string | null;
   readonly input: string;
 };
 export type ToolOutputItem = {
@@ -106,6 +127,14 @@ type ReasoningItem = {
   readonly summary?: readonly Part[];
   readonly content?: readonly Part[] | null;
   readonly encrypted_content?: string | null;
+};
+/** Tools that can be called from this item on. */
+type AdditionalTools = { readonly type: "additional_tools"; readonly tools: readonly Tool[] };
+/** Settings that are in force from this item on. */
+type ConfigurationUpdate = {
+  readonly type: "configuration_update";
+  readonly reasoning?: { readonly effort?: string | null } | null;
+  readonly text?: { readonly format: TextFormat } | null;
 };
 type ItemReference = { readonly type: "item_reference"; readonly id: string };
 
@@ -120,6 +149,8 @@ type KnownItem = {
   custom_tool_call_output: ToolOutputItem;
   reasoning: ReasoningItem;
   item_reference: ItemReference;
+  additional_tools: AdditionalTools;
+  configuration_update: ConfigurationUpdate;
 };
 
 /** Narrows an item to a known type; sound because items are checked by `parseItems` before anything else sees them. */
@@ -147,8 +178,9 @@ export type OutputMessage = {
   readonly role: "assistant";
   readonly content: readonly (OutputTextPart | RefusalPart)[];
 };
-export type OutputFunctionCall = FunctionCallItem & { readonly id: string; readonly status: ItemStatus };
-export type OutputCustomToolCall = CustomToolCallItem & { readonly id: string; readonly status: ItemStatus };
+type OutputCall = { readonly id: string; readonly status: ItemStatus; readonly namespace?: string };
+export type OutputFunctionCall = FunctionCallItem & OutputCall;
+export type OutputCustomToolCall = CustomToolCallItem & OutputCall;
 export type OutputReasoning = {
   readonly type: "reasoning";
   readonly id: string;

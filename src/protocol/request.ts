@@ -1,27 +1,25 @@
-import Type, { type TSchema } from "typebox";
+import Type from "typebox";
 import { ApiError } from "./errors.ts";
-import { type Item, ITEM_SCHEMAS, PART_SCHEMAS } from "./items.ts";
-import { type Check, compileCheck, oneOf } from "./validation.ts";
+import { isItem, type Item, ITEM_SCHEMAS, PART_SCHEMAS, type TextFormat, TextFormatSchema } from "./items.ts";
+import { checkToolChoice, checkTools, showTool, type Tool, type ToolChoice, ToolSchema } from "./tools.ts";
+import { compileAll, compileCheck, nullable, oneOf } from "./validation.ts";
 
 /**
  * The body of a create request, the same for `POST /v1/responses` and for `response.create`. `parseCreateRequest` is the
  * border: an unknown value goes in, and a `CreateRequest` comes out that nobody checks again.
  */
 
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
-  Type.Optional(Type.Union([schema, Type.Null()]));
-
 export const CreateRequestSchema = Type.Object({
   model: Type.String({ minLength: 1 }),
   input: nullable(Type.Union([Type.String(), Type.Array(Type.Object({}))])),
   previous_response_id: nullable(Type.String()),
   instructions: nullable(Type.String()),
-  tools: nullable(Type.Array(Type.Object({ type: Type.String() }))),
+  tools: nullable(Type.Array(ToolSchema)),
   tool_choice: nullable(Type.Union([oneOf("auto", "none", "required"), Type.Object({ type: Type.String() })])),
   parallel_tool_calls: nullable(Type.Boolean()),
   text: nullable(
     Type.Object({
-      format: nullable(Type.Object({ type: oneOf("text", "json_object", "json_schema") })),
+      format: nullable(TextFormatSchema),
       verbosity: nullable(Type.String()),
     }),
   ),
@@ -91,13 +89,6 @@ function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
-/** A tool as the client declared it. */
-export type Tool = { readonly type: string; readonly [field: string]: unknown };
-export type ToolChoice = "auto" | "none" | "required" | { readonly type: string; readonly [field: string]: unknown };
-
-/** How the model's text is to be formed. */
-export type TextFormat = { readonly type: string; readonly [field: string]: unknown };
-
 /** A create request with every default filled in. Settings that the client left out and that have no default are null. */
 export type CreateRequest = {
   readonly model: string;
@@ -133,31 +124,9 @@ export type CreateRequest = {
 };
 
 const checkBody = compileCheck(CreateRequestSchema);
-// Maps, since a client may call a type what it likes, `__proto__` included.
 const checkItem = compileAll(ITEM_SCHEMAS);
 const checkPart = compileAll(PART_SCHEMAS);
-const NameSchema = Type.Object({ name: Type.String({ minLength: 1 }) });
-const checkTool = compileAll({
-  function: Type.Interface([NameSchema], {
-    parameters: nullable(Type.Object({})),
-    description: nullable(Type.String()),
-    strict: nullable(Type.Boolean()),
-  }),
-  custom: NameSchema,
-});
-const checkFormat = compileCheck(Type.Interface([NameSchema], { schema: Type.Object({}) }));
-const checkChoice = compileAll({
-  function: NameSchema,
-  custom: NameSchema,
-  allowed_tools: Type.Object({
-    mode: oneOf("auto", "required"),
-    tools: Type.Array(Type.Object({ type: Type.String() })),
-  }),
-});
-
-function compileAll(schemas: { readonly [type: string]: TSchema }): ReadonlyMap<string, Check> {
-  return new Map(Object.entries(schemas).map(([type, schema]) => [type, compileCheck(schema)]));
-}
+const checkFormat = compileCheck(Type.Object({ name: Type.String({ minLength: 1 }), schema: Type.Object({}) }));
 
 /**
  * Checks a create request and fills in its defaults.
@@ -178,9 +147,10 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     const message = "Missing required parameter: 'input' (or 'previous_response_id').";
     throw new ApiError("missing_required_parameter", message, { param: "input" });
   }
-  const tools = (body.tools ?? []).map((tool, index) => parseTool(tool, `tools[${index}]`));
+  const tools = body.tools ?? [];
+  checkTools(tools, "tools");
   const choice = body.tool_choice ?? "auto";
-  if (typeof choice === "object") checkChoice.get(choice.type)?.(choice, "tool_choice");
+  checkToolChoice(choice);
   const format = body.text?.format ?? { type: "text" };
   if (format.type === "json_schema") checkFormat(format, "text.format");
   return {
@@ -188,7 +158,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     input: parseInput(body.input ?? []),
     previous_response_id: body.previous_response_id ?? null,
     instructions: body.instructions ?? null,
-    tools,
+    tools: tools.map(showTool),
     tool_choice: choice,
     parallel_tool_calls: body.parallel_tool_calls ?? null,
     text: { format, verbosity: body.text?.verbosity ?? null },
@@ -216,12 +186,6 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   };
 }
 
-/** A response shows the tools of its request, and of a function always all of these fields. */
-function parseTool(tool: Tool, path: string): Tool {
-  checkTool.get(tool.type)?.(tool, path);
-  return tool.type === "function" ? { description: null, parameters: null, strict: null, ...tool } : tool;
-}
-
 /** The input as items: a string is one user message, and a message may leave out its `type`. */
 function parseInput(input: string | readonly object[]): readonly Item[] {
   if (typeof input === "string") return [{ type: "message", role: "user", content: input }];
@@ -244,6 +208,10 @@ function parseItem(raw: { readonly [field: string]: unknown }, path: string): It
   const check = checkItem.get(item.type);
   if (check === undefined) return item;
   check(item, path);
+  if (isItem(item, "additional_tools")) checkTools(item.tools, `${path}.tools`);
+  if (isItem(item, "configuration_update") && item.text?.format.type === "json_schema") {
+    checkFormat(item.text.format, `${path}.text.format`);
+  }
   for (const field of ["content", "output", "summary"] as const) {
     const parts = item[field];
     if (!Array.isArray(parts)) continue;

@@ -1,6 +1,6 @@
-import type { OutputItem } from "./items.ts";
-import type { TextFormat, Tool, ToolChoice } from "./request.ts";
+import type { OutputItem, TextFormat } from "./items.ts";
 import type { ErrorCode, IncompleteReason } from "./table.ts";
+import type { Tool, ToolChoice } from "./tools.ts";
 
 export type ResponseStatus = "in_progress" | "completed" | "failed" | "incomplete";
 

@@ -14,6 +14,10 @@ export function oneOf<Values extends string[]>(...values: Values): TUnion<Litera
   return Type.Union(literals) as TUnion<Literals<Values>>;
 }
 
+/** A field that may be left out; null says the same. */
+export const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Optional(Type.Union([schema, Type.Null()]));
+
 /**
  * Compiles a schema once. `path` is where the value sits in the request (`""` for the whole), so that an error's `param`
  * reads as OpenAI's do: `input[0].content[1].text`.
@@ -23,6 +27,11 @@ export function compileCheck(schema: TSchema): Check {
   return (value, path) => {
     if (!validator.Check(value)) throw toApiError(validator.Errors(value), value, path);
   };
+}
+
+/** One check for each type of a thing; a map, since a client may call a type what it likes, `__proto__` included. */
+export function compileAll(schemas: { readonly [type: string]: TSchema }): ReadonlyMap<string, Check> {
+  return new Map(Object.entries(schemas).map(([type, schema]) => [type, compileCheck(schema)]));
 }
 
 function toApiError(errors: readonly TLocalizedValidationError[], value: unknown, path: string): ApiError {

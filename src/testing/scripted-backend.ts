@@ -82,7 +82,7 @@ export class ScriptedBackend implements Backend {
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
-    const progress = { taken: 0, end: Promise.withResolvers<CallEnd>() };
+    const progress = noProgress();
     const index = this.#calls.push(record(request, signal, progress)) - 1;
     const call = this.#calls[index] as ScriptedCall;
     this.#waiting.get(index)?.resolve(call);
@@ -115,6 +115,11 @@ export class ScriptedBackend implements Backend {
     return this.#prefills;
   }
 
+  /** One token for each item. */
+  count(request: BackendRequest, signal: AbortSignal): Promise<number> {
+    return Promise.resolve(record(request, signal, noProgress()).context.length);
+  }
+
   /** Rejects when there was a call that the script did not foresee, since what it threw may have been hidden since. */
   close(): Promise<void> {
     if (this.#unexpected === 0) return Promise.resolve();
@@ -125,6 +130,10 @@ export class ScriptedBackend implements Backend {
 }
 
 type Progress = { taken: number; readonly end: PromiseWithResolvers<CallEnd> };
+
+function noProgress(): Progress {
+  return { taken: 0, end: Promise.withResolvers<CallEnd>() };
+}
 
 function record(request: BackendRequest, signal: AbortSignal, progress: Progress): ScriptedCall {
   const chain: ResponseNode[] = [];

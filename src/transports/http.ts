@@ -2,14 +2,18 @@ import { createServer, type Server, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import type { Tenant } from "../core/ports.ts";
+import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
+import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
 import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
 import { createResponse, JSON_TYPE, RESPONSES_PATHS } from "./responses.ts";
+import { serveStored } from "./retrieval.ts";
+import { type Handler, resource, unknownRoute } from "./routes.ts";
 
 export type Tls = { readonly cert: string | Buffer; readonly key: string | Buffer };
 
@@ -29,7 +33,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, authenticator, version, isTemporary } = context;
+  const { runtime, limits, load, isDraining, access, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -68,13 +72,16 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
 
   const guarded = (api: FastifyInstance): void => {
     api.decorateRequest("tenant", "");
+    api.decorateRequest("permit");
     api.addHook("onRequest", async (request) => {
-      request.setDecorator<Tenant>("tenant", authenticator.authenticate(request.headers.authorization));
-      const encoding = request.headers["content-encoding"] ?? "identity";
-      if (encoding !== "identity") {
-        const message = "The body of a request must not be compressed: send it without a 'content-encoding'.";
-        throw new ApiError("unsupported_media_type", message);
-      }
+      const permit = await access.authenticate(request.headers.authorization);
+      request.setDecorator<Permit>("permit", permit);
+      request.setDecorator<Tenant>("tenant", permit.tenant);
+      decoderOf(request.headers["content-encoding"]);
+    });
+    api.addHook("preParsing", async (request, _reply, payload) => {
+      const decoder = decoderOf(request.headers["content-encoding"]);
+      return decoder === null ? payload : unpack(request.raw, decoder, limits.maxMessageBytes);
     });
   };
   app.register(async (api) => {
@@ -84,18 +91,27 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     });
     for (const path of RESPONSES_PATHS) {
       route(api, "POST", path, async (request, reply) =>
-        createResponse(context, request.getDecorator<Tenant>("tenant"), request, reply),
+        createResponse(context, request.getDecorator<Permit>("permit"), request, reply),
+      );
+      route(api, "POST", `${path}/input_tokens`, async (request, reply) =>
+        countInputTokens(context, request.getDecorator<Permit>("permit"), request, reply),
       );
     }
+  });
+  app.register(async (api) => {
+    guarded(api);
+    for (const path of RESPONSES_PATHS) serveStored(api, path, context);
   });
   app.register(
     async (api) => {
       guarded(api);
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
-      route(api, "GET", "/models", async () => models.list());
+      route(api, "GET", "/models", async (request) => models.list(request.getDecorator<Permit>("permit")));
       // Names of models have slashes, which some clients encode and others do not.
-      route(api, "GET", "/models/*", async (request) => models.get((request.params as { readonly "*": string })["*"]));
+      route(api, "GET", "/models/*", async (request) =>
+        models.get((request.params as { readonly "*": string })["*"], request.getDecorator<Permit>("permit")),
+      );
     },
     { prefix: "/v1" },
   );
@@ -109,26 +125,8 @@ export function checkUrl(url: string, { maxUrlLength }: Pick<TransportLimits, "m
   throw new ApiError("request_headers_too_large", message);
 }
 
-type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
-
-/** A route, and the refusal of its path by any other method. */
 function route(app: FastifyInstance, method: "GET" | "POST", url: string, handler: Handler): void {
-  app.route({ method, url, handler });
-  const allowed = method === "GET" ? ["GET", "HEAD"] : [method];
-  app.route({
-    method: app.supportedMethods.filter((name) => !allowed.includes(name)),
-    url,
-    // Before the body, which may be of any kind then.
-    onRequest: async (request, reply) => {
-      reply.header("allow", allowed.join(", "));
-      throw new ApiError("method_not_allowed", `Method ${request.method} is not allowed here.`);
-    },
-    handler: unknownRoute,
-  });
-}
-
-async function unknownRoute(request: FastifyRequest): Promise<never> {
-  throw new ApiError("not_found", `Unknown request URL: ${request.method} ${request.url.split("?", 1)[0]}.`);
+  resource(app, url, { [method]: handler });
 }
 
 function answerError(context: TransportContext, thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
@@ -152,10 +150,7 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
   if (thrown instanceof ApiError) return thrown;
   switch (String((thrown as Partial<FastifyError> | null)?.code)) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new ApiError(
-        "request_too_large",
-        `The body of a request may have at most ${limits.maxMessageBytes} bytes.`,
-      );
+      return tooLarge(limits.maxMessageBytes);
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return new ApiError("unsupported_media_type", "The content type of a request must be 'application/json'.");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":

@@ -1,13 +1,16 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
-import type { Tenant } from "../core/ports.ts";
-import { encodeSse, parseJson, SSE_DONE } from "../protocol/codec.ts";
+import type { Permit } from "../core/ports.ts";
+import { encodeSse, SSE_DONE } from "../protocol/codec.ts";
+import { type Echo, withEcho } from "../protocol/echo.ts";
 import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
 import { isTerminal, type TerminalEvent } from "../protocol/events.ts";
 import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
+import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
+import { echoFor } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
 import { Silence, wantsKeepalive } from "./silence.ts";
@@ -27,19 +30,23 @@ export const JSON_TYPE = "application/json; charset=utf-8";
  */
 export async function createResponse(
   context: TransportContext,
-  tenant: Tenant,
+  permit: Permit,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<string | undefined> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const create = parseCreateRequest(parseJson(decodeUtf8(body)));
+  const create = parseCreateRequest(await parseBody(body));
   // Whoever hung up while the body was read will not be heard to do so again.
   if (request.raw.socket.destroyed) {
     reply.hijack();
     return undefined;
   }
   const { engine, limits, policy } = context;
-  const session = engine.openSession({ tenant, transport: create.stream ? "sse" : "http" });
+  const session = engine.openSession({
+    tenant: permit.tenant,
+    permit,
+    transport: create.stream ? "sse" : "http",
+  });
   const exchange: Exchange = {
     session,
     create,
@@ -47,18 +54,11 @@ export async function createResponse(
     reply,
     limits,
     saysEvent: wantsKeepalive(policy, request.headers),
+    echo: echoFor(policy, request.headers),
   };
   if (!create.stream) return collect(exchange);
   await stream(exchange);
   return undefined;
-}
-
-function decodeUtf8(body: Buffer): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(body);
-  } catch (error) {
-    throw new ApiError("invalid_json", "The body of a request must be JSON in UTF-8.", { cause: error });
-  }
 }
 
 type Exchange = {
@@ -69,9 +69,11 @@ type Exchange = {
   readonly limits: TransportLimits;
   /** Whether this client needs an event in long silences, and not only a comment. */
   readonly saysEvent: boolean;
+  /** What events repeat of the request; an answer without events is always whole. */
+  readonly echo: Echo;
 };
 
-async function stream({ session, create, bytesIn, reply, limits, saysEvent }: Exchange): Promise<void> {
+async function stream({ session, create, bytesIn, reply, limits, saysEvent, echo }: Exchange): Promise<void> {
   const { raw } = reply;
   const leave = (): void => {
     raw.off("close", leave);
@@ -101,7 +103,7 @@ async function stream({ session, create, bytesIn, reply, limits, saysEvent }: Ex
         silence.listen();
       }
       silence.broken();
-      const blocks = events.flatMap(encodeSse);
+      const blocks = events.flatMap((event) => encodeSse(withEcho(event, echo)));
       const last = events.at(-1);
       return outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
     },

@@ -36,6 +36,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     strictTools: false,
     extraBody: {},
     prefill: false,
+    tokenizer: "auto",
     log: { warn: (fields, message) => warnings.push({ fields, message }) },
     ...options,
   });

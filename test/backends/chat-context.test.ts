@@ -5,10 +5,19 @@ import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { Item } from "../../src/protocol/items.ts";
 import type { Response } from "../../src/protocol/response.ts";
 
-const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") => new ChatContexts(field);
+const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") =>
+  new ChatContexts({ reasoningField: field, renamed: new Map() });
+
+/** The bytes of a mapping, run through to its end. */
+function textOf(mapping: ReturnType<ChatContexts["messages"]>): string {
+  for (;;) {
+    const { done, value } = mapping.next();
+    if (done) return Buffer.concat(value.pieces()).toString("utf8");
+  }
+}
 
 function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = contexts()): unknown[] {
-  const json = Buffer.concat(chat.messages(parent, input).pieces()).toString("utf8");
+  const json = textOf(chat.messages(parent, input));
   return JSON.parse(`[${json.slice(1)}]`) as unknown[];
 }
 
@@ -146,6 +155,18 @@ describe("messages", () => {
     ]);
   });
 
+  test("calls of tools in namespaces have the name that the tool has in chat", () => {
+    const spawn = { ...call("c1", "spawn"), namespace: "agents" };
+    const custom = { type: "custom_tool_call", call_id: "c2", name: "js", namespace: "agents", input: "1" };
+    const names = (chat?: ChatContexts) =>
+      (messagesOf(null, [spawn, custom], chat)[0] as { tool_calls: { function: { name: string } }[] }).tool_calls.map(
+        (each) => each.function.name,
+      );
+    expect(names()).toEqual(["agents__spawn", "agents__js"]);
+    const renamed = new Map([['["agents","spawn"]', "agents__spawn_2"]]);
+    expect(names(new ChatContexts({ reasoningField: null, renamed }))).toEqual(["agents__spawn_2", "agents__js"]);
+  });
+
   test("what comes between a call and its output is put behind the output", () => {
     const items = [call("c1"), call("c2"), output("c1", "one"), user("wait"), output("c2", "two"), user("go on")];
     expect(messagesOf(null, items).map((message) => (message as { role: string; content: string }).content)).toEqual([
@@ -220,15 +241,27 @@ describe("one mapping", () => {
           const input = rest.slice(0, size);
           const made = rest.slice(size, size + ((index % 3) + 1));
           // As in a real run, the request is mapped before its output is known.
-          chat.messages(parent, input);
+          textOf(chat.messages(parent, input));
           parent = node(parent, input, made);
           rest = rest.slice(size + made.length);
         }
-        const cut = Buffer.concat(chat.messages(parent, rest).pieces()).toString("utf8");
-        const whole = Buffer.concat(contexts().messages(null, items).pieces()).toString("utf8");
+        const cut = textOf(chat.messages(parent, rest));
+        const whole = textOf(contexts().messages(null, items));
         expect(cut).toBe(whole);
       }),
     );
+  });
+
+  test("a large input is mapped in steps, and others that go on meanwhile do not disturb it", () => {
+    const chat = contexts();
+    const root = node(null, [user("root")], [assistant("yes")]);
+    const large = (name: string) => Array.from({ length: 8 }, (_, index) => user(`${name}${index}`.repeat(100_000)));
+    const inputs = ["a", "b"].map(large);
+    const mappings = inputs.map((input) => chat.messages(root, input));
+    const steps = mappings.map((mapping) => mapping.next().done);
+    expect(steps).toEqual([false, false]);
+    expect(messagesOf(root, [user("small")], chat)).toHaveLength(3);
+    expect(mappings.map(textOf)).toEqual(inputs.map((input) => textOf(contexts().messages(root, input))));
   });
 
   test("forks of one parent do not disturb each other", () => {

@@ -104,7 +104,7 @@ describe("tools", () => {
     const [tool] = body["tools"] as [{ function: { description: string; parameters: object } }];
     expect(tool.function.description).toBe("Patches.\n\nThe input must match this lark grammar:\nstart: /x/");
     expect(tool.function.parameters).toMatchObject({ required: ["input"], properties: { input: { type: "string" } } });
-    expect(tools.customNames).toEqual(new Set(["patch"]));
+    expect(tools.behind.get("patch")).toMatchObject({ kind: "custom", name: "patch", namespace: null });
   });
 
   test("hosted tools are left out, and refused by a strict server", () => {
@@ -123,13 +123,38 @@ describe("tools", () => {
     expect(body["tools"]).toHaveLength(2);
   });
 
-  test("tool_choice of a hosted tool, or of one that is not there, is refused by name", () => {
-    const hosted = refusal({ tools: [weather, { type: "web_search" }], tool_choice: { type: "web_search" } });
+  test("tool_choice of a hosted tool leaves the choice to the model, unless the server is strict", () => {
+    const tools = [weather, { type: "web_search" }];
+    const { body } = head({ tools, tool_choice: { type: "web_search" } });
+    expect(body["tools"]).toHaveLength(1);
+    expect(body).not.toHaveProperty("tool_choice");
+    const allowed = { type: "allowed_tools", mode: "required", tools: [{ type: "web_search" }] };
+    const left = head({ tools, tool_choice: allowed });
+    expect(left.body).not.toHaveProperty("tools");
+    expect(left.body).not.toHaveProperty("tool_choice");
+    const strict = refusal({ tools, tool_choice: { type: "web_search" } }, { strictTools: true });
+    expect(strict).toMatchObject({ code: "unsupported_tool" });
+  });
+
+  test("tool_choice of a tool that is not there is refused by name", () => {
+    const hosted = refusal({ tools: [weather], tool_choice: { type: "web_search" } });
     expect(hosted).toMatchObject({ code: "unsupported_tool", param: "tool_choice" });
     expect(hosted.message).toContain("'web_search'");
     const absent = refusal({ tools: [weather], tool_choice: { type: "function", name: "nope" } });
     expect(absent).toMatchObject({ code: "invalid_value", param: "tool_choice" });
     expect(absent.message).toContain("'nope'");
+  });
+
+  test("tool_choice and allowed_tools find the tools of namespaces", () => {
+    const tools = [time, { type: "namespace", name: "home", description: "", tools: [weather, time] }];
+    const choice = (tool_choice: object) => head({ tools, tool_choice }).body["tool_choice"];
+    expect(choice({ type: "function", name: "time" })).toEqual({ type: "function", function: { name: "time" } });
+    expect(choice({ type: "function", name: "time", namespace: "home" })).toMatchObject({
+      function: { name: "home__time" },
+    });
+    expect(choice({ type: "function", name: "weather" })).toMatchObject({ function: { name: "home__weather" } });
+    const allowed = { type: "allowed_tools", mode: "auto", tools: [{ type: "namespace", name: "home" }] };
+    expect(head({ tools, tool_choice: allowed }).allowed).toEqual(new Set(["home__weather", "home__time"]));
   });
 
   test("allowed_tools leaves the model only those", () => {

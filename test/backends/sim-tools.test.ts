@@ -54,6 +54,15 @@ describe("tools", () => {
     expect(other?.["input"]).toBe("example input 1");
   });
 
+  test("of a namespace are called with it", async () => {
+    const namespace = { type: "namespace", name: "home", description: "d", tools: [weather, shell] };
+    const calls = callsOf(await turn(new SimBackend({ rounds: 1 }), { tools: [namespace] }));
+    expect(calls).toMatchObject([{ type: "function_call", name: "weather", namespace: "home" }]);
+    const named = { type: "custom", name: "shell", namespace: "home" };
+    const [chosen] = callsOf(await turn(new SimBackend(), { tools: [namespace], tool_choice: named }));
+    expect(chosen).toMatchObject({ type: "custom_tool_call", name: "shell", namespace: "home" });
+  });
+
   test("that run on the API's side are left out", async () => {
     expect(namesOf(await turn(new SimBackend(), { tools: [hosted, weather] }))).toEqual(["weather"]);
     expect(textOf(await turn(new SimBackend(), { tools: [hosted] }))).toContain("simulator");
@@ -104,10 +113,9 @@ describe("tool_choice", () => {
 
   test("that cannot be met is refused at once", () => {
     const cases: readonly [object, object][] = [
-      [{ tool_choice: { type: "web_search" } }, { code: "unsupported_tool", param: "tool_choice" }],
       [{ tool_choice: { type: "mcp", server_label: "x" } }, { code: "unsupported_tool", param: "tool_choice" }],
       [
-        { tool_choice: { type: "allowed_tools", mode: "auto", tools: [hosted] } },
+        { tool_choice: { type: "allowed_tools", mode: "auto", tools: [{ type: "mcp" }] } },
         { code: "unsupported_tool", param: "tool_choice" },
       ],
       [{ tool_choice: { type: "function", name: "shell" } }, { code: "invalid_value", param: "tool_choice" }],
@@ -119,14 +127,18 @@ describe("tool_choice", () => {
         { tool_choice: "required", tools: [] },
         { code: "invalid_value", param: "tool_choice" },
       ],
-      [
-        { tool_choice: "required", tools: [hosted] },
-        { code: "unsupported_tool", param: "tools" },
-      ],
     ];
     for (const [fields, error] of cases) {
       expect(() => open(new SimBackend(), { tools, ...fields })).toThrow(expect.objectContaining(error) as Error);
     }
     expect(() => open(new SimBackend(), { tool_choice: { type: "web_search" } })).toThrow(/'web_search'/);
+  });
+
+  test("of a hosted tool leaves the choice to the simulator", async () => {
+    const tools = [hosted, weather];
+    expect(namesOf(await turn(new SimBackend(), { tools, tool_choice: hosted }))).toEqual(["weather"]);
+    expect(namesOf(await turn(new SimBackend(), { tools: [hosted], tool_choice: "required" }))).toEqual([]);
+    const allowed = { type: "allowed_tools", mode: "required", tools: [hosted] };
+    expect(namesOf(await turn(new SimBackend(), { tools, tool_choice: allowed }))).toEqual([]);
   });
 });

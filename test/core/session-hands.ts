@@ -86,6 +86,9 @@ export class HandBackend implements Backend {
   async prefill(request: BackendRequest): Promise<void> {
     this.#note(request);
   }
+  async count(): Promise<number> {
+    return 0;
+  }
   async models(): Promise<readonly string[]> {
     return [];
   }

@@ -17,7 +17,13 @@ function check(events: readonly ServerEvent[]): void {
 
 /** A backend of one's own make; what is not said is as it should be. */
 function backendOf(stream: Backend["stream"]): Backend {
-  return { stream, models: async () => [], prefill: async () => undefined, close: async () => undefined };
+  return {
+    stream,
+    models: async () => [],
+    prefill: async () => undefined,
+    count: async () => 0,
+    close: async () => undefined,
+  };
 }
 
 describe("a turn is refused before its first event", () => {

@@ -209,6 +209,19 @@ describe("input", () => {
     ],
     [[{ type: "custom_tool_call", call_id: "c", name: "f" }], "missing_required_parameter", "input[0].input"],
     [[{ type: "custom_tool_call_output", call_id: "c" }], "missing_required_parameter", "input[0].output"],
+    [[{ type: "additional_tools", role: "developer" }], "missing_required_parameter", "input[0].tools"],
+    [
+      [{ type: "additional_tools", tools: [{ type: "function" }] }],
+      "missing_required_parameter",
+      "input[0].tools[0].name",
+    ],
+    [[{ type: "configuration_update", reasoning: { effort: 5 } }], "invalid_type", "input[0].reasoning.effort"],
+    [[{ type: "configuration_update", text: {} }], "missing_required_parameter", "input[0].text.format"],
+    [
+      [{ type: "configuration_update", text: { format: { type: "json_schema", name: "s" } } }],
+      "missing_required_parameter",
+      "input[0].text.format.schema",
+    ],
     [
       [{ type: "reasoning", summary: [{ type: "summary_text" }] }],
       "missing_required_parameter",
@@ -327,6 +340,18 @@ describe("tools", () => {
     [[{ type: "function", name: "f", parameters: [] }], "invalid_type", "tools[0].parameters"],
     [[{ type: "function", name: "f", strict: "yes" }], "invalid_type", "tools[0].strict"],
     [[{ type: "function", name: "f" }, { type: "custom" }], "missing_required_parameter", "tools[1].name"],
+    [[{ type: "namespace", name: "n" }], "missing_required_parameter", "tools[0].tools"],
+    [[{ type: "namespace", tools: [] }], "missing_required_parameter", "tools[0].name"],
+    [
+      [{ type: "namespace", name: "n", tools: [{ type: "function" }] }],
+      "missing_required_parameter",
+      "tools[0].tools[0].name",
+    ],
+    [
+      [{ type: "namespace", name: "n", tools: [{ type: "namespace", name: "m", tools: [] }] }],
+      "invalid_value",
+      "tools[0].tools[0].type",
+    ],
   ])("%j are refused", (tools, code, param) => {
     expect(refusal({ ...BASE, tools })).toEqual([code, param]);
   });

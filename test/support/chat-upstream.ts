@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 
 /** One request that the scripted server got, as the bytes and as the value. */
 export type UpstreamCall = {
+  readonly path: string;
   readonly raw: string;
   readonly body: ChatRequestBody;
   readonly headers: IncomingMessage["headers"];
@@ -75,7 +76,8 @@ export class ChatUpstream {
       return;
     }
     const raw = Buffer.concat(chunks).toString("utf8");
-    const call: UpstreamCall = { raw, body: JSON.parse(raw) as ChatRequestBody, headers: request.headers };
+    const path = request.url ?? "";
+    const call: UpstreamCall = { path, raw, body: JSON.parse(raw) as ChatRequestBody, headers: request.headers };
     this.calls.push(call);
     const step = this.#steps.shift() ?? this.#fallback;
     if (step === null) throw new Error(`call ${this.calls.length} was not expected`);

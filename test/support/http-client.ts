@@ -46,6 +46,12 @@ export class HttpClient {
     return this.call("/v1/responses", post(fields, options));
   }
 
+  /** `POST` of any JSON to any path. */
+  post(path: string, body: unknown): Promise<Answer> {
+    const headers = { "content-type": "application/json" };
+    return this.call(path, { method: "POST", headers, body: JSON.stringify(body) });
+  }
+
   /** `POST /v1/responses` with a stream, read to its end. */
   async stream(fields: object, options: CallOptions = {}): Promise<SseAnswer> {
     const answer = await this.call("/v1/responses", post({ stream: true, ...fields }, options));

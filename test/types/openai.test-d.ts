@@ -43,9 +43,10 @@ import type {
   PART_SCHEMAS,
   RefusalPart,
 } from "../../src/protocol/items.ts";
-import type { CreateRequest, CreateRequestSchema, ToolChoice } from "../../src/protocol/request.ts";
+import type { CreateRequest, CreateRequestSchema } from "../../src/protocol/request.ts";
 import type { Response, ResponseStatus, Usage } from "../../src/protocol/response.ts";
 import type { CLIENT_EVENT, EVENT, IncompleteReason } from "../../src/protocol/table.ts";
+import type { ToolChoice } from "../../src/protocol/tools.ts";
 
 /** Does not compile unless every value of ours is one of theirs. */
 type Assignable<Ours extends Theirs, Theirs> = [Ours, Theirs];

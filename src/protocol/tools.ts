@@ -1,0 +1,98 @@
+import Type from "typebox";
+import { ApiError } from "./errors.ts";
+import { compileAll, nullable, oneOf } from "./validation.ts";
+
+/** Tools as clients declare them, in a request or in an item, and the choice among them. */
+
+/** A tool as the client declared it. */
+export type Tool = { readonly type: string; readonly [field: string]: unknown };
+export type ToolChoice = "auto" | "none" | "required" | { readonly type: string; readonly [field: string]: unknown };
+
+/** A tool that the client runs: a function with JSON arguments, or a custom tool with free text. */
+export type CallableTool = {
+  readonly kind: "function" | "custom";
+  readonly name: string;
+  /** The namespace that it belongs to; null outside of all. */
+  readonly namespace: string | null;
+  readonly tool: Tool;
+};
+
+/** Any tool; what it has to look like is a matter of its type. */
+export const ToolSchema = Type.Object({ type: Type.String() });
+const NameSchema = Type.Object({ name: Type.String({ minLength: 1 }) });
+const checkTool = compileAll({
+  function: Type.Interface([NameSchema], {
+    parameters: nullable(Type.Object({})),
+    description: nullable(Type.String()),
+    strict: nullable(Type.Boolean()),
+  }),
+  custom: NameSchema,
+  namespace: Type.Interface([NameSchema], { tools: Type.Array(ToolSchema) }),
+});
+const checkChoice = compileAll({
+  function: NameSchema,
+  custom: NameSchema,
+  allowed_tools: Type.Object({ mode: oneOf("auto", "required"), tools: Type.Array(ToolSchema) }),
+});
+
+/** @throws ApiError that names the field at fault */
+export function checkTools(tools: readonly Tool[], path: string): void {
+  for (const [index, tool] of tools.entries()) {
+    const at = `${path}[${index}]`;
+    checkTool.get(tool.type)?.(tool, at);
+    if (tool.type !== "namespace") continue;
+    const inner = tool["tools"] as readonly Tool[];
+    const nested = inner.findIndex(({ type }) => type === "namespace");
+    if (nested !== -1) {
+      const param = `${at}.tools[${nested}].type`;
+      throw new ApiError("invalid_value", "A namespace cannot have a namespace among its tools.", { param });
+    }
+    checkTools(inner, `${at}.tools`);
+  }
+}
+
+/** @throws ApiError that names the field at fault */
+export function checkToolChoice(choice: ToolChoice): void {
+  if (typeof choice === "object") checkChoice.get(choice.type)?.(choice, "tool_choice");
+}
+
+/** A response shows the tools of its request, and of a function always all of these fields. */
+export function showTool(tool: Tool): Tool {
+  return tool.type === "function" ? { description: null, parameters: null, strict: null, ...tool } : tool;
+}
+
+/**
+ * The tools that a client runs, those inside of namespaces included, in the order of their declaration. What was declared
+ * again stands in its first place, as it was declared last.
+ */
+export function callableTools(tools: readonly Tool[]): readonly CallableTool[] {
+  const found = new Map<string, CallableTool>();
+  const add = (tool: Tool, namespace: string | null): void => {
+    if (tool.type !== "function" && tool.type !== "custom") return;
+    const name = tool["name"] as string;
+    found.set(JSON.stringify([namespace, name]), { kind: tool.type, name, namespace, tool });
+  };
+  for (const tool of tools) {
+    if (tool.type !== "namespace") add(tool, null);
+    else for (const inner of tool["tools"] as readonly Tool[]) add(inner, tool["name"] as string);
+  }
+  return [...found.values()];
+}
+
+/** The types of the tools that no client runs; each once. */
+export function hostedTools(tools: readonly Tool[]): readonly string[] {
+  const types = tools.flatMap((tool) =>
+    tool.type === "namespace" ? hostedTools(tool["tools"] as readonly Tool[]) : [tool.type],
+  );
+  return [...new Set(types)].filter((type) => type !== "function" && type !== "custom");
+}
+
+/**
+ * The tool that a choice names. One that names no namespace means a tool outside of all, or else the first of its name.
+ */
+export function findTool(tools: readonly CallableTool[], named: Tool): CallableTool | undefined {
+  const { type, name, namespace = null } = named;
+  const fitting = tools.filter((tool) => tool.kind === type && tool.name === name);
+  const exact = fitting.find((tool) => tool.namespace === namespace);
+  return exact ?? (namespace === null ? fitting[0] : undefined);
+}

@@ -1,0 +1,172 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type RunningServer, startServer } from "../../src/server.ts";
+import { answer, ChatUpstream, delta, text, type UpstreamStep } from "../support/chat-upstream.ts";
+import { HttpClient } from "../support/http-client.ts";
+import { WsClient } from "../support/ws-client.ts";
+
+/** Tools of every kind, from a client's socket to the model server and back. */
+
+let upstream: ChatUpstream;
+let server: RunningServer;
+
+beforeEach(async () => {
+  upstream = await ChatUpstream.start();
+  server = await startServer({
+    port: 0,
+    backend: upstream.url,
+    store: "memory:",
+    logLevel: "silent",
+    maxLoopDelayMs: 0,
+  });
+});
+
+afterEach(async () => {
+  await server.close();
+  await upstream.close();
+});
+
+const connect = () => WsClient.open(`${server.url.replace("http", "ws")}/v1/responses`);
+
+function calls(
+  ...made: readonly { readonly id: string; readonly name: string; readonly arguments: string }[]
+): UpstreamStep {
+  const pieces = made.map(({ id, ...fn }, index) =>
+    delta({ tool_calls: [{ index, id, type: "function", function: fn }] }),
+  );
+  return answer(...pieces, delta({}, "tool_calls"));
+}
+
+type ChatTool = { readonly function: { readonly name: string } };
+const offered = (call: number) =>
+  ((upstream.calls[call]?.body["tools"] ?? []) as readonly ChatTool[]).map((tool) => tool.function.name);
+
+const fn = (name: string) => ({ type: "function", name, parameters: { type: "object", properties: {} } });
+const agents = {
+  type: "namespace",
+  name: "agents",
+  description: "Helpers.",
+  tools: [fn("spawn"), { type: "custom", name: "js" }],
+};
+
+describe("tools in namespaces", () => {
+  test("come back as calls with name and namespace, and their history goes up under the same names", async () => {
+    upstream.script(
+      calls(
+        { id: "c1", name: "agents__spawn", arguments: '{"n":1}' },
+        { id: "c2", name: "agents__js", arguments: '{"input":"1 + 1"}' },
+      ),
+      text("done"),
+      text("again"),
+    );
+    const client = await connect();
+    const first = await client.turn({ input: "go", tools: [agents], store: false });
+    const made = [
+      { type: "function_call", call_id: "c1", name: "spawn", namespace: "agents", arguments: '{"n":1}' },
+      { type: "custom_tool_call", call_id: "c2", name: "js", namespace: "agents", input: "1 + 1" },
+    ];
+    expect(first.response.output).toMatchObject(made);
+    const begun = first.frames.filter(({ type }) => type === "response.output_item.added").map(({ item }) => item);
+    expect(begun).toMatchObject(made.map(({ name, namespace }) => ({ name, namespace, status: "in_progress" })));
+    const outputs = [
+      { type: "function_call_output", call_id: "c1", output: "spawned" },
+      { type: "custom_tool_call_output", call_id: "c2", output: [{ type: "input_text", text: "2" }] },
+    ];
+    const next = { tools: [agents], store: false };
+    await client.turn({ ...next, input: outputs, previous_response_id: first.response.id });
+    const user = { role: "user", content: "go" };
+    await client.turn({ ...next, input: [user, ...first.response.output, ...outputs] });
+    expect(offered(0)).toEqual(["agents__spawn", "agents__js"]);
+    expect(upstream.calls[1]?.body.messages).toEqual([
+      user,
+      {
+        role: "assistant",
+        content: "",
+        tool_calls: [
+          { id: "c1", type: "function", function: { name: "agents__spawn", arguments: '{"n":1}' } },
+          { id: "c2", type: "function", function: { name: "agents__js", arguments: '{"input":"1 + 1"}' } },
+        ],
+      },
+      { role: "tool", tool_call_id: "c1", content: "spawned" },
+      { role: "tool", tool_call_id: "c2", content: "2" },
+    ]);
+    expect(upstream.calls[2]?.body.messages).toEqual(upstream.calls[1]?.body.messages);
+  });
+
+  test("whose name another tool has keep the one that they got, in calls and in history", async () => {
+    const tools = [{ ...agents, tools: [fn("spawn")] }, fn("agents__spawn")];
+    upstream.script(text("probe"));
+    const client = await connect();
+    await client.turn({ input: "go", tools });
+    const [renamed = "", plain = ""] = offered(0);
+    expect(plain).toBe("agents__spawn");
+    upstream.script(
+      calls({ id: "c1", name: renamed, arguments: "{}" }, { id: "c2", name: plain, arguments: "{}" }),
+      text("done"),
+    );
+    const { response } = await client.turn({ input: "go", tools });
+    expect(response.output).toMatchObject([{ name: "spawn", namespace: "agents" }, { name: "agents__spawn" }]);
+    expect(response.output[1]).not.toHaveProperty("namespace");
+    const input = ["c1", "c2"].map((call_id) => ({ type: "function_call_output", call_id, output: "" }));
+    await client.turn({ input, tools, previous_response_id: response.id });
+    const said = upstream.calls[2]?.body.messages[1]?.["tool_calls"] as readonly ChatTool[];
+    expect(said.map((call) => call.function.name)).toEqual([renamed, plain]);
+  });
+});
+
+describe("tools that come as an item", () => {
+  const added = { type: "additional_tools", role: "developer", tools: [agents] };
+
+  test("in a warm-up are there in every turn behind it, and their calls come back whole", async () => {
+    upstream.script(calls({ id: "c1", name: "agents__js", arguments: '{"input":"x"}' }), text("done"));
+    const client = await connect();
+    const warm = await client.turn({ generate: false, input: [added], store: false });
+    const user = { type: "message", role: "user", content: "go" };
+    const first = await client.turn({ input: [user], store: false, previous_response_id: warm.response.id });
+    expect(first.response.output).toMatchObject([
+      { type: "custom_tool_call", name: "js", namespace: "agents", input: "x" },
+    ]);
+    const output = { type: "custom_tool_call_output", call_id: "c1", output: "y" };
+    await client.turn({ input: [output], store: false, previous_response_id: first.response.id });
+    expect([offered(0), offered(1)]).toEqual([
+      ["agents__spawn", "agents__js"],
+      ["agents__spawn", "agents__js"],
+    ]);
+    expect(upstream.calls[0]?.body.messages).toEqual([{ role: "user", content: "go" }]);
+  });
+
+  test("over HTTP give the model server the same request as tools of the request", async () => {
+    upstream.script(text("a"), text("b"));
+    const http = new HttpClient(server.url);
+    await http.create({ input: [added, { role: "user", content: "go" }] });
+    await http.create({ tools: [agents], input: "go" });
+    expect(upstream.calls[0]?.raw).toBe(upstream.calls[1]?.raw);
+  });
+});
+
+test("settings that an item changes are in force behind it", async () => {
+  upstream.script(text("a"), text("b"));
+  const client = await connect();
+  const update = {
+    type: "configuration_update",
+    reasoning: { effort: "high" },
+    text: { format: { type: "json_object" } },
+  };
+  const first = await client.turn({ input: [update, { role: "user", content: "go" }], reasoning: { effort: "low" } });
+  await client.turn({ input: "on", previous_response_id: first.response.id, reasoning: { effort: "low" } });
+  const seen = { reasoning_effort: "high", response_format: { type: "json_object" } };
+  expect(upstream.calls.map(({ body }) => body)).toMatchObject([seen, seen]);
+});
+
+test("hosted tools are left out of the request and fail nothing, also where they are chosen", async () => {
+  upstream.script(text("a"), text("b"));
+  const hosted = ["web_search", "file_search", "code_interpreter", "image_generation", "mcp", "computer_use_preview"];
+  const tools = [...hosted.map((type) => ({ type })), fn("read")];
+  const client = await connect();
+  const { response } = await client.turn({ input: "go", tools, tool_choice: { type: "web_search" } });
+  expect(response).toMatchObject({ status: "completed", tool_choice: { type: "web_search" } });
+  expect(response.tools).toHaveLength(tools.length);
+  expect(offered(0)).toEqual(["read"]);
+  expect(upstream.calls[0]?.body).not.toHaveProperty("tool_choice");
+  await client.turn({ input: "go", tools: [{ type: "web_search" }], tool_choice: "required" });
+  expect(upstream.calls[1]?.body).not.toHaveProperty("tools");
+});
