@@ -61,7 +61,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const backend = parts.backend ?? createBackend(config, log);
   const store = parts.store ?? (await openConfiguredStore(config, log));
   const engine = new Engine({
-    models: new ModelRegistry({ backend, models: config.models }),
+    models: new ModelRegistry({ backend, models: config.models, defaultModel: config.defaultModel ?? null }),
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),

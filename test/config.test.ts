@@ -34,6 +34,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   backend: "http://localhost:8000/v1",
   backendKey: "k",
   models: "a=b",
+  defaultModel: "b",
   connectTimeout: "1",
   firstByteTimeout: "1",
   silenceTimeout: "1",

@@ -188,7 +188,8 @@ export class Turn {
     this.#parent = parent;
     this.#assertWanted();
     checkInput(parent, request.input);
-    const { backend, model } = this.#ports.models.resolve(request.model);
+    const { backend, model } = await this.#ports.models.resolve(request.model);
+    this.#assertWanted();
     const settings = settingsInForce(request, parent);
     const backendRequest = { model, parent, input: request.input, settings, session };
     if (request.generate) {
