@@ -75,7 +75,7 @@ export class Engine {
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
     const { models, store, limits } = this.#ports;
     const { previous_response_id: id } = request;
-    const { backend, model } = models.resolve(request.model);
+    const { backend, model } = await models.resolve(request.model);
     const parent = id === null ? null : await store.load(tenant, id);
     if (parent === undefined) throw previousResponseNotFound(id ?? "");
     const input = await resolveReferences(

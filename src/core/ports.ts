@@ -72,10 +72,16 @@ export type BackendEvent =
 
 export type FinishReason = "stop" | "max_output_tokens" | "content_filter";
 
+/** A model, by the backend's own name of it. */
+export type ResolvedModel = { readonly backend: Backend; readonly model: string };
+
 /** Model names to backends. */
 export interface Models {
-  /** @throws ApiError `model_not_found` */
-  resolve(model: string): { readonly backend: Backend; readonly model: string };
+  /**
+   * Takes time only where it has to ask what there is, and never for long.
+   * @throws ApiError `model_not_found`
+   */
+  resolve(model: string): ResolvedModel | Promise<ResolvedModel>;
   /** The models that this server offers, by the names that clients use. */
   list(): Promise<readonly string[]>;
 }

@@ -5,10 +5,11 @@ import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
+import { type Batches, leave, pull } from "./batches.ts";
 import { type ItemSource, resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
-import type { BackendEvent, Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
+import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { settingsInForce } from "./standing.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
@@ -194,7 +195,8 @@ export class Turn {
     this.#assertWanted();
     checkInput(parent, input);
     const request = { ...this.request, input };
-    const { backend, model } = this.#ports.models.resolve(request.model);
+    const { backend, model } = await this.#ports.models.resolve(request.model);
+    this.#assertWanted();
     const settings = settingsInForce(request, parent);
     const backendRequest = { model, parent, input, settings, session };
     if (request.generate) {
@@ -322,8 +324,6 @@ export class Turn {
   }
 }
 
-type Batches = AsyncIterator<readonly BackendEvent[], unknown>;
-
 type Started = {
   readonly parent: ResponseNode | null;
   /** What was sent, with the items themselves where it referred to them. */
@@ -337,19 +337,3 @@ const OUTCOME = {
   [EVENT.incomplete]: "incomplete",
   [EVENT.failed]: "failed",
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
-
-async function leave(batches: Batches): Promise<void> {
-  await batches.return?.();
-}
-
-/** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
-function pull(batches: Batches): ReturnType<Batches["next"]> {
-  let next: ReturnType<Batches["next"]>;
-  try {
-    next = batches.next();
-  } catch (thrown) {
-    next = Promise.reject(thrown);
-  }
-  next.catch(() => undefined);
-  return next;
-}
