@@ -22,6 +22,15 @@ const LOOP: readonly Step[] = [
 ];
 const AGAIN: readonly Step[] = [{ calls: [shell("echo four >> log.txt; wc -l < log.txt")] }, { text: "And again." }];
 
+const patch = (text: string) => ({
+  name: "apply_patch",
+  input: { input: `*** Begin Patch\n${text}*** End Patch\n` },
+});
+const script = (cmd: string) => ({
+  name: "functions__exec",
+  input: { input: `const r = await tools.exec_command({cmd: ${JSON.stringify(cmd)}});\ntext(r.output);` },
+});
+
 const PROVIDERS = ["built-in", "custom"] as const;
 
 async function openCodex(flags: readonly string[], options: Omit<CodexOptions, "baseUrl">) {
@@ -78,10 +87,6 @@ describe.skipIf(missing !== null)(`codex exec${why}`, () => {
 
   test("patches files by the custom tool of models like gpt-5.5", async () => {
     const world = await openCodex([], { provider: "built-in", model: "gpt-5.5" });
-    const patch = (text: string) => ({
-      name: "apply_patch",
-      input: { input: `*** Begin Patch\n${text}*** End Patch\n` },
-    });
     world.model.plan("patch", [
       { reasoning: "A patch.", calls: [patch('*** Add File: poem.txt\n+Größe "ü"\n+\\n\n')] },
       { calls: [patch("*** Update File: poem.txt\n@@\n-\\n\n+end\n"), shell("cat poem.txt")] },
@@ -106,10 +111,6 @@ describe.skipIf(missing !== null)(`codex exec${why}`, () => {
     "runs scripts and the tools of namespaces in code mode, as for models like gpt-6, over %s",
     async (_name, flags) => {
       const world = await openCodex(flags, { provider: "built-in", model: "gpt-6-sol" });
-      const script = (cmd: string) => ({
-        name: "functions__exec",
-        input: { input: `const r = await tools.exec_command({cmd: ${JSON.stringify(cmd)}});\ntext(r.output);` },
-      });
       world.model.plan("code", [
         { reasoning: "A script.", text: "I begin.", calls: [script("echo one >> log.txt; cat log.txt")] },
         { calls: [{ name: "collaboration__list_agents", input: {} }] },
