@@ -136,9 +136,9 @@ export async function startLinkProxy(spec: LinkSpec, targetUrl: string): Promise
   const up = new Pipe(spec.upBitsPerSecond, spec.rttMs / 2);
   const down = new Pipe(spec.downBitsPerSecond, spec.rttMs / 2);
   const open = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (client) => {
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
     const host = target.hostname.replace(/^\[|\]$/g, "");
-    const behind = connect({ host, port: Number(target.port || 80), noDelay: true });
+    const behind = connect({ host, port: Number(target.port || 80), noDelay: true, allowHalfOpen: true });
     // A connection takes a round trip before its first byte may leave; this proxy has accepted it at once.
     const openAt = performance.now() + spec.rttMs;
     join(client, behind, up, openAt);

@@ -26,7 +26,7 @@ import { type Answer, answerOf, type Upstream, type UpstreamOptions } from "./up
 
 /** What can be measured, in the order in which it is. */
 export const MEASURES = ["bytes", "latency", "runs", "load", "memory"] as const;
-export type Measure = (typeof MEASURES)[number];
+type Measure = (typeof MEASURES)[number];
 
 export type Plan = {
   readonly version: string;

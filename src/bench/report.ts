@@ -33,7 +33,7 @@ export type Machine = {
   readonly node: string;
 };
 
-export type Settings = {
+type Settings = {
   readonly rounds: number;
   readonly ttftMs: number;
   readonly tokensPerSecond: number;
@@ -42,7 +42,7 @@ export type Settings = {
   readonly cacheTokens: number;
 };
 
-export type Workload = {
+type Workload = {
   readonly id: string;
   readonly turns: number;
   readonly settingsBytes: number;

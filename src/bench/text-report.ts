@@ -86,7 +86,7 @@ function isSameLink(one: RunRow, other: RunRow): boolean {
 }
 
 /** What the prefix cache was worth in a run, in words. */
-export function prefixWorth(runs: readonly RunRow[], prefillMsPerToken: number): string {
+function prefixWorth(runs: readonly RunRow[], prefillMsPerToken: number): string {
   const run = runs.find(({ mode }) => mode === "websocket") ?? runs[0];
   if (run === undefined || prefillMsPerToken === 0) return "";
   const all = (run.promptTokens * prefillMsPerToken) / 1000;

@@ -26,7 +26,9 @@ export function importCodex(lines: readonly Json[], id: string): readonly Record
         break;
       default:
         // Before there were envelopes the first line was the session, and every other one an item.
-        if (!("payload" in line)) "type" in line ? readItem(run, line) : readMeta(run, line);
+        if ("payload" in line) break;
+        if ("type" in line) readItem(run, line);
+        else readMeta(run, line);
     }
   }
   return run.finish();

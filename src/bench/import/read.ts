@@ -12,10 +12,6 @@ import { importPi } from "./pi.ts";
 export const FORMATS = ["trace", "codex", "claude-code", "pi", "chat"] as const;
 export type Format = (typeof FORMATS)[number];
 
-export function isFormat(text: string): text is Format {
-  return (FORMATS as readonly string[]).includes(text);
-}
-
 /** The runs in a file, or in all `.json` and `.jsonl` files below a folder. @throws BenchError when there are none */
 export function readRecordings(path: string, format?: Format): readonly Recording[] {
   let files: readonly string[];
@@ -57,9 +53,9 @@ export function parseRecordings(text: string, id: string, format?: Format): read
       return importPi(values, id);
     case "chat":
       return importChat(values, id);
-    default:
-      return null;
+    case undefined:
   }
+  return null;
 }
 
 /** One object, a list of them, or one on each line; a bare list of chat messages is one conversation. */
