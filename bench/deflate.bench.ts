@@ -9,7 +9,7 @@ import { type BackendEvent, DEFAULT_LIMITS } from "../src/core/ports.ts";
 import { Engine } from "../src/core/engine.ts";
 import { systemRuntime } from "../src/runtime.ts";
 import { MemoryStore } from "../src/stores/memory.ts";
-import { finish, type Move, ScriptedBackend, type Step } from "../src/testing/index.ts";
+import { ClearSeal, finish, type Move, ScriptedBackend, type Step } from "../src/testing/index.ts";
 import { Listener } from "../src/transports/listener.ts";
 import { readTrace, type Trace } from "../test/support/traces.ts";
 
@@ -55,6 +55,7 @@ async function serve(name: string, threshold: number | null): Promise<void> {
     models: { resolve: (model) => ({ backend, model }), list: async () => [] },
     store: new MemoryStore({ budgetBytes: 1 << 20 }),
     runtime: systemRuntime,
+    seal: new ClearSeal(),
     observer: { observe: () => undefined },
     limits: DEFAULT_LIMITS,
   });

@@ -81,7 +81,7 @@ export class ChatCompletionsBackend implements Backend {
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
     this.#report(request, head);
-    const messages = this.#contextsFor(head.tools).messages(request.parent, request.input);
+    const messages = this.#contextsFor(head.tools).messages(request.parent, request.input, request.open);
     const body = requestBody(head, messages.pieces(), request);
     return this.#run(head, body, signal);
   }
@@ -122,7 +122,7 @@ export class ChatCompletionsBackend implements Backend {
     const { instructions } = request.settings;
     const system = instructions === null ? "" : JSON.stringify({ role: "system", content: instructions });
     const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[${system}`;
-    const messages = this.#contextsFor(tools).messages(request.parent, request.input);
+    const messages = this.#contextsFor(tools).messages(request.parent, request.input, request.open);
     return Buffer.concat(requestPieces(head, messages.pieces(), request));
   }
 

@@ -1,6 +1,7 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
+import { Compactions } from "./compacted.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -52,7 +53,9 @@ export class Engine {
     const parent = id === null ? null : await store.load(tenant, id);
     if (parent === undefined) throw previousResponseNotFound(id ?? "");
     const settings = settingsInForce(request, parent);
-    return backend.count({ model, parent, input, settings, session: this }, signal);
+    const compactions = new Compactions(this.#ports.seal, tenant);
+    compactions.check(input);
+    return backend.count({ model, parent, input, settings, session: this, open: compactions.open }, signal);
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

@@ -4,6 +4,9 @@ import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
+import { Compactions } from "./compacted.ts";
+import { Compaction, type CompactionEvent } from "./compaction.ts";
+import { planCompaction } from "./compaction-plan.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
 import { settingsInForce } from "./standing.ts";
@@ -177,19 +180,28 @@ export class Turn {
     const parent = await resolveParent();
     this.#assertWanted();
     checkInput(parent, request.input);
+    const compactions = new Compactions(this.#ports.seal, this.#options.origin.tenant);
+    compactions.check(request.input);
     const { backend, model } = this.#ports.models.resolve(request.model);
     const settings = settingsInForce(request, parent);
-    const backendRequest = { model, parent, input: request.input, settings, session };
+    const backendRequest = { model, parent, input: request.input, settings, session, open: compactions.open };
+    const { limits } = this.#ports;
+    const plan = planCompaction({ request, parent, compactions, limits, responseId: this.responseId });
+    if (plan !== null) {
+      const compaction = new Compaction(plan, compactions, backend, backendRequest);
+      return { parent, compaction, batches: compaction.start(abort.signal) };
+    }
     if (request.generate) {
-      return { parent, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
+      const batches = backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]();
+      return { parent, compaction: null, batches };
     }
     // A warm-up is answered at once; a backend that really warms up does so on its own time.
     backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
-    return { parent, batches: null };
+    return { parent, compaction: null, batches: null };
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, batches }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, compaction, batches }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -199,7 +211,7 @@ export class Turn {
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
-      await this.#commit(parent, ended.response);
+      await this.#commit(parent, compaction, ended.response);
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -235,9 +247,10 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit(parent: ResponseNode | null, response: Response): Promise<void> {
+  async #commit(parent: ResponseNode | null, compaction: Compaction | null, response: Response): Promise<void> {
     const { request, origin, keep } = this.#options;
-    const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input: request.input, response });
+    const made = { id: response.id, tenant: origin.tenant, parent, input: request.input, response };
+    const node = commitNode(compaction === null ? made : { ...made, ...compaction.rootOf(made) });
     if (request.store) await this.#ports.store.put(node);
     if (!this.#isAbandoned()) keep(node);
   }
@@ -305,10 +318,11 @@ export class Turn {
   }
 }
 
-type Batches = AsyncIterator<readonly BackendEvent[], unknown>;
+type Batches = AsyncIterator<readonly (BackendEvent | CompactionEvent)[], unknown>;
 
 type Started = {
   readonly parent: ResponseNode | null;
+  readonly compaction: Compaction | null;
   /** Null for a warm-up. */
   readonly batches: Batches | null;
 };

@@ -4,12 +4,13 @@ import { ChatContexts } from "../../src/backends/chat-context.ts";
 import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { Item } from "../../src/protocol/items.ts";
 import type { Response } from "../../src/protocol/response.ts";
+import { open } from "../support/compactions.ts";
 
 const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") =>
   new ChatContexts({ reasoningField: field, renamed: new Map() });
 
 function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = contexts()): unknown[] {
-  const json = Buffer.concat(chat.messages(parent, input).pieces()).toString("utf8");
+  const json = Buffer.concat(chat.messages(parent, input, open).pieces()).toString("utf8");
   return JSON.parse(`[${json.slice(1)}]`) as unknown[];
 }
 
@@ -233,12 +234,12 @@ describe("one mapping", () => {
           const input = rest.slice(0, size);
           const made = rest.slice(size, size + ((index % 3) + 1));
           // As in a real run, the request is mapped before its output is known.
-          chat.messages(parent, input);
+          chat.messages(parent, input, open);
           parent = node(parent, input, made);
           rest = rest.slice(size + made.length);
         }
-        const cut = Buffer.concat(chat.messages(parent, rest).pieces()).toString("utf8");
-        const whole = Buffer.concat(contexts().messages(null, items).pieces()).toString("utf8");
+        const cut = Buffer.concat(chat.messages(parent, rest, open).pieces()).toString("utf8");
+        const whole = Buffer.concat(contexts().messages(null, items, open).pieces()).toString("utf8");
         expect(cut).toBe(whole);
       }),
     );

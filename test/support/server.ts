@@ -10,7 +10,7 @@ import {
 } from "../../src/core/ports.ts";
 import { modelNotFound } from "../../src/protocol/errors.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
+import { ClearSeal, FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
 import type { ApiKey } from "../../src/transports/auth.ts";
 import type { Tls } from "../../src/transports/http.ts";
 import type { TransportLimits } from "../../src/transports/limits.ts";
@@ -53,6 +53,7 @@ export class TestServer {
       models: options.models ?? modelsOf(this.backend),
       store: options.store ?? new MemoryStore({ budgetBytes: 16 * 1024 * 1024 }),
       runtime: this.runtime,
+      seal: new ClearSeal(),
       observer: { observe: (event) => this.events.push(event) },
       limits: { ...DEFAULT_LIMITS, ...options.limits },
     });
