@@ -80,6 +80,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
       webSocket: config.websocket === "on",
       allowedOrigins: config.allowOrigins,
       keepalive: config.keepalive,
+      echo: config.echo,
       deflate: config.deflate,
     },
     ...(tls !== undefined && { tls }),

@@ -20,6 +20,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   allowOrigins: "https://app.example.com",
   connectionMinutes: "0",
   pingSeconds: "0",
+  echo: "minimal",
   keepalive: "on",
   keepaliveSeconds: "1.5",
   deflate: "off",

@@ -66,6 +66,8 @@ type State = {
 };
 
 const START: State = { closed: Rope.empty, run: null, open: [], deferred: [] };
+/** How many characters of messages are written in one step. */
+const STEP_LENGTH = 512 * 1024;
 const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [] };
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
@@ -78,15 +80,19 @@ export class ChatContexts {
     this.#dialect = dialect;
   }
 
-  /** The messages of the chain and of the new input behind it: bytes of JSON objects, each preceded by a comma. */
-  messages(parent: ResponseNode | null, input: readonly Item[], open: Open): Rope {
-    const state = this.#after(this.#chain(parent, open), input, open);
+  /**
+   * The messages of the chain and of the new input behind it: bytes of JSON objects, each preceded by a comma. What is
+   * new and large is mapped in steps, each no longer than others should wait; a generator that is done at once had little
+   * to do.
+   */
+  *messages(parent: ResponseNode | null, input: readonly Item[], open: Open): Generator<void, Rope> {
+    const state = yield* this.#after(yield* this.#chain(parent, open), input, open);
     this.#ofInput.set(input, state);
     return this.#close(state, open);
   }
 
   /** The state at the end of a chain. Only nodes that were not seen before are looked at. */
-  #chain(tip: ResponseNode | null, open: Open): State {
+  *#chain(tip: ResponseNode | null, open: Open): Generator<void, State> {
     const unseen: ResponseNode[] = [];
     let state: State | undefined;
     for (let node = tip; node !== null && state === undefined; node = node.parent) {
@@ -95,16 +101,21 @@ export class ChatContexts {
     }
     let current = state ?? START;
     for (const node of unseen.toReversed()) {
-      const afterInput = this.#ofInput.get(node.input) ?? this.#after(current, node.input, open);
-      current = this.#after(afterInput, node.response.output, open);
+      const afterInput = this.#ofInput.get(node.input) ?? (yield* this.#after(current, node.input, open));
+      current = yield* this.#after(afterInput, node.response.output, open);
       this.#ofNode.set(node, current);
     }
     return current;
   }
 
-  #after(state: State, items: readonly Item[], open: Open): State {
-    const writer = new Writer(state, this.#dialect, open);
-    for (const item of items) writer.add(item);
+  *#after(state: State, items: readonly Item[], open: Open): Generator<void, State> {
+    let writer = new Writer(state, this.#dialect, open);
+    for (const item of items) {
+      writer.add(item);
+      if (writer.length < STEP_LENGTH) continue;
+      writer = new Writer(writer.state(), this.#dialect, open);
+      yield;
+    }
     return writer.state();
   }
 
@@ -139,6 +150,11 @@ class Writer {
     this.#deferred = state.deferred;
     this.#dialect = dialect;
     this.#openCompaction = open;
+  }
+
+  /** How much it has written, in characters. */
+  get length(): number {
+    return this.#text.length;
   }
 
   state(): State {

@@ -1,5 +1,8 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import type { Response } from "../protocol/response.ts";
+import { inputItems, ownInput } from "./input-items.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
 import { Compactions } from "./compacted.ts";
 import { settingsInForce } from "./standing.ts";
@@ -40,6 +43,29 @@ export class Engine {
   /** The names of the models that are served. */
   models(): Promise<readonly string[]> {
     return this.#ports.models.list();
+  }
+
+  /** A stored response; undefined when nobody knows it. */
+  async retrieve(tenant: Tenant, id: string): Promise<Response | undefined> {
+    return (await this.#ports.store.get(tenant, id))?.response;
+  }
+
+  /**
+   * What a stored response was made from, oldest first. Where the responses before it were not all stored, that is its own
+   * input only.
+   */
+  async inputItems(tenant: Tenant, id: string): Promise<readonly ListedItem[] | undefined> {
+    const chain = await this.#ports.store.load(tenant, id);
+    if (chain !== undefined) return inputItems(chain);
+    const stored = await this.#ports.store.get(tenant, id);
+    return stored && ownInput(stored);
+  }
+
+  /** Makes a response unknown, in the store and on all open connections; what continues it goes on. False when it was. */
+  async delete(tenant: Tenant, id: string): Promise<boolean> {
+    if (!(await this.#ports.store.delete(tenant, id))) return false;
+    for (const session of this.#sessions) if (session.tenant === tenant) session.delete(id);
+    return true;
   }
 
   /**

@@ -161,6 +161,11 @@ export class Session {
     }
   }
 
+  /** A response was deleted: its id resolves here no more, and what stands on it goes on. */
+  delete(id: string): void {
+    this.#cache.delete(id);
+  }
+
   /** Refuses new turns with this error; those that wait or run go on, and apply the steers that they would have. */
   refuse(error: ApiError): void {
     this.#refusal = error;

@@ -55,6 +55,10 @@ export function previousResponseNotFound(id: string): ApiError {
   return new ApiError("previous_response_not_found", message, { param: "previous_response_id" });
 }
 
+export function responseNotFound(id: string): ApiError {
+  return new ApiError("not_found", `Response with id '${id}' not found.`);
+}
+
 export function toolCallNotFound(kind: "function call" | "custom tool call", callId: string): ApiError {
   const message = `No tool call found for ${kind} output with call_id ${callId}.`;
   return new ApiError("tool_call_not_found", message, { param: "input" });

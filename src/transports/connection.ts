@@ -2,8 +2,9 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import { DEFAULT_LANE } from "../core/lanes.ts";
 import type { Session, TurnSink } from "../core/session.ts";
-import { type ClientEvent, describeRefused, parseClientEvent } from "../protocol/client-event.ts";
-import { encodeFrame, parseJson } from "../protocol/codec.ts";
+import { describeRefused } from "../protocol/client-event.ts";
+import { encodeFrame } from "../protocol/codec.ts";
+import { type Echo, withEcho } from "../protocol/echo.ts";
 import { ApiError, errorFrame, toApiError } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import { CLOSE, type CloseReason } from "../protocol/table.ts";
@@ -13,6 +14,7 @@ import type { TransportLimits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
 import { type Load, overloaded } from "./load.ts";
 import { Outbox } from "./outbox.ts";
+import { Reader } from "./reader.ts";
 import type { Rounds } from "./rounds.ts";
 import { Silence } from "./silence.ts";
 import { Streak } from "./streak.ts";
@@ -43,6 +45,8 @@ export type ConnectionOptions = {
   readonly rounds: Rounds | null;
   /** Whether the client needs an event in long silences. */
   readonly wantsKeepalive: boolean;
+  /** What events repeat of a request. */
+  readonly echo: Echo;
   /** Takes what went wrong in here and is nobody's to know outside. */
   readonly onError: (error: unknown) => void;
 };
@@ -53,7 +57,9 @@ export class Connection {
   readonly #session: Session;
   readonly #load: Load;
   readonly #limits: TransportLimits;
+  readonly #echo: Echo;
   readonly #onError: (error: unknown) => void;
+  readonly #reader = new Reader();
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
   readonly #age: Age;
@@ -67,11 +73,12 @@ export class Connection {
   /** `ending`: what the client sends from now on is left unread, and it gets only what it is owed. */
   #state: "open" | "ending" | "over" = "open";
 
-  constructor({ socket, stream, session, limits, load, rounds, wantsKeepalive, onError }: ConnectionOptions) {
+  constructor({ socket, stream, session, limits, load, rounds, wantsKeepalive, echo, onError }: ConnectionOptions) {
     this.#socket = socket;
     this.#session = session;
     this.#load = load;
     this.#limits = limits;
+    this.#echo = echo;
     this.#onError = onError;
     this.#inbox = new Inbox(socket, limits);
     this.#outbox = new Outbox(
@@ -135,16 +142,14 @@ export class Connection {
 
   /** Resolves when what the frame began has ended. What became of it the client hears, and the observer, elsewhere. */
   async #begin(data: Buffer): Promise<void> {
-    let value: unknown = null;
-    let event: ClientEvent;
-    try {
-      // The library has checked that it is UTF-8.
-      value = parseJson(data.toString());
-      event = parseClientEvent(value);
-    } catch (thrown) {
-      await this.#refuseMessage(thrown, value, data.length);
+    const pending = this.#reader.read(data);
+    const reading = pending instanceof Promise ? await pending : pending;
+    if (this.#state !== "open") return;
+    if ("thrown" in reading) {
+      await this.#refuseMessage(reading.thrown, reading.value, data.length);
       return;
     }
+    const { event } = reading;
     this.#wrong.end();
     switch (event.type) {
       case "create":
@@ -217,7 +222,7 @@ export class Connection {
     return {
       bytesIn,
       bytesOut: () => bytesOut,
-      emit: (events) => write(events.map((event) => encodeFrame(event, streamId))),
+      emit: (events) => write(events.map((event) => encodeFrame(withEcho(event, this.#echo), streamId))),
       refuse: (error) => {
         const isOfConnection = error.code === "websocket_connection_limit_reached";
         this.#knowsLimit ||= isOfConnection;

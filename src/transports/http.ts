@@ -11,6 +11,8 @@ import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
 import { createResponse, JSON_TYPE, RESPONSES_PATHS } from "./responses.ts";
+import { serveStored } from "./retrieval.ts";
+import { type Handler, resource, unknownRoute } from "./routes.ts";
 
 export type Tls = { readonly cert: string | Buffer; readonly key: string | Buffer };
 
@@ -92,6 +94,10 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       );
     }
   });
+  app.register(async (api) => {
+    guarded(api);
+    for (const path of RESPONSES_PATHS) serveStored(api, path, context);
+  });
   app.register(
     async (api) => {
       guarded(api);
@@ -113,26 +119,8 @@ export function checkUrl(url: string, { maxUrlLength }: Pick<TransportLimits, "m
   throw new ApiError("request_headers_too_large", message);
 }
 
-type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
-
-/** A route, and the refusal of its path by any other method. */
 function route(app: FastifyInstance, method: "GET" | "POST", url: string, handler: Handler): void {
-  app.route({ method, url, handler });
-  const allowed = method === "GET" ? ["GET", "HEAD"] : [method];
-  app.route({
-    method: app.supportedMethods.filter((name) => !allowed.includes(name)),
-    url,
-    // Before the body, which may be of any kind then.
-    onRequest: async (request, reply) => {
-      reply.header("allow", allowed.join(", "));
-      throw new ApiError("method_not_allowed", `Method ${request.method} is not allowed here.`);
-    },
-    handler: unknownRoute,
-  });
-}
-
-async function unknownRoute(request: FastifyRequest): Promise<never> {
-  throw new ApiError("not_found", `Unknown request URL: ${request.method} ${request.url.split("?", 1)[0]}.`);
+  resource(app, url, { [method]: handler });
 }
 
 function answerError(context: TransportContext, thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {

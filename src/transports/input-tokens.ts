@@ -1,9 +1,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Tenant } from "../core/ports.ts";
-import { parseJson } from "../protocol/codec.ts";
 import { INPUT_TOKENS_OBJECT, parseCountRequest } from "../protocol/context-request.ts";
 import type { TransportContext } from "./context.ts";
-import { decodeUtf8 } from "./responses.ts";
+import { parseBody } from "./body.ts";
 
 /** What `POST /v1/responses/input_tokens` answers. */
 type InputTokens = { readonly object: typeof INPUT_TOKENS_OBJECT; readonly input_tokens: number };
@@ -16,7 +15,7 @@ export async function countInputTokens(
   reply: FastifyReply,
 ): Promise<InputTokens> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const counted = parseCountRequest(parseJson(decodeUtf8(body)));
+  const counted = parseCountRequest(await parseBody(body));
   const left = new AbortController();
   reply.raw.once("close", () => left.abort());
   return { object: INPUT_TOKENS_OBJECT, input_tokens: await engine.countTokens(tenant, counted, left.signal) };

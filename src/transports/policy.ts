@@ -6,6 +6,8 @@ export type TransportPolicy = {
   readonly allowedOrigins: readonly string[];
   /** Who gets keepalive events in long silences; `auto`: clients that are known to give up without them. */
   readonly keepalive: "auto" | "on" | "off";
+  /** What events repeat of instructions and tools; `auto`: nothing for clients that are known not to look at them. */
+  readonly echo: "auto" | "full" | "minimal";
   /** Whether messages may be compressed; `auto`: unless the client is on this machine. */
   readonly deflate: "auto" | "on" | "off";
 };
@@ -14,5 +16,6 @@ export const DEFAULT_TRANSPORT_POLICY: TransportPolicy = {
   webSocket: true,
   allowedOrigins: [],
   keepalive: "auto",
+  echo: "auto",
   deflate: "auto",
 };

@@ -2,12 +2,15 @@ import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
 import type { Tenant } from "../core/ports.ts";
-import { encodeSse, parseJson, SSE_DONE } from "../protocol/codec.ts";
+import { encodeSse, SSE_DONE } from "../protocol/codec.ts";
+import { type Echo, withEcho } from "../protocol/echo.ts";
 import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
 import { isTerminal, type TerminalEvent } from "../protocol/events.ts";
 import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
+import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
+import { echoFor } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
 import { Silence, wantsKeepalive } from "./silence.ts";
@@ -32,7 +35,7 @@ export async function createResponse(
   reply: FastifyReply,
 ): Promise<string | undefined> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const create = parseCreateRequest(parseJson(decodeUtf8(body)));
+  const create = parseCreateRequest(await parseBody(body));
   // Whoever hung up while the body was read will not be heard to do so again.
   if (request.raw.socket.destroyed) {
     reply.hijack();
@@ -47,19 +50,11 @@ export async function createResponse(
     reply,
     limits,
     saysEvent: wantsKeepalive(policy, request.headers),
+    echo: echoFor(policy, request.headers),
   };
   if (!create.stream) return collect(exchange);
   await stream(exchange);
   return undefined;
-}
-
-/** The text of a body. @throws ApiError `invalid_json` */
-export function decodeUtf8(body: Buffer): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(body);
-  } catch (error) {
-    throw new ApiError("invalid_json", "The body of a request must be JSON in UTF-8.", { cause: error });
-  }
 }
 
 type Exchange = {
@@ -70,9 +65,11 @@ type Exchange = {
   readonly limits: TransportLimits;
   /** Whether this client needs an event in long silences, and not only a comment. */
   readonly saysEvent: boolean;
+  /** What events repeat of the request; an answer without events is always whole. */
+  readonly echo: Echo;
 };
 
-async function stream({ session, create, bytesIn, reply, limits, saysEvent }: Exchange): Promise<void> {
+async function stream({ session, create, bytesIn, reply, limits, saysEvent, echo }: Exchange): Promise<void> {
   const { raw } = reply;
   const leave = (): void => {
     raw.off("close", leave);
@@ -102,7 +99,7 @@ async function stream({ session, create, bytesIn, reply, limits, saysEvent }: Ex
         silence.listen();
       }
       silence.broken();
-      const blocks = events.flatMap(encodeSse);
+      const blocks = events.flatMap((event) => encodeSse(withEcho(event, echo)));
       const last = events.at(-1);
       return outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
     },

@@ -8,6 +8,7 @@ import { Admission } from "./admission.ts";
 import { Connection, ServerSocket } from "./connection.ts";
 import type { TransportContext } from "./context.ts";
 import { DEFLATE, wantsDeflate } from "./deflate.ts";
+import { echoFor } from "./echo.ts";
 import { checkUrl } from "./http.ts";
 import { checkOrigin } from "./origins.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
@@ -123,6 +124,7 @@ export class WebSockets {
       load,
       rounds: this.#rounds,
       wantsKeepalive: wantsKeepalive(policy, request.headers),
+      echo: echoFor(policy, request.headers),
       onError,
     });
     const deflates = socket.extensions !== "";

@@ -22,7 +22,10 @@ export async function listen(backend: SimBackend, { parent, ...fields }: Fields)
 export function open(backend: SimBackend, { parent, ...fields }: Fields, signal = new AbortController().signal) {
   const request = parseCreateRequest({ model: "sim", previous_response_id: parent?.id, input: "Hello", ...fields });
   const { input, model, ...settings } = request;
-  return backend.stream({ model, parent: parent ?? null, input, settings, session: {}, open: compactions.open }, signal);
+  return backend.stream(
+    { model, parent: parent ?? null, input, settings, session: {}, open: compactions.open },
+    signal,
+  );
 }
 
 /** One turn, committed. */

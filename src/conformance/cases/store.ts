@@ -1,5 +1,4 @@
 import type { Group } from "../case.ts";
-import { RETRIEVAL } from "../features.ts";
 import type { HttpAnswer } from "../http.ts";
 import { SAY_OK, sayOkAfter, user } from "../prompts.ts";
 import { recalls, TELL } from "../recall.ts";
@@ -7,7 +6,7 @@ import type { Socket } from "../socket.ts";
 import type { Trial } from "../trial.ts";
 import type { WireResponse } from "../types.ts";
 import { demand, same } from "../violation.ts";
-import { asResponse, errorOf, inputTokens, list, object } from "../wire.ts";
+import { asResponse, errorOf, inputTokens, object } from "../wire.ts";
 
 const LONG = sayOkAfter(300);
 
@@ -243,75 +242,6 @@ export const STORE: Group = {
         const socket = await trial.connect();
         for (const store of [true, false])
           same((await socket.completed({ input: SAY_OK, store }))["store"], store, "'store' of the response");
-      },
-    },
-    {
-      id: "store.retrieve",
-      level: "should",
-      title: "GET /responses/{id} shows a stored response as its last event did.",
-      from: "OpenAI",
-      mend: "Serve GET /responses/{id} from the store.",
-      run: async (trial) => {
-        await trial.requires(RETRIEVAL);
-        const socket = await trial.connect();
-        const made = await socket.completed({ input: SAY_OK, store: true, metadata: { a: "1" } });
-        const answer = await trial.request("GET", `/responses/${made.id}`);
-        same(answer.status, 200, "The status of GET for a stored response");
-        const { id, status, output, metadata, usage } = answer.json;
-        same(
-          { id, status, output, metadata, usage },
-          { id: made.id, status: "completed", output: made.output, metadata: { a: "1" }, usage: made["usage"] },
-          "What GET shows",
-        );
-      },
-    },
-    {
-      id: "store.retrieve-unstored",
-      level: "must",
-      title: "GET of an unstored or unknown response is 404.",
-      from: "OpenAI",
-      mend: "Serve GET from the store only, not from the memory of connections.",
-      run: async (trial) => {
-        await trial.requires(RETRIEVAL);
-        const socket = await trial.connect();
-        const { id } = await socket.completed({ input: SAY_OK, store: false });
-        for (const unknown of [id, "resp_conformance_missing"]) {
-          same((await trial.request("GET", `/responses/${unknown}`)).status, 404, "The status of GET");
-        }
-      },
-    },
-    {
-      id: "store.input-items",
-      level: "extension",
-      title: "GET /responses/{id}/input_items lists what a response was given.",
-      from: "OpenAI",
-      mend: "Serve the list with object, data, first_id, last_id and has_more.",
-      run: async (trial) => {
-        await trial.requires(RETRIEVAL);
-        const socket = await trial.connect();
-        const { id } = await socket.completed({ input: SAY_OK, store: true });
-        const { status, json } = await trial.request("GET", `/responses/${id}/input_items`);
-        same(status, 200, "The status of GET input_items");
-        same(json["object"], "list", "'object'");
-        demand(list(json["data"], "'data'").length === 1, "The list has not the one item that was sent.", {
-          got: json,
-        });
-      },
-    },
-    {
-      id: "store.delete",
-      level: "extension",
-      title: "After DELETE /responses/{id} a response is neither shown nor continued elsewhere.",
-      from: "OpenAI",
-      mend: "Delete from the store, and answer { id, object: 'response', deleted: true }.",
-      run: async (trial) => {
-        await trial.requires(RETRIEVAL);
-        const socket = await trial.connect();
-        const { id } = await socket.completed({ input: SAY_OK, store: true });
-        const { status, text } = await trial.request("DELETE", `/responses/${id}`);
-        same(status, 200, `The status of DELETE (${text})`);
-        same((await trial.request("GET", `/responses/${id}`)).status, 404, "The status of GET afterwards");
-        await notFound(await trial.connect(), id);
       },
     },
   ],

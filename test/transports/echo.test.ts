@@ -1,0 +1,82 @@
+import { describe, expect, test } from "vitest";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import { answer, finish } from "../../src/testing/index.ts";
+import { DEFAULT_TENANT } from "../../src/transports/auth.ts";
+import { echoFor } from "../../src/transports/echo.ts";
+import { startServer } from "../support/server.ts";
+import type { Frame } from "../support/ws-client.ts";
+
+const CODEX = { originator: "codex_exec", "user-agent": "codex_exec/0.169.0 (Debian 12.0.0; x86_64)" };
+const SDK = { "user-agent": "OpenAI/JS 7.57.0" };
+const tools = [{ type: "function", name: "read", description: null, parameters: null, strict: null }];
+const request = { input: "Hi", instructions: "Be brief.", tools };
+
+const snapshots = (frames: readonly Frame[]) =>
+  frames.flatMap(({ type, response }) => (response ? [[type, response.instructions, response.tools] as const] : []));
+const lifecycle = ["response.created", "response.in_progress", "response.completed"];
+const whole = lifecycle.map((type) => [type, "Be brief.", tools]);
+const bare = lifecycle.map((type) => [type, null, []]);
+
+describe("the echo", () => {
+  test.each([
+    ["Codex", CODEX],
+    ["its SDK", { originator: "codex_sdk_ts" }],
+    ["opencode", { originator: "opencode" }],
+    ["pi", { originator: "pi" }],
+    ["the Agents SDK", { "user-agent": "Agents/JavaScript 0.20.0" }],
+    ["the AI SDK", { "user-agent": "ai/7.0.173 ai-sdk/openai/4.0.118 runtime/node.js/26" }],
+    ["whoever speaks their dialect", { "openai-beta": "responses_websockets=2026-02-06" }],
+  ])("is minimal for %s, unless the operator says otherwise", (_name, headers) => {
+    expect(echoFor({ echo: "auto" }, headers)).toBe("minimal");
+    expect(echoFor({ echo: "full" }, headers)).toBe("full");
+  });
+
+  test.each([
+    ["OpenAI's SDK", SDK],
+    ["a program that says nothing of itself", {}],
+    ["another beta", { "openai-beta": "responses_multi_agent=v1" }],
+    ["pipelines", { "user-agent": "pipeline/1.0" }],
+  ])("is full for %s, unless the operator says otherwise", (_name, headers) => {
+    expect(echoFor({ echo: "auto" }, headers)).toBe("full");
+    expect(echoFor({ echo: "minimal" }, headers)).toBe("minimal");
+  });
+});
+
+describe("a client that does not look at the echo", () => {
+  test("gets none of it over WebSocket, decided once for its connection", async () => {
+    const server = await startServer({ steps: [answer("a"), answer("b"), answer("c")] });
+    const client = await server.connect({ headers: CODEX });
+    expect(snapshots((await client.turn(request)).frames)).toEqual(bare);
+    expect(snapshots((await client.turn(request)).frames)).toEqual(bare);
+    const other = await server.connect({ headers: SDK });
+    expect(snapshots((await other.turn(request)).frames)).toEqual(whole);
+  });
+
+  test("gets none of it over SSE, and all of it in an answer without events", async () => {
+    const server = await startServer({ steps: [answer("a"), answer("b"), answer("c")] });
+    const http = server.http();
+    expect(snapshots((await http.stream(request, { headers: CODEX })).frames)).toEqual(bare);
+    expect(snapshots((await http.stream(request, { headers: SDK })).frames)).toEqual(whole);
+    const { json } = await http.create(request, { headers: CODEX });
+    expect([json.instructions, json.tools]).toEqual(["Be brief.", tools]);
+  });
+
+  test("gets none of it when its turn fails or is incomplete", async () => {
+    const server = await startServer({ steps: [[finish("max_output_tokens")], [new Error("broken")]] });
+    const client = await server.connect({ headers: CODEX });
+    const seen = [await client.turn(request), await client.turn(request)].map(({ response }) => response);
+    expect(seen).toMatchObject([
+      { status: "incomplete", instructions: null, tools: [] },
+      { status: "failed", instructions: null, tools: [] },
+    ]);
+  });
+
+  test("leaves what is stored whole, and the model its instructions and tools", async () => {
+    const store = new MemoryStore({ budgetBytes: 1 << 20 });
+    const server = await startServer({ steps: [answer("a")], store });
+    const { response } = await (await server.connect({ headers: CODEX })).turn(request);
+    const stored = await store.get(DEFAULT_TENANT, response.id);
+    expect(stored?.response).toMatchObject({ instructions: "Be brief.", tools });
+    expect(server.backend.calls[0]?.settings).toMatchObject({ instructions: "Be brief.", tools });
+  });
+});
