@@ -3,7 +3,7 @@ import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
 import type { Item, OutputItem } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
-import type { Response, Usage } from "../protocol/response.ts";
+import { NO_USAGE, type Response, type Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import type { CompactionEvent } from "./compaction.ts";
 import { OpenCompaction } from "./open-compaction.ts";
@@ -11,13 +11,6 @@ import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
 import type { BackendEvent, FinishReason, Runtime } from "./ports.ts";
 
 const NO_ITEMS: readonly never[] = Object.freeze([]);
-const NO_USAGE: Usage = Object.freeze({
-  input_tokens: 0,
-  input_tokens_details: Object.freeze({ cached_tokens: 0 }),
-  output_tokens: 0,
-  output_tokens_details: Object.freeze({ reasoning_tokens: 0 }),
-  total_tokens: 0,
-});
 
 type TurnEvent = BackendEvent | CompactionEvent;
 

@@ -1,3 +1,4 @@
+import { ApiError } from "../protocol/errors.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
 import { isCompactionTrigger, isItem, isToolCall, isToolOutput, type Item, type Part } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
@@ -36,7 +37,10 @@ const KEPT_CHARACTERS = 32 * 1024;
 /** A compaction that would leave more than this much of a context is not worth its price. */
 const WORTHWHILE = 0.8;
 
-/** How the request's context is to be compacted; null when it is not. */
+/**
+ * How the request's context is to be compacted; null when it is not.
+ * @throws ApiError `invalid_value` when a compaction is asked for and there is nothing
+ */
 export function planCompaction(subject: Subject): CompactionPlan | null {
   const { request, parent, compactions, limits } = subject;
   const { compaction: asked, input, generate } = request;
@@ -44,6 +48,9 @@ export function planCompaction(subject: Subject): CompactionPlan | null {
   if (isCompactionTrigger(input.at(-1))) {
     const rest = input.slice(0, -1);
     const context = contextItems(parent, rest, compactions);
+    if (context.length === 0) {
+      throw new ApiError("invalid_value", "There is nothing to compact: the context is empty.", { param: "input" });
+    }
     return {
       parent,
       summarised: [...rest, ASK_FOR_SUMMARY],

@@ -4,12 +4,9 @@ import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
-import { Compactions } from "./compacted.ts";
-import { Compaction, type CompactionEvent } from "./compaction.ts";
-import { planCompaction } from "./compaction-plan.ts";
+import { type Batches, beginGeneration, type Generation, leave, pull } from "./generation.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
-import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
-import { settingsInForce } from "./standing.ts";
+import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
@@ -53,6 +50,8 @@ type TurnState =
 export type TurnEnd = {
   readonly outcome: "completed" | "incomplete" | "failed" | "refused" | "abandoned";
   readonly error: ApiError | null;
+  /** What was kept of it. */
+  readonly node?: ResponseNode;
 };
 
 /**
@@ -67,6 +66,7 @@ export class Turn {
   #firstOutputAt: number | null = null;
   #error: ApiError | null = null;
   #terminal: TerminalEvent | null = null;
+  #node: ResponseNode | null = null;
 
   constructor(ports: EnginePorts, options: TurnOptions) {
     this.#ports = ports;
@@ -140,7 +140,7 @@ export class Turn {
     const outcome = await this.#run();
     this.#state = { phase: "ended" };
     this.#report(outcome, startedAt);
-    return { outcome, error: this.#error };
+    return { outcome, error: this.#error, ...(this.#node !== null && { node: this.#node }) };
   }
 
   async #run(): Promise<TurnEnd["outcome"]> {
@@ -180,28 +180,13 @@ export class Turn {
     const parent = await resolveParent();
     this.#assertWanted();
     checkInput(parent, request.input);
-    const compactions = new Compactions(this.#ports.seal, this.#options.origin.tenant);
-    compactions.check(request.input);
-    const { backend, model } = this.#ports.models.resolve(request.model);
-    const settings = settingsInForce(request, parent);
-    const backendRequest = { model, parent, input: request.input, settings, session, open: compactions.open };
-    const { limits } = this.#ports;
-    const plan = planCompaction({ request, parent, compactions, limits, responseId: this.responseId });
-    if (plan !== null) {
-      const compaction = new Compaction(plan, compactions, backend, backendRequest);
-      return { parent, compaction, batches: compaction.start(abort.signal) };
-    }
-    if (request.generate) {
-      const batches = backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]();
-      return { parent, compaction: null, batches };
-    }
-    // A warm-up is answered at once; a backend that really warms up does so on its own time.
-    backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
-    return { parent, compaction: null, batches: null };
+    const { tenant } = this.#options.origin;
+    const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
+    return { parent, ...beginGeneration(this.#ports, subject, abort.signal) };
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, compaction, batches }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, batches, rootOf }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -211,7 +196,7 @@ export class Turn {
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
-      await this.#commit(parent, compaction, ended.response);
+      await this.#commit({ parent, rootOf }, ended.response);
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -247,11 +232,12 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit(parent: ResponseNode | null, compaction: Compaction | null, response: Response): Promise<void> {
+  async #commit({ parent, rootOf }: Omit<Started, "batches">, response: Response): Promise<void> {
     const { request, origin, keep } = this.#options;
     const made = { id: response.id, tenant: origin.tenant, parent, input: request.input, response };
-    const node = commitNode(compaction === null ? made : { ...made, ...compaction.rootOf(made) });
+    const node = commitNode({ ...made, ...rootOf(made) });
     if (request.store) await this.#ports.store.put(node);
+    this.#node = node;
     if (!this.#isAbandoned()) keep(node);
   }
 
@@ -318,33 +304,10 @@ export class Turn {
   }
 }
 
-type Batches = AsyncIterator<readonly (BackendEvent | CompactionEvent)[], unknown>;
-
-type Started = {
-  readonly parent: ResponseNode | null;
-  readonly compaction: Compaction | null;
-  /** Null for a warm-up. */
-  readonly batches: Batches | null;
-};
+type Started = Generation & { readonly parent: ResponseNode | null };
 
 const OUTCOME = {
   [EVENT.completed]: "completed",
   [EVENT.incomplete]: "incomplete",
   [EVENT.failed]: "failed",
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
-
-async function leave(batches: Batches): Promise<void> {
-  await batches.return?.();
-}
-
-/** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
-function pull(batches: Batches): ReturnType<Batches["next"]> {
-  let next: ReturnType<Batches["next"]>;
-  try {
-    next = batches.next();
-  } catch (thrown) {
-    next = Promise.reject(thrown);
-  }
-  next.catch(() => undefined);
-  return next;
-}

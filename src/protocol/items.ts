@@ -174,9 +174,11 @@ export function isToolOutput(item: Item): item is Item & ToolOutputItem {
   return item.type === "function_call_output" || item.type === "custom_tool_call_output";
 }
 
-/** Whether the item, the last of an input, asks for nothing but a compaction of what is before it. */
+/** Asks, as the last item of an input, for nothing but a compaction of what is before it. */
+export const COMPACTION_TRIGGER: Item = Object.freeze({ type: "compaction_trigger" });
+
 export function isCompactionTrigger(item: Item | undefined): boolean {
-  return item?.type === "compaction_trigger";
+  return item?.type === COMPACTION_TRIGGER.type;
 }
 
 /** The types of output items that the assembler makes itself. */

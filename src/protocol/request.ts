@@ -98,7 +98,7 @@ function isGiven(value: unknown): boolean {
 }
 
 /** How large a context may become before it is compacted; null is the server's choice. */
-export type CompactionThresholds = {
+type CompactionThresholds = {
   readonly tokens: number | null;
   /** Ours: limits of bytes are reached first where there are images. */
   readonly bytes: number | null;

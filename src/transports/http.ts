@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { compact } from "./compact.ts";
 import type { TransportContext } from "./context.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -88,6 +89,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     for (const path of RESPONSES_PATHS) {
       route(api, "POST", path, async (request, reply) =>
         createResponse(context, request.getDecorator<Tenant>("tenant"), request, reply),
+      );
+      route(api, "POST", `${path}/compact`, async (request, reply) =>
+        compact(context, request.getDecorator<Tenant>("tenant"), request, reply),
       );
       route(api, "POST", `${path}/input_tokens`, async (request, reply) =>
         countInputTokens(context, request.getDecorator<Tenant>("tenant"), request, reply),

@@ -197,17 +197,17 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "what was said before is forgotten",
-    file: "core/turn.ts",
-    find: "const backendRequest = { model, parent, input",
-    replace: "const backendRequest = { model, parent: null, input",
+    file: "core/generation.ts",
+    find: "const asked = { model, parent, input",
+    replace: "const asked = { model, parent: null, input",
     caughtBy: "continuation.same-as-replay",
   },
   {
     name: "only one response back is remembered",
     file: "core/turn.ts",
-    find: "const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input",
+    find: "const made = { id: response.id, tenant: origin.tenant, parent, input",
     replace:
-      "const node = commitNode({ id: response.id, tenant: origin.tenant, parent: parent && { ...parent, parent: null }, input",
+      "const made = { id: response.id, tenant: origin.tenant, parent: parent && { ...parent, parent: null }, input",
     caughtBy: "store.http-to-http",
   },
   {
