@@ -1,20 +1,20 @@
 import type { CreateRequest } from "../protocol/request.ts";
+import type { Batches } from "./batches.ts";
 import { Compactions } from "./compacted.ts";
-import { Compaction, type CompactionEvent } from "./compaction.ts";
+import { Compaction } from "./compaction.ts";
 import { planCompaction } from "./compaction-plan.ts";
 import type { ResponseNode } from "./node.ts";
-import type { BackendEvent, EnginePorts, Tenant } from "./ports.ts";
+import type { Backend, EnginePorts, Tenant } from "./ports.ts";
 import { settingsInForce } from "./standing.ts";
-
-/** What a turn hears from the model, batch by batch. */
-export type Batches = AsyncIterator<readonly (BackendEvent | CompactionEvent)[], unknown>;
 
 /** What the model does for a turn. */
 export type Generation = {
   /** Null for a warm-up, for which it does nothing that anybody waits for. */
   readonly batches: Batches | null;
   /** What the node of the turn stands on, which is not what the turn had where its context was compacted. */
-  readonly rootOf: (node: Pick<ResponseNode, "parent" | "input" | "response">) => Pick<ResponseNode, "parent" | "input">;
+  readonly rootOf: (
+    node: Pick<ResponseNode, "parent" | "input" | "response">,
+  ) => Pick<ResponseNode, "parent" | "input">;
 };
 
 type Subject = {
@@ -22,19 +22,25 @@ type Subject = {
   readonly parent: ResponseNode | null;
   readonly tenant: Tenant;
   readonly responseId: string;
+  readonly backend: Backend;
+  /** The backend's own name of the model. */
+  readonly model: string;
   /** Stands for the connection in front of the backend. */
   readonly session: object;
   /** Ends with the connection. */
   readonly sessionEnd: AbortSignal;
 };
 
-/** Asks the backend. @throws ApiError when the request is refused for its model, its input or what it asks for */
-export function beginGeneration(ports: EnginePorts, subject: Subject, signal: AbortSignal): Generation {
-  const { request, parent, tenant, responseId, session, sessionEnd } = subject;
+/** Asks the backend. @throws ApiError when the request is refused for its input, or for what it asks */
+export function beginGeneration(
+  ports: Pick<EnginePorts, "seal" | "limits">,
+  subject: Subject,
+  signal: AbortSignal,
+): Generation {
+  const { request, parent, tenant, responseId, backend, model, session, sessionEnd } = subject;
   const { input } = request;
   const compactions = new Compactions(ports.seal, tenant);
   compactions.check(input);
-  const { backend, model } = ports.models.resolve(request.model);
   const settings = settingsInForce(request, parent);
   const asked = { model, parent, input, settings, session, open: compactions.open };
   if (!request.generate) {
@@ -50,21 +56,4 @@ export function beginGeneration(ports: EnginePorts, subject: Subject, signal: Ab
 
 function asMade({ parent, input }: Pick<ResponseNode, "parent" | "input">): Pick<ResponseNode, "parent" | "input"> {
   return { parent, input };
-}
-
-/** Leaves a model in the middle of what it says. */
-export async function leave(batches: Batches): Promise<void> {
-  await batches.return?.();
-}
-
-/** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
-export function pull(batches: Batches): ReturnType<Batches["next"]> {
-  let next: ReturnType<Batches["next"]>;
-  try {
-    next = batches.next();
-  } catch (thrown) {
-    next = Promise.reject(thrown);
-  }
-  next.catch(() => undefined);
-  return next;
 }

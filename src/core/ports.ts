@@ -81,10 +81,16 @@ export type BackendEvent =
 
 export type FinishReason = "stop" | "max_output_tokens" | "content_filter";
 
+/** A model, by the backend's own name of it. */
+export type ResolvedModel = { readonly backend: Backend; readonly model: string };
+
 /** Model names to backends. */
 export interface Models {
-  /** @throws ApiError `model_not_found` */
-  resolve(model: string): { readonly backend: Backend; readonly model: string };
+  /**
+   * Takes time only where it has to ask what there is, and never for long.
+   * @throws ApiError `model_not_found`
+   */
+  resolve(model: string): ResolvedModel | Promise<ResolvedModel>;
   /** The models that this server offers, by the names that clients use. */
   list(): Promise<readonly string[]>;
 }
@@ -175,6 +181,38 @@ export interface Seal {
   open(tenant: Tenant, sealed: string): string | undefined;
 }
 
+/** Lets clients in. */
+export interface Access {
+  /** Whether a client needs a key at all. */
+  needsKey(): Promise<boolean>;
+  /**
+   * @param authorization the header of that name
+   * @throws ApiError `invalid_api_key`
+   */
+  authenticate(authorization: string | undefined): Promise<Permit>;
+}
+
+/**
+ * What a client may do, by the key that it has shown. A connection holds it for all its life; what has become of the key
+ * since then is looked up before each turn.
+ */
+export interface Permit {
+  readonly tenant: Tenant;
+  /**
+   * Counts one turn in.
+   * @throws ApiError `invalid_api_key`, `model_not_found`, `rate_limit_exceeded`
+   */
+  admit(model: string): Promise<void>;
+  /** Counts the tokens of a turn that has ended. */
+  charge(tokens: number): void;
+  /** Whether the key is good for this model. */
+  allowsModel(model: string): boolean;
+  /** @throws ApiError `rate_limit_exceeded` when there can be no further WebSocket connection now */
+  checkConnection(): void;
+  /** Counts a WebSocket connection in. @returns what counts it out again */
+  connect(): () => void;
+}
+
 /** Time, chance and identity. */
 export interface Runtime {
   /** Milliseconds since 1970. */
@@ -252,6 +290,8 @@ export type Limits = {
   /** Tokens, and bytes, of a context beyond which it is compacted where the request allows it and names no threshold. */
   readonly compactTokens: number;
   readonly compactBytes: number;
+  /** Stored responses that are loaded for the items that one input refers to. */
+  readonly referencedResponses: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -262,4 +302,5 @@ export const DEFAULT_LIMITS: Limits = {
   pendingSteers: 32,
   compactTokens: 100_000,
   compactBytes: 16 * 1024 * 1024,
+  referencedResponses: 256,
 };

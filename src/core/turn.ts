@@ -1,12 +1,16 @@
 import { ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
+import type { Item } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
-import { type Batches, beginGeneration, type Generation, leave, pull } from "./generation.ts";
+import { type Batches, leave, pull } from "./batches.ts";
+import { beginGeneration, type Generation } from "./generation.ts";
+import { type ItemSource, resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
-import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
+import { admitted, tokensOf } from "./permit.ts";
+import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
@@ -31,8 +35,12 @@ export type TurnOptions = {
   readonly session: object;
   /** Ends with the connection. */
   readonly sessionEnd: AbortSignal;
+  /** Asked whether the turn may be, and told what it has used. */
+  readonly permit: Permit | undefined;
   /** Finds the parent. @throws ApiError `previous_response_not_found` */
   readonly resolveParent: () => Promise<ResponseNode | null>;
+  /** Where items are found that the input refers to. */
+  readonly items: ItemSource;
   /** Keeps the node in the session. */
   readonly keep: (node: ResponseNode) => void;
   /** Told right before the first event, from when on the turn can be named by its response's id. */
@@ -54,6 +62,11 @@ export type TurnEnd = {
   readonly node?: ResponseNode;
 };
 
+/** Whether the response that a turn continues is forgotten after it, so that the client brings its full input. */
+export function forgetsParent({ outcome, error }: TurnEnd): boolean {
+  return outcome === "failed" || (outcome === "refused" && error?.triedNothing !== true);
+}
+
 /**
  * One `response.create` until its terminal event. It is refused before its first event, or it emits exactly one terminal
  * event, last. When the client leaves it emits nothing more.
@@ -63,6 +76,7 @@ export class Turn {
   readonly #options: TurnOptions;
   readonly #assembler: Assembler;
   #state: TurnState = { phase: "waiting" };
+  #parent: ResponseNode | null = null;
   #firstOutputAt: number | null = null;
   #error: ApiError | null = null;
   #terminal: TerminalEvent | null = null;
@@ -135,10 +149,11 @@ export class Turn {
   /** Runs the turn to its end; never rejects. */
   async run(): Promise<TurnEnd> {
     const startedAt = this.#ports.runtime.monotonic();
-    const { tenant } = this.#options.origin;
-    this.#ports.observer.observe({ kind: "turn.started", tenant, responseId: this.responseId });
+    const { origin, permit } = this.#options;
+    this.#ports.observer.observe({ kind: "turn.started", tenant: origin.tenant, responseId: this.responseId });
     const outcome = await this.#run();
     this.#state = { phase: "ended" };
+    permit?.charge(tokensOf(this.#assembler, this.#parent, origin.bytesIn));
     this.#report(outcome, startedAt);
     return { outcome, error: this.#error, ...(this.#node !== null && { node: this.#node }) };
   }
@@ -176,17 +191,22 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { request, session, sessionEnd, resolveParent } = this.#options;
-    const parent = await resolveParent();
+    const { session, sessionEnd, permit, resolveParent, items } = this.#options;
+    const parent = await admitted(permit, this.request.model, resolveParent());
+    this.#parent = parent;
+    const input = await resolveReferences(this.request.input, parent, items);
     this.#assertWanted();
-    checkInput(parent, request.input);
+    checkInput(parent, input);
+    const request = { ...this.request, input };
+    const { backend, model } = await this.#ports.models.resolve(request.model);
+    this.#assertWanted();
     const { tenant } = this.#options.origin;
     const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
-    return { parent, ...beginGeneration(this.#ports, subject, abort.signal) };
+    return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, batches, rootOf }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, input, batches, rootOf }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -196,7 +216,8 @@ export class Turn {
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
-      await this.#commit({ parent, rootOf }, ended.response);
+      const { response } = ended;
+      await this.#commit({ response, ...rootOf({ parent, input, response }) });
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -232,10 +253,9 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit({ parent, rootOf }: Omit<Started, "batches">, response: Response): Promise<void> {
+  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
     const { request, origin, keep } = this.#options;
-    const made = { id: response.id, tenant: origin.tenant, parent, input: request.input, response };
-    const node = commitNode({ ...made, ...rootOf(made) });
+    const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
     if (request.store) await this.#ports.store.put(node);
     this.#node = node;
     if (!this.#isAbandoned()) keep(node);
@@ -304,7 +324,11 @@ export class Turn {
   }
 }
 
-type Started = Generation & { readonly parent: ResponseNode | null };
+type Started = Generation & {
+  readonly parent: ResponseNode | null;
+  /** What was sent, with the items themselves where it referred to them. */
+  readonly input: readonly Item[];
+};
 
 const OUTCOME = {
   [EVENT.completed]: "completed",

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ResponseNode } from "../core/node.ts";
-import type { Tenant } from "../core/ports.ts";
+import type { Permit } from "../core/ports.ts";
 import { COMPACTION_OBJECT, type CompactedContext, parseCompactRequest } from "../protocol/context-request.ts";
 import { NO_USAGE } from "../protocol/response.ts";
 import { parseBody } from "./body.ts";
@@ -12,12 +12,12 @@ import type { TransportContext } from "./context.ts";
  */
 export async function compact(
   { engine }: TransportContext,
-  tenant: Tenant,
+  permit: Permit,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<CompactedContext | undefined> {
   const asked = parseCompactRequest(await parseBody(request.body));
-  const session = engine.openSession({ tenant, transport: "http" });
+  const session = engine.openSession({ tenant: permit.tenant, permit, transport: "http" });
   reply.raw.once("close", () => session.close());
   const bytesIn = Buffer.isBuffer(request.body) ? request.body.length : 0;
   const { error, node } = await session.create(asked, { bytesIn, bytesOut: () => 0, emit: () => undefined });

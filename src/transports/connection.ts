@@ -125,6 +125,13 @@ export class Connection {
     this.close("connection_limit");
   }
 
+  /** The key is good for nothing any more, and the client has heard so; what runs comes to its end. */
+  #endOfKey(): void {
+    if (this.#state !== "open") return;
+    this.#state = "ending";
+    void this.#session.idle().then(() => this.close("key_not_valid"));
+  }
+
   #receive(data: Buffer, isBinary: boolean): void {
     if (this.#state !== "open") return;
     if (isBinary) {
@@ -227,6 +234,7 @@ export class Connection {
         const isOfConnection = error.code === "websocket_connection_limit_reached";
         this.#knowsLimit ||= isOfConnection;
         this.#heed(write([encodeFrame(errorFrame(error), isOfConnection ? null : streamId)]));
+        if (error.code === "invalid_api_key") this.#endOfKey();
       },
     };
   }

@@ -1,18 +1,20 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Tenant } from "../core/ports.ts";
+import type { Permit } from "../core/ports.ts";
 import { INPUT_TOKENS_OBJECT, type InputTokens, parseCountRequest } from "../protocol/context-request.ts";
+import { modelNotFound } from "../protocol/errors.ts";
 import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 
 /** `POST /v1/responses/input_tokens`: how many tokens the model would read. */
 export async function countInputTokens(
   { engine }: TransportContext,
-  tenant: Tenant,
+  permit: Permit,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<InputTokens> {
   const counted = parseCountRequest(await parseBody(request.body));
+  if (!permit.allowsModel(counted.model)) throw modelNotFound(counted.model);
   const left = new AbortController();
   reply.raw.once("close", () => left.abort());
-  return { object: INPUT_TOKENS_OBJECT, input_tokens: await engine.countTokens(tenant, counted, left.signal) };
+  return { object: INPUT_TOKENS_OBJECT, input_tokens: await engine.countTokens(permit.tenant, counted, left.signal) };
 }

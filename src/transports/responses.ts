@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
-import type { Tenant } from "../core/ports.ts";
+import type { Permit } from "../core/ports.ts";
 import { encodeSse, SSE_DONE } from "../protocol/codec.ts";
 import { type Echo, withEcho } from "../protocol/echo.ts";
 import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
@@ -30,7 +30,7 @@ export const JSON_TYPE = "application/json; charset=utf-8";
  */
 export async function createResponse(
   context: TransportContext,
-  tenant: Tenant,
+  permit: Permit,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<string | undefined> {
@@ -42,7 +42,11 @@ export async function createResponse(
     return undefined;
   }
   const { engine, limits, policy } = context;
-  const session = engine.openSession({ tenant, transport: create.stream ? "sse" : "http" });
+  const session = engine.openSession({
+    tenant: permit.tenant,
+    permit,
+    transport: create.stream ? "sse" : "http",
+  });
   const exchange: Exchange = {
     session,
     create,

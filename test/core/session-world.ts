@@ -53,6 +53,7 @@ export const LIMITS: Limits = {
   pendingSteers: 2,
   compactTokens: 1 << 30,
   compactBytes: 1 << 30,
+  referencedResponses: 2,
 };
 
 /** Made elsewhere: by another connection of this tenant, stored or not, and by another tenant. */
