@@ -55,7 +55,7 @@ class Agent implements Backend {
 }
 
 /** Items without what differs between two that say the same. */
-const said = (items: readonly Item[] | undefined) => items?.map(({ id: _, ...item }) => item);
+const said = (items: readonly Item[] | undefined) => items?.map((item) => ({ ...item, id: null }));
 
 test("whatever an agent does, the model sees calls with their outputs, the rules, and all that is new; however it is sent", async () => {
   let compactions = 0;
