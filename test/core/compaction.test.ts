@@ -17,6 +17,9 @@ const LONG = "many words ".repeat(100);
 /** An answer of many words, which the model server has not counted: the context is then estimated. */
 const longAnswer = (): Step => [[{ type: "text.delta", delta: LONG }], [{ type: "finish", reason: "stop" }]];
 
+/** A model server that takes the context for too long. */
+const tooLong = (): Step => [new ApiError("context_length_exceeded", "Too long.")];
+
 /** What an item says, in short: role and text of a message, the type of anything else. */
 function gist(item: Item): string {
   if (!isItem(item, "message")) return item.type;
@@ -378,7 +381,6 @@ describe("context management", () => {
   });
 
   describe("where the model server takes less than the thresholds say", () => {
-    const tooLong = (): Step => [new ApiError("context_length_exceeded", "Too long.")];
     const managed = { context_management: [{ type: "compaction", compact_threshold: 1_000_000 }] };
 
     test("a context that it refuses is compacted then", async () => {
