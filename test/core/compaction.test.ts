@@ -299,6 +299,16 @@ describe("context management", () => {
     ]);
   });
 
+  test("so do the outputs of tools that this server knows nothing of", async () => {
+    const { open, scripted } = makeEngine({ steps: [answer("All of it."), answer("a1")] });
+    const calls = ["s1", "s2"].map((call_id) => ({ type: "shell_call", call_id, action: { commands: ["ls"] } }));
+    const outputs = calls.map(({ call_id }) => ({ type: "shell_call_output", call_id, output: [] }));
+    const input = [user("u1"), assistant(LONG), ...calls, ...outputs];
+    await turn(open(), { input, context_management: MANAGED }).end;
+    const tail = ["shell_call", "shell_call", "shell_call_output", "shell_call_output"];
+    expect(gists(scripted.calls[1]?.context)).toEqual(["user: u1", "summary: All of it.", ...tail]);
+  });
+
   test("is done again when the context has grown again: the earlier summary is summarised, the user's words stay", async () => {
     const steps = [longAnswer(), answer("First."), longAnswer(), answer("Second."), answer("a3")];
     const { open, scripted } = makeEngine({ steps });
