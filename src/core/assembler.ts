@@ -7,6 +7,7 @@ import type { Response, Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
 import type { BackendEvent, FinishReason, Runtime } from "./ports.ts";
+import type { Move } from "./recording.ts";
 
 const NO_ITEMS: readonly never[] = Object.freeze([]);
 const NO_USAGE: Usage = Object.freeze({
@@ -23,8 +24,9 @@ const NO_USAGE: Usage = Object.freeze({
  * frozen values of its own.
  */
 export class Assembler {
-  readonly #frame: Omit<Response, "status" | "completed_at" | "incomplete_details" | "output" | "error" | "usage">;
+  readonly #frame: ResponseFrame;
   readonly #runtime: Runtime;
+  readonly #moves: Move[] | null;
   readonly #log = new EventLog();
   /** Items that are done, by output index; a hole stands for one that is open or was dropped. */
   readonly #output: OutputItem[] = [];
@@ -37,9 +39,11 @@ export class Assembler {
   #finish: FinishReason | null = null;
   #boundary: "none" | "wanted" | "reached" = "none";
 
-  constructor(request: CreateRequest, runtime: Runtime) {
+  /** @param moves takes what the events are made from, so that they can be made again; null records nothing */
+  constructor(frame: ResponseFrame, runtime: Runtime, moves: Move[] | null = null) {
     this.#runtime = runtime;
-    this.#frame = responseFrame(request, runtime);
+    this.#frame = frame;
+    this.#moves = moves;
   }
 
   get id(): string {
@@ -89,6 +93,7 @@ export class Assembler {
       if (this.#boundary === "wanted" && this.#opensItem(event) && this.#calls.size === 0) {
         this.#closeText("completed");
         this.#boundary = "reached";
+        this.#moves?.push({ type: "boundary" });
       }
       if (this.#boundary !== "reached") this.#accept(event);
     }
@@ -129,6 +134,7 @@ export class Assembler {
 
   /** Drops the open items, each with an event of its own, behind the acknowledgement of the interrupt. */
   interrupt(): readonly ServerEvent[] {
+    this.#moves?.push({ type: "interrupt" });
     const response_id = this.id;
     this.#log.write({ type: EVENT.interruptAccepted, sequence_number: this.#log.next(), response_id });
     const open = [...(this.#text === null ? [] : [this.#text]), ...this.#calls.values()];
@@ -143,7 +149,25 @@ export class Assembler {
 
   /** An event beside the output, such as an acknowledgement: it takes its number from the same count. */
   aside(make: (sequenceNumber: number) => ServerEvent): ServerEvent {
-    return make(this.#log.next());
+    const event = make(this.#log.next());
+    this.#moves?.push({ type: "aside", event });
+    return event;
+  }
+
+  /** Makes the events of a recorded move once more. */
+  replay(move: Move): readonly ServerEvent[] {
+    switch (move.type) {
+      case "boundary":
+        this.#closeText("completed");
+        break;
+      case "interrupt":
+        return this.interrupt();
+      case "aside":
+        return [this.aside((sequence_number) => ({ ...move.event, sequence_number }))];
+      default:
+        this.#accept(move);
+    }
+    return this.#log.take();
   }
 
   /** Ends a warm-up: nothing was generated, and nothing was counted. */
@@ -153,23 +177,20 @@ export class Assembler {
     return this.finish();
   }
 
-  /** The last event, of a response that `finish` gave and that has been committed since. */
+  /** A response that failed: it shows the items that were done before. */
+  failed({ code, message }: ApiError): Response {
+    return Object.freeze({ ...this.#response("failed", this.#doneItems()), error: { code, message } });
+  }
+
+  /** The last event, of a response that has ended and has been committed if it is to be. */
   terminal(response: Response): TerminalEvent {
-    const type = response.status === "incomplete" ? EVENT.incomplete : EVENT.completed;
+    const { status } = response;
+    const type = status === "completed" ? EVENT.completed : status === "failed" ? EVENT.failed : EVENT.incomplete;
     return { type, sequence_number: this.#log.next(), response };
   }
 
-  /** The last event of a turn that failed. It shows the items that were done before. */
-  fail(error: ApiError): TerminalEvent {
-    const response = this.#response("failed", this.#doneItems());
-    return {
-      type: EVENT.failed,
-      sequence_number: this.#log.next(),
-      response: Object.freeze({ ...response, error: { code: error.code, message: error.message } }),
-    };
-  }
-
   #accept(event: BackendEvent): void {
+    if (event.type !== "usage" && event.type !== "finish" && event.type !== "call") this.#moves?.push(event);
     switch (event.type) {
       case "text.delta":
         return this.#textDelta("message", "output_text", event.delta);
@@ -241,6 +262,7 @@ export class Assembler {
     const prefix = ID_PREFIX[event.kind === "function" ? "functionCall" : "customToolCall"];
     const id = itemId(prefix, this.id, "output", index);
     const callId = event.callId ?? this.#runtime.newId("call");
+    this.#moves?.push({ ...event, callId });
     const { kind, name, namespace = null } = event;
     const call = new OpenCall({ kind, name, namespace, id, callId }, index, this.#log);
     this.#calls.set(event.key, call);
@@ -275,7 +297,13 @@ export class Assembler {
 }
 
 /** What stays the same in every snapshot of the response. */
-function responseFrame(request: CreateRequest, runtime: Runtime) {
+export type ResponseFrame = Omit<
+  Response,
+  "status" | "completed_at" | "incomplete_details" | "output" | "error" | "usage"
+>;
+
+/** The frame of a new response. */
+export function responseFrame(request: CreateRequest, runtime: Runtime): ResponseFrame {
   const { format, verbosity } = request.text;
   return {
     id: runtime.newId("response"),

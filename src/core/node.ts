@@ -34,7 +34,8 @@ export function restoreNode(node: ResponseNode): ResponseNode {
 const NODE_OVERHEAD = 1024;
 const VALUE_OVERHEAD = 16;
 
-function measure(value: unknown): number {
+/** What a value of JSON takes in memory, in bytes, about. */
+export function measure(value: unknown): number {
   if (typeof value === "string") return VALUE_OVERHEAD + value.length;
   if (typeof value !== "object" || value === null) return VALUE_OVERHEAD;
   let bytes = VALUE_OVERHEAD;

@@ -3,9 +3,11 @@ import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
-import { Assembler } from "./assembler.ts";
+import { Assembler, responseFrame } from "./assembler.ts";
+import { type Batches, leave, pull } from "./batches.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
-import type { BackendEvent, Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
+import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
+import { encodeMoves, type Move } from "./recording.ts";
 import { settingsInForce } from "./standing.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
@@ -60,6 +62,8 @@ export class Turn {
   readonly #ports: EnginePorts;
   readonly #options: TurnOptions;
   readonly #assembler: Assembler;
+  /** What a stored response's events are made from; null for one that is not stored. */
+  readonly #moves: Move[] | null;
   #state: TurnState = { phase: "waiting" };
   #firstOutputAt: number | null = null;
   #error: ApiError | null = null;
@@ -68,7 +72,9 @@ export class Turn {
   constructor(ports: EnginePorts, options: TurnOptions) {
     this.#ports = ports;
     this.#options = options;
-    this.#assembler = new Assembler(options.request, ports.runtime);
+    const { request } = options;
+    this.#moves = request.store ? [] : null;
+    this.#assembler = new Assembler(responseFrame(request, ports.runtime), ports.runtime, this.#moves);
   }
 
   get responseId(): string {
@@ -154,7 +160,7 @@ export class Turn {
     if (last === null || this.#isAbandoned()) return "abandoned";
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
     // hears that it is over.
-    const terminal = last instanceof ApiError ? this.#assembler.fail(last) : this.#assembler.terminal(last);
+    const terminal = this.#assembler.terminal(last instanceof ApiError ? this.#assembler.failed(last) : last);
     if (last instanceof ApiError) this.#error = last;
     this.#terminal = terminal;
     this.#state = { phase: "ended" };
@@ -238,7 +244,7 @@ export class Turn {
   async #commit(parent: ResponseNode | null, response: Response): Promise<void> {
     const { request, origin, keep } = this.#options;
     const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input: request.input, response });
-    if (request.store) await this.#ports.store.put(node);
+    if (this.#moves !== null) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves) });
     if (!this.#isAbandoned()) keep(node);
   }
 
@@ -305,8 +311,6 @@ export class Turn {
   }
 }
 
-type Batches = AsyncIterator<readonly BackendEvent[], unknown>;
-
 type Started = {
   readonly parent: ResponseNode | null;
   /** Null for a warm-up. */
@@ -318,19 +322,3 @@ const OUTCOME = {
   [EVENT.incomplete]: "incomplete",
   [EVENT.failed]: "failed",
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
-
-async function leave(batches: Batches): Promise<void> {
-  await batches.return?.();
-}
-
-/** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
-function pull(batches: Batches): ReturnType<Batches["next"]> {
-  let next: ReturnType<Batches["next"]>;
-  try {
-    next = batches.next();
-  } catch (thrown) {
-    next = Promise.reject(thrown);
-  }
-  next.catch(() => undefined);
-  return next;
-}
