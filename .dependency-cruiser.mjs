@@ -22,8 +22,8 @@ const uses = (folder, packages) => ({
   },
 });
 
-const edges = ["^src/(cli|conformance|bench)/"];
-const adapters = "^src/(transports|backends|stores)/";
+const edges = ["^src/(cli|conformance|doctor|bench)/"];
+const adapters = "^src/(transports|backends|stores|keys)/";
 
 export default {
   forbidden: [
@@ -35,7 +35,7 @@ export default {
       from: {},
       to: {
         path: "^src/[^/]+/",
-        pathNot: "^src/(protocol|core|backends|stores|transports|testing|conformance|bench|cli)/",
+        pathNot: "^src/(protocol|core|backends|stores|keys|transports|testing|conformance|doctor|bench|cli)/",
       },
     },
     {
@@ -43,7 +43,7 @@ export default {
       severity: "error",
       from: {
         path: "^src/[^/]+/",
-        pathNot: "^src/(protocol|core|backends|stores|transports|testing|conformance|bench|cli)/",
+        pathNot: "^src/(protocol|core|backends|stores|keys|transports|testing|conformance|doctor|bench|cli)/",
       },
       to: {},
     },
@@ -58,18 +58,22 @@ export default {
     sees("core", ["protocol/"]),
     sees("backends", ["protocol/", "core/(ports|node)[.]ts$"]),
     sees("stores", ["protocol/", "core/(ports|node|retention)[.]ts$"]),
+    sees("keys", ["protocol/", "core/ports[.]ts$"]),
     sees("transports", ["protocol/", "core/"]),
     sees("testing", ["protocol/", "core/"]),
     sees("conformance", ["protocol/"]),
+    sees("doctor", ["protocol/"]),
     sees("bench", ["protocol/"]),
 
     uses("protocol", ["typebox"]),
     uses("core", []),
     uses("backends", ["undici", "gpt-tokenizer"]),
     uses("stores", ["pg", "@types/pg"]),
+    uses("keys", []),
     uses("transports", ["fastify", "@fastify/[^/]+", "ws", "@types/ws"]),
     uses("testing", []),
     uses("conformance", ["ws", "@types/ws", "undici"]),
+    uses("doctor", ["ws", "@types/ws"]),
     uses("bench", ["ws", "@types/ws", "undici"]),
     {
       name: "pure-layers-do-no-io",

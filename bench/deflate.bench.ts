@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import { type BackendEvent, DEFAULT_LIMITS } from "../src/core/ports.ts";
 import { Engine } from "../src/core/engine.ts";
+import { KeyRing } from "../src/keys/key-ring.ts";
 import { systemRuntime } from "../src/runtime.ts";
 import { MemoryStore } from "../src/stores/memory.ts";
 import { finish, type Move, ScriptedBackend, type Step } from "../src/testing/index.ts";
@@ -51,9 +52,10 @@ function tokens(text: string): readonly string[] {
 async function serve(name: string, threshold: number | null): Promise<void> {
   const trace = readTrace(`${name}.json`);
   const backend = new ScriptedBackend(trace.turns.map(({ output }) => stepOf(output)));
+  const store = new MemoryStore({ budgetBytes: 1 << 20 });
   const engine = new Engine({
     models: { resolve: (model) => ({ backend, model }), list: async () => [] },
-    store: new MemoryStore({ budgetBytes: 1 << 20 }),
+    store,
     runtime: systemRuntime,
     observer: { observe: () => undefined },
     limits: DEFAULT_LIMITS,
@@ -61,7 +63,7 @@ async function serve(name: string, threshold: number | null): Promise<void> {
   const listener = new Listener({
     engine,
     runtime: systemRuntime,
-    keys: [],
+    access: new KeyRing({ configured: [], records: store.records, runtime: systemRuntime, isClosed: false }),
     version: "bench",
     limits: { deflateThreshold: threshold ?? Infinity },
     policy: { deflate: threshold === null ? "off" : "on" },

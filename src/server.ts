@@ -2,11 +2,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { ChatCompletionsBackend } from "./backends/chat-completions.ts";
+import { CoalescingBackend } from "./backends/coalesce.ts";
 import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig } from "./config.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
@@ -57,10 +59,10 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const tls = readTls(config);
   const log = parts.log ?? createLog({ level: config.logLevel });
   const runtime = parts.runtime ?? systemRuntime;
-  const backend = parts.backend ?? createBackend(config, log);
+  const backend = withCoalescing(parts.backend ?? createBackend(config, log), config);
   const store = parts.store ?? (await openConfiguredStore(config, log));
   const engine = new Engine({
-    models: new ModelRegistry({ backend, models: config.models }),
+    models: new ModelRegistry({ backend, models: config.models, defaultModel: config.defaultModel ?? null }),
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
@@ -69,7 +71,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const listener = new Listener({
     engine,
     runtime,
-    keys: config.apiKeys,
+    access: new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: false }),
     version: VERSION,
     isTemporary: parts.isTemporary ?? false,
     limits: transportLimits(config),
@@ -164,6 +166,10 @@ function createBackend(config: Config, log: Log): Backend {
     prefill: config.prefill,
     tokenizer: config.tokenizer,
   });
+}
+
+function withCoalescing(backend: Backend, { coalesceMs }: Config): Backend {
+  return coalesceMs === 0 ? backend : new CoalescingBackend(backend, coalesceMs);
 }
 
 /** The log, and whoever else wants to know; a stranger's mistake does not reach the turn that it looks at. */

@@ -114,6 +114,16 @@ export const SETTINGS = {
     }),
     group: "WebSocket",
   },
+  coalesceMs: {
+    ...integer({
+      minimum: 0,
+      maximum: 1000,
+      default: 0,
+      description:
+        "Milliseconds for which deltas wait to be sent as one: fewer events, for slow links; 0 is not at all.",
+    }),
+    group: "WebSocket",
+  },
   deflate: {
     ...choice(["auto", "on", "off"], {
       default: "auto",

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type Dispatcher, Pool } from "undici";
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
 import { SseDecoder } from "../protocol/codec.ts";
@@ -10,6 +11,7 @@ import { ChatTokens } from "./chat-tokens.ts";
 import { ServerCounter } from "./server-counter.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
 import type { ChatTools } from "./chat-tools.ts";
+import { Rope } from "./rope.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export type ChatCompletionsOptions = ChatRequestOptions & {
@@ -81,9 +83,9 @@ export class ChatCompletionsBackend implements Backend {
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
     this.#report(request, head);
-    const messages = this.#contextsFor(head.tools).messages(request.parent, request.input);
-    const body = requestBody(head, messages.pieces(), request);
-    return this.#run(head, body, signal);
+    const mapping = this.#contextsFor(head.tools).messages(request.parent, request.input);
+    const step = mapping.next();
+    return this.#run(head, step.done ? step.value : mapping, request, signal);
   }
 
   async models(): Promise<readonly string[]> {
@@ -111,18 +113,18 @@ export class ChatCompletionsBackend implements Backend {
   }
 
   async count(request: BackendRequest, signal: AbortSignal): Promise<number> {
-    const counted = await this.#counter?.count(this.#countable(request), signal);
+    const counted = await this.#counter?.count(await this.#countable(request), signal);
     return counted ?? (await this.#tokens.count(request));
   }
 
   /** The request as the model server's own counter takes it: nothing but what the model reads. */
-  #countable(request: BackendRequest): Buffer {
+  async #countable(request: BackendRequest): Promise<Buffer> {
     const { tools } = chatHead(request, this.#options);
     const json = JSON.stringify({ model: request.model, add_generation_prompt: true }).slice(0, -1);
     const { instructions } = request.settings;
     const system = instructions === null ? "" : JSON.stringify({ role: "system", content: instructions });
     const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[${system}`;
-    const messages = this.#contextsFor(tools).messages(request.parent, request.input);
+    const messages = await mappedInSteps(this.#contextsFor(tools).messages(request.parent, request.input));
     return Buffer.concat(requestPieces(head, messages.pieces(), request));
   }
 
@@ -141,9 +143,16 @@ export class ChatCompletionsBackend implements Backend {
     return contexts;
   }
 
-  async *#run(head: ChatHead, body: RequestBody, signal: AbortSignal): AsyncGenerator<readonly BackendEvent[]> {
+  async *#run(
+    head: ChatHead,
+    messages: Rope | Generator<void, Rope>,
+    request: BackendRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly BackendEvent[]> {
     const watchdog = new Watchdog(signal);
     try {
+      const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
+      const body = requestBody(head, rope.pieces(), request);
       const response = await this.#send(body, watchdog);
       yield* this.#read(response, head, watchdog);
     } finally {
@@ -257,6 +266,15 @@ type RequestBody = {
   readonly bytes: Uint8Array | Iterable<Uint8Array>;
   readonly headers: { readonly "content-type": string; readonly "content-length": string };
 };
+
+/** What a mapping comes to. Between its steps others have their turn. */
+async function mappedInSteps(mapping: Generator<void, Rope>): Promise<Rope> {
+  for (;;) {
+    const step = mapping.next();
+    if (step.done) return step.value;
+    await setImmediate();
+  }
+}
 
 /** The head, then the messages as they are: what was serialised once is only copied to the socket. */
 function requestBody(head: ChatHead, messages: readonly Uint8Array[], request: BackendRequest): RequestBody {

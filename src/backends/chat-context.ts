@@ -54,6 +54,8 @@ type State = {
 };
 
 const START: State = { closed: Rope.empty, run: null, open: [], deferred: [] };
+/** How many characters of messages are written in one step. */
+const STEP_LENGTH = 512 * 1024;
 const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [] };
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
@@ -66,15 +68,19 @@ export class ChatContexts {
     this.#dialect = dialect;
   }
 
-  /** The messages of the chain and of the new input behind it: bytes of JSON objects, each preceded by a comma. */
-  messages(parent: ResponseNode | null, input: readonly Item[]): Rope {
-    const state = this.#after(this.#chain(parent), input);
+  /**
+   * The messages of the chain and of the new input behind it: bytes of JSON objects, each preceded by a comma. What is
+   * new and large is mapped in steps, each no longer than others should wait; a generator that is done at once had little
+   * to do.
+   */
+  *messages(parent: ResponseNode | null, input: readonly Item[]): Generator<void, Rope> {
+    const state = yield* this.#after(yield* this.#chain(parent), input);
     this.#ofInput.set(input, state);
     return this.#close(state);
   }
 
   /** The state at the end of a chain. Only nodes that were not seen before are looked at. */
-  #chain(tip: ResponseNode | null): State {
+  *#chain(tip: ResponseNode | null): Generator<void, State> {
     const unseen: ResponseNode[] = [];
     let state: State | undefined;
     for (let node = tip; node !== null && state === undefined; node = node.parent) {
@@ -83,16 +89,21 @@ export class ChatContexts {
     }
     let current = state ?? START;
     for (const node of unseen.toReversed()) {
-      const afterInput = this.#ofInput.get(node.input) ?? this.#after(current, node.input);
-      current = this.#after(afterInput, node.response.output);
+      const afterInput = this.#ofInput.get(node.input) ?? (yield* this.#after(current, node.input));
+      current = yield* this.#after(afterInput, node.response.output);
       this.#ofNode.set(node, current);
     }
     return current;
   }
 
-  #after(state: State, items: readonly Item[]): State {
-    const writer = new Writer(state, this.#dialect);
-    for (const item of items) writer.add(item);
+  *#after(state: State, items: readonly Item[]): Generator<void, State> {
+    let writer = new Writer(state, this.#dialect);
+    for (const item of items) {
+      writer.add(item);
+      if (writer.length < STEP_LENGTH) continue;
+      writer = new Writer(writer.state(), this.#dialect);
+      yield;
+    }
     return writer.state();
   }
 
@@ -124,6 +135,11 @@ class Writer {
     this.#open = state.open;
     this.#deferred = state.deferred;
     this.#dialect = dialect;
+  }
+
+  /** How much it has written, in characters. */
+  get length(): number {
+    return this.#text.length;
   }
 
   state(): State {

@@ -39,9 +39,9 @@ export function banner(url: string, config: Config): string {
 }
 
 /** A name that this server will serve. */
-function exampleModel({ models, backend }: Config): string {
+function exampleModel({ models, defaultModel, backend }: Config): string {
   const [named] = [...models.keys()].filter((name) => name !== "*");
-  return named ?? (backend === undefined ? "sim" : "<model>");
+  return named ?? defaultModel ?? (backend === undefined ? "sim" : "<model>");
 }
 
 function modelLine({ backend }: Config): string {

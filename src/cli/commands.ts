@@ -3,13 +3,14 @@ import { closest } from "../suggest.ts";
 import { VERSION } from "../version.ts";
 import { printConfig } from "./config.ts";
 import { conformance } from "./conformance.ts";
+import { doctor } from "./doctor.ts";
 import { commandHelp, overview } from "./help.ts";
 import { run } from "./run.ts";
 import { serve } from "./serve.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 
 /** Every command, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, run, conformance, printConfig];
+const COMMANDS: readonly Command[] = [serve, run, doctor, conformance, printConfig];
 /** What runs when no command is named. */
 const DEFAULT = serve;
 

@@ -59,6 +59,11 @@ export class Assembler {
     return this.#usage;
   }
 
+  /** How many events there have been. */
+  get events(): number {
+    return this.#log.length;
+  }
+
   /** Whether the backend has said that it is done. */
   get isFinished(): boolean {
     return this.#finish !== null;

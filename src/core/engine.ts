@@ -85,7 +85,7 @@ export class Engine {
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
     const { models, store } = this.#ports;
     const { previous_response_id: id, input } = request;
-    const { backend, model } = models.resolve(request.model);
+    const { backend, model } = await models.resolve(request.model);
     const parent = id === null ? null : await store.load(tenant, id);
     if (parent === undefined) throw previousResponseNotFound(id ?? "");
     const settings = settingsInForce(request, parent);

@@ -21,6 +21,11 @@ export class EventLog {
     return this.#sequence++;
   }
 
+  /** How many numbers have been given. */
+  get length(): number {
+    return this.#sequence;
+  }
+
   write(event: ServerEvent): void {
     this.#events.push(event);
   }

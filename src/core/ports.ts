@@ -72,10 +72,16 @@ export type BackendEvent =
 
 export type FinishReason = "stop" | "max_output_tokens" | "content_filter";
 
+/** A model, by the backend's own name of it. */
+export type ResolvedModel = { readonly backend: Backend; readonly model: string };
+
 /** Model names to backends. */
 export interface Models {
-  /** @throws ApiError `model_not_found` */
-  resolve(model: string): { readonly backend: Backend; readonly model: string };
+  /**
+   * Takes time only where it has to ask what there is, and never for long.
+   * @throws ApiError `model_not_found`
+   */
+  resolve(model: string): ResolvedModel | Promise<ResolvedModel>;
   /** The models that this server offers, by the names that clients use. */
   list(): Promise<readonly string[]>;
 }
@@ -162,6 +168,38 @@ export interface Records {
 
 /** What a store has of one node: its response and its own input. */
 export type StoredResponse = Pick<ResponseNode, "input" | "response">;
+
+/** Lets clients in. */
+export interface Access {
+  /** Whether a client needs a key at all. */
+  needsKey(): Promise<boolean>;
+  /**
+   * @param authorization the header of that name
+   * @throws ApiError `invalid_api_key`
+   */
+  authenticate(authorization: string | undefined): Promise<Permit>;
+}
+
+/**
+ * What a client may do, by the key that it has shown. A connection holds it for all its life; what has become of the key
+ * since then is looked up before each turn.
+ */
+export interface Permit {
+  readonly tenant: Tenant;
+  /**
+   * Counts one turn in.
+   * @throws ApiError `invalid_api_key`, `model_not_found`, `rate_limit_exceeded`
+   */
+  admit(model: string): Promise<void>;
+  /** Counts the tokens of a turn that has ended. */
+  charge(tokens: number): void;
+  /** Whether the key is good for this model. */
+  allowsModel(model: string): boolean;
+  /** @throws ApiError `rate_limit_exceeded` when there can be no further WebSocket connection now */
+  checkConnection(): void;
+  /** Counts a WebSocket connection in. @returns what counts it out again */
+  connect(): () => void;
+}
 
 /** Time, chance and identity. */
 export interface Runtime {

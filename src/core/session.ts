@@ -3,53 +3,23 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
-import { DEFAULT_LANE, type Job, Lanes } from "./lanes.ts";
+import { DEFAULT_LANE, Lanes } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
-import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
+import type { EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { RepeatedSettings } from "./repeated-settings.ts";
 import { Retention } from "./retention.ts";
+import type { Conduct, Entry, Origin, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
-import { type StopReason, Turn, type TurnEnd } from "./turn.ts";
+import { forgetsParent, type StopReason, Turn, type TurnEnd } from "./turn.ts";
 
-export type SessionOptions = { readonly tenant: Tenant; readonly transport: Transport };
+export type { TurnSink } from "./session-turns.ts";
 
-/** One turn as its transport sees it. */
-export type TurnSink = {
-  readonly emit: Emit;
-  /** Told of a refusal in the turn's place in its lane: after what earlier turns say and before a later one speaks. */
-  readonly refuse?: (error: ApiError) => void;
-  /** Size of the request as it came, in bytes. */
-  readonly bytesIn: number;
-  /** Bytes sent of this turn so far. */
-  readonly bytesOut: () => number;
+export type SessionOptions = {
+  readonly tenant: Tenant;
+  readonly transport: Transport;
+  /** Asked before each turn; without one, everything is allowed. */
+  readonly permit?: Permit;
 };
-
-/** What a lane is told of a turn. */
-type Entry = {
-  readonly lane: string;
-  /** The response that the client continues with it; null for a turn that is only to be refused. */
-  readonly continues: string | null;
-  /** The response that is forgotten when the turn fails. */
-  readonly forgets: string | null;
-  readonly refuse: TurnSink["refuse"] | null;
-  readonly run: () => Promise<TurnEnd>;
-};
-type TurnJob = Job & Pick<Entry, "continues">;
-
-/** What a turn has beside its request. */
-type Conduct = Pick<Entry, "lane"> & {
-  readonly sink: TurnSink;
-  /** Its parent, when that was held on to while the turn waited. */
-  readonly pinned: ResponseNode | null;
-  /** The steers that it applies. */
-  readonly steers: Steers | null;
-};
-
-/** A turn that can be named by its response's id. */
-type Running = { readonly turn: Turn; readonly lane: string; readonly steers: Steers };
-
-/** Where a response was made, and the numbers of what is still said of it. */
-type Origin = { readonly lane: string; readonly numbers: Turn["numbers"] };
 
 /** How many responses that failed, or were forgotten, are remembered by their id. */
 const REMEMBERED = 64;
@@ -61,7 +31,7 @@ const REMEMBERED = 64;
 export class Session {
   readonly id: string;
   readonly tenant: Tenant;
-  readonly #transport: Transport;
+  readonly #options: SessionOptions;
   readonly #ports: EnginePorts;
   readonly #onClose: () => void;
   readonly #end = new AbortController();
@@ -83,7 +53,7 @@ export class Session {
     this.#ports = ports;
     this.id = ports.runtime.newId("session");
     this.tenant = options.tenant;
-    this.#transport = options.transport;
+    this.#options = options;
     this.#cache = new Retention(ports.limits.sessionBytes);
     this.#lanes = new Lanes(ports.limits);
     this.#onClose = onClose;
@@ -211,7 +181,7 @@ export class Session {
     const run = async (): Promise<void> => {
       // Whatever else goes wrong, such as a value that is nested too deeply to be written, is an end as well.
       const end = await task().catch((thrown: unknown): TurnEnd => ({ outcome: "refused", error: toApiError(thrown) }));
-      if (end.outcome === "failed" || end.outcome === "refused") this.#forget(entry.forgets, lane);
+      if (forgetsParent(end)) this.#forget(entry.forgets, lane);
       if (end.outcome === "refused") this.#claim(continues, lane)?.giveBack();
       if (end.outcome === "refused" && end.error !== null) refuse(end.error);
       resolve(end);
@@ -234,7 +204,7 @@ export class Session {
       request: steers === null ? request : { ...request, input: [...steers.items, ...request.input] },
       origin: {
         tenant: this.tenant,
-        transport: this.#transport,
+        transport: this.#options.transport,
         session: this.id,
         bytesIn: sink.bytesIn,
         bytesOut: sink.bytesOut,
@@ -242,6 +212,7 @@ export class Session {
       // Steers of a turn that has ended may come back when the client has left.
       emit: (events) => (this.#isClosed ? undefined : sink.emit(events)),
       session: this,
+      permit: this.#options.permit,
       sessionEnd: this.#end.signal,
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id)),
       keep: (node) => {

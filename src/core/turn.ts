@@ -6,7 +6,8 @@ import { EVENT } from "../protocol/table.ts";
 import { Assembler, responseFrame } from "./assembler.ts";
 import { type Batches, leave, pull } from "./batches.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
-import type { Emit, EnginePorts, Tenant, Transport } from "./ports.ts";
+import { admitted, tokensOf } from "./permit.ts";
+import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
 import { settingsInForce } from "./standing.ts";
 
@@ -33,6 +34,8 @@ export type TurnOptions = {
   readonly session: object;
   /** Ends with the connection. */
   readonly sessionEnd: AbortSignal;
+  /** Asked whether the turn may be, and told what it has used. */
+  readonly permit: Permit | undefined;
   /** Finds the parent. @throws ApiError `previous_response_not_found` */
   readonly resolveParent: () => Promise<ResponseNode | null>;
   /** Keeps the node in the session. */
@@ -54,6 +57,11 @@ export type TurnEnd = {
   readonly error: ApiError | null;
 };
 
+/** Whether the response that a turn continues is forgotten after it, so that the client brings its full input. */
+export function forgetsParent({ outcome, error }: TurnEnd): boolean {
+  return outcome === "failed" || (outcome === "refused" && error?.triedNothing !== true);
+}
+
 /**
  * One `response.create` until its terminal event. It is refused before its first event, or it emits exactly one terminal
  * event, last. When the client leaves it emits nothing more.
@@ -65,6 +73,7 @@ export class Turn {
   /** What a stored response's events are made from; null for one that is not stored. */
   readonly #moves: Move[] | null;
   #state: TurnState = { phase: "waiting" };
+  #parent: ResponseNode | null = null;
   #firstOutputAt: number | null = null;
   #error: ApiError | null = null;
   #terminal: TerminalEvent | null = null;
@@ -138,10 +147,11 @@ export class Turn {
   /** Runs the turn to its end; never rejects. */
   async run(): Promise<TurnEnd> {
     const startedAt = this.#ports.runtime.monotonic();
-    const { tenant } = this.#options.origin;
-    this.#ports.observer.observe({ kind: "turn.started", tenant, responseId: this.responseId });
+    const { origin, permit } = this.#options;
+    this.#ports.observer.observe({ kind: "turn.started", tenant: origin.tenant, responseId: this.responseId });
     const outcome = await this.#run();
     this.#state = { phase: "ended" };
+    permit?.charge(tokensOf(this.#assembler, this.#parent, origin.bytesIn));
     this.#report(outcome, startedAt);
     return { outcome, error: this.#error };
   }
@@ -179,11 +189,13 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { request, session, sessionEnd, resolveParent } = this.#options;
-    const parent = await resolveParent();
+    const { request, session, sessionEnd, permit, resolveParent } = this.#options;
+    const parent = await admitted(permit, request.model, resolveParent());
+    this.#parent = parent;
     this.#assertWanted();
     checkInput(parent, request.input);
-    const { backend, model } = this.#ports.models.resolve(request.model);
+    const { backend, model } = await this.#ports.models.resolve(request.model);
+    this.#assertWanted();
     const settings = settingsInForce(request, parent);
     const backendRequest = { model, parent, input: request.input, settings, session };
     if (request.generate) {

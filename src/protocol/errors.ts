@@ -5,6 +5,8 @@ type ApiErrorOptions = {
   readonly param?: string | null;
   /** Seconds after which a retry makes sense; sent in every place where clients look for it. */
   readonly retryAfter?: number;
+  /** Whether the request was turned away before anything was tried; what it continues is then not forgotten. */
+  readonly triedNothing?: boolean;
   /** What really happened: for the log, never for the client. */
   readonly cause?: unknown;
 };
@@ -15,12 +17,14 @@ export class ApiError extends Error {
   readonly code: ErrorCode;
   readonly param: string | null;
   readonly retryAfter: number | undefined;
+  readonly triedNothing: boolean;
 
   constructor(code: ErrorCode, message: string, options: ApiErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.param = options.param ?? null;
     this.retryAfter = options.retryAfter;
+    this.triedNothing = options.triedNothing ?? false;
   }
 
   /** The HTTP status that goes with the code. */

@@ -115,6 +115,7 @@ export const CLOSE = {
   message_too_big: { code: 1009, reason: "message is larger than the limit" },
   internal_error: { code: 1011, reason: "internal error" },
   connection_limit: { code: 1001, reason: "connection reached its age limit" },
+  key_not_valid: { code: 1008, reason: "the API key is not valid any more" },
   too_many_errors: { code: 1008, reason: "too many protocol errors in a row" },
   dead_peer: { code: 1011, reason: "keepalive ping timeout" },
   overloaded: { code: 1013, reason: "server is overloaded" },

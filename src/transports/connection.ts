@@ -2,8 +2,8 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import { DEFAULT_LANE } from "../core/lanes.ts";
 import type { Session, TurnSink } from "../core/session.ts";
-import { type ClientEvent, describeRefused, parseClientEvent } from "../protocol/client-event.ts";
-import { encodeFrame, parseJson } from "../protocol/codec.ts";
+import { describeRefused } from "../protocol/client-event.ts";
+import { encodeFrame } from "../protocol/codec.ts";
 import { type Echo, withEcho } from "../protocol/echo.ts";
 import { ApiError, errorFrame, toApiError } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
@@ -14,6 +14,7 @@ import type { TransportLimits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
 import { type Load, overloaded } from "./load.ts";
 import { Outbox } from "./outbox.ts";
+import { Reader } from "./reader.ts";
 import type { Rounds } from "./rounds.ts";
 import { Silence } from "./silence.ts";
 import { Streak } from "./streak.ts";
@@ -58,6 +59,7 @@ export class Connection {
   readonly #limits: TransportLimits;
   readonly #echo: Echo;
   readonly #onError: (error: unknown) => void;
+  readonly #reader = new Reader();
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
   readonly #age: Age;
@@ -123,6 +125,13 @@ export class Connection {
     this.close("connection_limit");
   }
 
+  /** The key is good for nothing any more, and the client has heard so; what runs comes to its end. */
+  #endOfKey(): void {
+    if (this.#state !== "open") return;
+    this.#state = "ending";
+    void this.#session.idle().then(() => this.close("key_not_valid"));
+  }
+
   #receive(data: Buffer, isBinary: boolean): void {
     if (this.#state !== "open") return;
     if (isBinary) {
@@ -140,16 +149,14 @@ export class Connection {
 
   /** Resolves when what the frame began has ended. What became of it the client hears, and the observer, elsewhere. */
   async #begin(data: Buffer): Promise<void> {
-    let value: unknown = null;
-    let event: ClientEvent;
-    try {
-      // The library has checked that it is UTF-8.
-      value = parseJson(data.toString());
-      event = parseClientEvent(value);
-    } catch (thrown) {
-      await this.#refuseMessage(thrown, value, data.length);
+    const pending = this.#reader.read(data);
+    const reading = pending instanceof Promise ? await pending : pending;
+    if (this.#state !== "open") return;
+    if ("thrown" in reading) {
+      await this.#refuseMessage(reading.thrown, reading.value, data.length);
       return;
     }
+    const { event } = reading;
     this.#wrong.end();
     switch (event.type) {
       case "create":
@@ -227,6 +234,7 @@ export class Connection {
         const isOfConnection = error.code === "websocket_connection_limit_reached";
         this.#knowsLimit ||= isOfConnection;
         this.#heed(write([encodeFrame(errorFrame(error), isOfConnection ? null : streamId)]));
+        if (error.code === "invalid_api_key") this.#endOfKey();
       },
     };
   }

@@ -1,6 +1,5 @@
 import type { Engine } from "../core/engine.ts";
-import type { Runtime } from "../core/ports.ts";
-import type { Authenticator } from "./auth.ts";
+import type { Access, Runtime } from "../core/ports.ts";
 import type { TransportLimits } from "./limits.ts";
 import type { Load } from "./load.ts";
 import type { TransportPolicy } from "./policy.ts";
@@ -9,7 +8,7 @@ import type { TransportPolicy } from "./policy.ts";
 export type TransportContext = {
   readonly engine: Engine;
   readonly runtime: Runtime;
-  readonly authenticator: Authenticator;
+  readonly access: Access;
   readonly limits: TransportLimits;
   readonly policy: TransportPolicy;
   readonly load: Load;

@@ -2,8 +2,9 @@ import { createServer, type Server, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import type { Tenant } from "../core/ports.ts";
+import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -32,7 +33,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, authenticator, version, isTemporary } = context;
+  const { runtime, limits, load, isDraining, access, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -71,13 +72,16 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
 
   const guarded = (api: FastifyInstance): void => {
     api.decorateRequest("tenant", "");
+    api.decorateRequest("permit");
     api.addHook("onRequest", async (request) => {
-      request.setDecorator<Tenant>("tenant", authenticator.authenticate(request.headers.authorization));
-      const encoding = request.headers["content-encoding"] ?? "identity";
-      if (encoding !== "identity") {
-        const message = "The body of a request must not be compressed: send it without a 'content-encoding'.";
-        throw new ApiError("unsupported_media_type", message);
-      }
+      const permit = await access.authenticate(request.headers.authorization);
+      request.setDecorator<Permit>("permit", permit);
+      request.setDecorator<Tenant>("tenant", permit.tenant);
+      decoderOf(request.headers["content-encoding"]);
+    });
+    api.addHook("preParsing", async (request, _reply, payload) => {
+      const decoder = decoderOf(request.headers["content-encoding"]);
+      return decoder === null ? payload : unpack(request.raw, decoder, limits.maxMessageBytes);
     });
   };
   app.register(async (api) => {
@@ -87,10 +91,10 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     });
     for (const path of RESPONSES_PATHS) {
       route(api, "POST", path, async (request, reply) =>
-        createResponse(context, request.getDecorator<Tenant>("tenant"), request, reply),
+        createResponse(context, request.getDecorator<Permit>("permit"), request, reply),
       );
       route(api, "POST", `${path}/input_tokens`, async (request, reply) =>
-        countInputTokens(context, request.getDecorator<Tenant>("tenant"), request, reply),
+        countInputTokens(context, request.getDecorator<Permit>("permit"), request, reply),
       );
     }
   });
@@ -103,9 +107,11 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       guarded(api);
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
-      route(api, "GET", "/models", async () => models.list());
+      route(api, "GET", "/models", async (request) => models.list(request.getDecorator<Permit>("permit")));
       // Names of models have slashes, which some clients encode and others do not.
-      route(api, "GET", "/models/*", async (request) => models.get((request.params as { readonly "*": string })["*"]));
+      route(api, "GET", "/models/*", async (request) =>
+        models.get((request.params as { readonly "*": string })["*"], request.getDecorator<Permit>("permit")),
+      );
     },
     { prefix: "/v1" },
   );
@@ -144,10 +150,7 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
   if (thrown instanceof ApiError) return thrown;
   switch (String((thrown as Partial<FastifyError> | null)?.code)) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new ApiError(
-        "request_too_large",
-        `The body of a request may have at most ${limits.maxMessageBytes} bytes.`,
-      );
+      return tooLarge(limits.maxMessageBytes);
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return new ApiError("unsupported_media_type", "The content type of a request must be 'application/json'.");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":

@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Tenant } from "../core/ports.ts";
-import { parseJson } from "../protocol/codec.ts";
+import type { Permit } from "../core/ports.ts";
 import { INPUT_TOKENS_OBJECT, parseCountRequest } from "../protocol/context-request.ts";
+import { modelNotFound } from "../protocol/errors.ts";
 import type { TransportContext } from "./context.ts";
-import { decodeUtf8 } from "./responses.ts";
+import { parseBody } from "./body.ts";
 
 /** What `POST /v1/responses/input_tokens` answers. */
 type InputTokens = { readonly object: typeof INPUT_TOKENS_OBJECT; readonly input_tokens: number };
@@ -11,13 +11,14 @@ type InputTokens = { readonly object: typeof INPUT_TOKENS_OBJECT; readonly input
 /** `POST /v1/responses/input_tokens`: how many tokens the model would read. */
 export async function countInputTokens(
   { engine }: TransportContext,
-  tenant: Tenant,
+  permit: Permit,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<InputTokens> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const counted = parseCountRequest(parseJson(decodeUtf8(body)));
+  const counted = parseCountRequest(await parseBody(body));
+  if (!permit.allowsModel(counted.model)) throw modelNotFound(counted.model);
   const left = new AbortController();
   reply.raw.once("close", () => left.abort());
-  return { object: INPUT_TOKENS_OBJECT, input_tokens: await engine.countTokens(tenant, counted, left.signal) };
+  return { object: INPUT_TOKENS_OBJECT, input_tokens: await engine.countTokens(permit.tenant, counted, left.signal) };
 }

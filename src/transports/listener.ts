@@ -2,8 +2,7 @@ import type { Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { Engine } from "../core/engine.ts";
-import type { Runtime } from "../core/ports.ts";
-import { type ApiKey, Authenticator } from "./auth.ts";
+import type { Access, Runtime } from "../core/ports.ts";
 import type { TransportContext } from "./context.ts";
 import { createHttpApp, createNodeServer, type Tls } from "./http.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./limits.ts";
@@ -14,8 +13,8 @@ import { WebSockets } from "./websocket.ts";
 export type ListenerOptions = {
   readonly engine: Engine;
   readonly runtime: Runtime;
-  /** Who may use the API. Without any key everybody may, as tenant `default`. */
-  readonly keys: readonly ApiKey[];
+  /** Who may use the API. */
+  readonly access: Access;
   readonly version: string;
   /** Whether the server goes with the program that has started it; `/healthz` then says so. */
   readonly isTemporary?: boolean;
@@ -44,17 +43,17 @@ export class Listener {
   #phase: "open" | "draining" | "closing" = "open";
 
   constructor(options: ListenerOptions) {
-    const { engine, runtime, version, onError } = options;
+    const { engine, runtime, access, version, onError } = options;
     this.#limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
     this.#load = options.load ?? new LoopLoad(this.#limits);
     this.#scheme = options.tls === undefined ? "http" : "https";
     const context: TransportContext = {
       engine,
       runtime,
+      access,
       version,
       isTemporary: options.isTemporary ?? false,
       onError,
-      authenticator: new Authenticator(options.keys),
       limits: this.#limits,
       policy: { ...DEFAULT_TRANSPORT_POLICY, ...options.policy },
       load: this.#load,

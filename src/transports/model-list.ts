@@ -1,3 +1,4 @@
+import type { Permit } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
 import type { TransportContext } from "./context.ts";
 
@@ -8,7 +9,7 @@ export type ModelObject = {
   readonly owned_by: string;
 };
 
-/** What `/v1/models` says. */
+/** What `/v1/models` says: of all models, those that the client may use. */
 export class ModelList {
   readonly #context: TransportContext;
   /** Nobody knows when a model was made; since this server started it has been here. */
@@ -28,13 +29,14 @@ export class ModelList {
     return this.#running;
   }
 
-  async list(): Promise<{ readonly object: "list"; readonly data: readonly ModelObject[] }> {
-    return { object: "list", data: (await this.#known()).map((id) => this.#describe(id)) };
+  async list(permit: Permit): Promise<{ readonly object: "list"; readonly data: readonly ModelObject[] }> {
+    const allowed = (await this.#known()).filter((id) => permit.allowsModel(id));
+    return { object: "list", data: allowed.map((id) => this.#describe(id)) };
   }
 
   /** @throws ApiError `not_found` */
-  async get(id: string): Promise<ModelObject> {
-    if ((await this.#known()).includes(id)) return this.#describe(id);
+  async get(id: string, permit: Permit): Promise<ModelObject> {
+    if (permit.allowsModel(id) && (await this.#known()).includes(id)) return this.#describe(id);
     throw new ApiError("not_found", `The model '${id}' does not exist.`, { param: "model" });
   }
 

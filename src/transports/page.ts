@@ -46,7 +46,7 @@ export class Page {
       "x-content-type-options": "nosniff",
       "referrer-policy": "no-referrer",
     });
-    return this.#render(origin, models);
+    return this.#render(origin, models, await this.#context.access.needsKey());
   }
 
   #status(): "ready" | "draining" {
@@ -66,15 +66,15 @@ export class Page {
     }
   }
 
-  #render(origin: string, models: readonly string[] | null): string {
-    const blocks = snippets(origin, models?.[0], this.#context.authenticator.needsKey);
+  #render(origin: string, models: readonly string[] | null, needsKey: boolean): string {
+    const blocks = snippets(origin, models?.[0], needsKey);
     const values: Record<string, string> = {
       version: escape(this.#context.version),
       status: this.#status(),
       statusText: this.#status() === "ready" ? "Ready" : "Draining",
       baseUrl: escape(`${origin}/v1`),
       models: modelsHtml(models),
-      access: this.#context.authenticator.needsKey ? "API key required" : "Open: no API key needed",
+      access: needsKey ? "API key required" : "Open: no API key needed",
     };
     for (const [name, text] of Object.entries(blocks)) values[name] = escape(text);
     return TEMPLATE.replace(/\{\{(\w+)\}\}/g, (_match, name: string) => values[name] ?? "");

@@ -1,12 +1,12 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
-import type { Tenant } from "../core/ports.ts";
-import { parseJson } from "../protocol/codec.ts";
+import type { Permit } from "../core/ports.ts";
 import type { Echo } from "../protocol/echo.ts";
 import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
 import { isTerminal, type TerminalEvent } from "../protocol/events.ts";
 import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
+import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 import { echoFor } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -25,19 +25,23 @@ export const JSON_TYPE = "application/json; charset=utf-8";
  */
 export async function createResponse(
   context: TransportContext,
-  tenant: Tenant,
+  permit: Permit,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<string | undefined> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const create = parseCreateRequest(parseJson(decodeUtf8(body)));
+  const create = parseCreateRequest(await parseBody(body));
   // Whoever hung up while the body was read will not be heard to do so again.
   if (request.raw.socket.destroyed) {
     reply.hijack();
     return undefined;
   }
   const { engine, limits, policy } = context;
-  const session = engine.openSession({ tenant, transport: create.stream ? "sse" : "http" });
+  const session = engine.openSession({
+    tenant: permit.tenant,
+    permit,
+    transport: create.stream ? "sse" : "http",
+  });
   const exchange: Exchange = {
     session,
     create,
@@ -50,15 +54,6 @@ export async function createResponse(
   if (!create.stream) return collect(exchange);
   await stream(exchange);
   return undefined;
-}
-
-/** The text of a body. @throws ApiError `invalid_json` */
-export function decodeUtf8(body: Buffer): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(body);
-  } catch (error) {
-    throw new ApiError("invalid_json", "The body of a request must be JSON in UTF-8.", { cause: error });
-  }
 }
 
 type Exchange = {

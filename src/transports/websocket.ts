@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ServerOptions, type Server as UpgradeServer, WebSocketServer } from "ws";
-import type { Tenant } from "../core/ports.ts";
+import type { Permit } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { CloseReason } from "../protocol/table.ts";
 import { Admission } from "./admission.ts";
@@ -45,7 +45,7 @@ export class WebSockets {
   }
 
   attach(server: Server): void {
-    server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on("upgrade", (request, socket, head) => void this.#upgrade(request, socket, head));
   }
 
   /** Begins to close all connections. */
@@ -76,19 +76,22 @@ export class WebSockets {
     return upgrades;
   }
 
-  #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  /** Never rejects. */
+  async #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
     const { runtime, limits, policy, onError } = this.#context;
     const requestId = runtime.newId("request");
     this.#requestIds.set(request, requestId);
     // Until the library has the socket, a client that is gone is no news.
     stream.on("error", ignore);
     try {
-      const tenant = this.#admit(request);
+      const permit = await this.#identify(request);
+      // Nothing is waited for from here on: what is found still holds when the connection is counted in.
+      this.#checkRoom(permit);
       const deflates = this.#deflated < limits.maxDeflateConnections && wantsDeflate(policy, request);
       const upgrades = deflates ? this.#deflating : this.#plain;
       upgrades.handleUpgrade(request, stream, head, (socket) => {
         stream.off("error", ignore);
-        this.#connect(socket, request, tenant, (error) => onError(error, requestId));
+        this.#connect(socket, request, permit, (error) => onError(error, requestId));
       });
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) onError(thrown, requestId);
@@ -96,9 +99,9 @@ export class WebSockets {
     }
   }
 
-  /** Whose connection it will be. @throws ApiError when it will be none */
-  #admit({ url = "", headers }: IncomingMessage): Tenant {
-    const { limits, policy, authenticator, isDraining } = this.#context;
+  /** Who wants a connection, and may have one. @throws ApiError */
+  async #identify({ url = "", headers }: IncomingMessage): Promise<Permit> {
+    const { limits, policy, access } = this.#context;
     checkUrl(url, limits);
     const path = url.split("?", 1)[0] ?? "";
     if (!(RESPONSES_PATHS as readonly string[]).includes(path.replace(/\/$/, ""))) {
@@ -108,18 +111,24 @@ export class WebSockets {
       throw new ApiError("websocket_disabled", "This server takes no WebSocket connections: use HTTP.");
     }
     checkOrigin(policy, headers);
-    const tenant = authenticator.authenticate(headers.authorization);
-    if (isDraining()) throw new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
-    this.#admission.check(tenant);
-    return tenant;
+    return access.authenticate(headers.authorization);
   }
 
-  #connect(socket: ServerSocket, request: IncomingMessage, tenant: Tenant, onError: (error: unknown) => void): void {
+  /** Whether there can be a further connection. @throws ApiError when there cannot */
+  #checkRoom(permit: Permit): void {
+    if (this.#context.isDraining()) {
+      throw new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
+    }
+    this.#admission.check(permit.tenant);
+    permit.checkConnection();
+  }
+
+  #connect(socket: ServerSocket, request: IncomingMessage, permit: Permit, onError: (error: unknown) => void): void {
     const { engine, limits, load, policy } = this.#context;
     const connection = new Connection({
       socket,
       stream: request.socket,
-      session: engine.openSession({ tenant, transport: "websocket" }),
+      session: engine.openSession({ tenant: permit.tenant, permit, transport: "websocket" }),
       limits,
       load,
       rounds: this.#rounds,
@@ -128,11 +137,11 @@ export class WebSockets {
       onError,
     });
     const deflates = socket.extensions !== "";
-    const leave = this.#admission.enter(tenant);
+    const counts = [this.#admission.enter(permit.tenant), permit.connect()];
     this.#connections.add(connection);
     if (deflates) this.#deflated += 1;
     socket.on("close", () => {
-      leave();
+      for (const leave of counts) leave();
       this.#connections.delete(connection);
       if (deflates) this.#deflated -= 1;
     });

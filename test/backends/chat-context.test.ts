@@ -8,8 +8,16 @@ import type { Response } from "../../src/protocol/response.ts";
 const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") =>
   new ChatContexts({ reasoningField: field, renamed: new Map() });
 
+/** The bytes of a mapping, run through to its end. */
+function textOf(mapping: ReturnType<ChatContexts["messages"]>): string {
+  for (;;) {
+    const { done, value } = mapping.next();
+    if (done) return Buffer.concat(value.pieces()).toString("utf8");
+  }
+}
+
 function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = contexts()): unknown[] {
-  const json = Buffer.concat(chat.messages(parent, input).pieces()).toString("utf8");
+  const json = textOf(chat.messages(parent, input));
   return JSON.parse(`[${json.slice(1)}]`) as unknown[];
 }
 
@@ -233,15 +241,27 @@ describe("one mapping", () => {
           const input = rest.slice(0, size);
           const made = rest.slice(size, size + ((index % 3) + 1));
           // As in a real run, the request is mapped before its output is known.
-          chat.messages(parent, input);
+          textOf(chat.messages(parent, input));
           parent = node(parent, input, made);
           rest = rest.slice(size + made.length);
         }
-        const cut = Buffer.concat(chat.messages(parent, rest).pieces()).toString("utf8");
-        const whole = Buffer.concat(contexts().messages(null, items).pieces()).toString("utf8");
+        const cut = textOf(chat.messages(parent, rest));
+        const whole = textOf(contexts().messages(null, items));
         expect(cut).toBe(whole);
       }),
     );
+  });
+
+  test("a large input is mapped in steps, and others that go on meanwhile do not disturb it", () => {
+    const chat = contexts();
+    const root = node(null, [user("root")], [assistant("yes")]);
+    const large = (name: string) => Array.from({ length: 8 }, (_, index) => user(`${name}${index}`.repeat(100_000)));
+    const inputs = ["a", "b"].map(large);
+    const mappings = inputs.map((input) => chat.messages(root, input));
+    const steps = mappings.map((mapping) => mapping.next().done);
+    expect(steps).toEqual([false, false]);
+    expect(messagesOf(root, [user("small")], chat)).toHaveLength(3);
+    expect(mappings.map(textOf)).toEqual(inputs.map((input) => textOf(contexts().messages(root, input))));
   });
 
   test("forks of one parent do not disturb each other", () => {

@@ -8,10 +8,11 @@ import {
   type Models,
   type Store,
 } from "../../src/core/ports.ts";
+import type { ApiKey } from "../../src/keys/configured-keys.ts";
+import { KeyRing } from "../../src/keys/key-ring.ts";
 import { modelNotFound } from "../../src/protocol/errors.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
-import type { ApiKey } from "../../src/transports/auth.ts";
 import type { Tls } from "../../src/transports/http.ts";
 import type { TransportLimits } from "../../src/transports/limits.ts";
 import type { Load } from "../../src/transports/load.ts";
@@ -38,6 +39,7 @@ export const MODEL = "scripted";
 /** Everything between a socket and a script, on a port of its own until the test is over. */
 export class TestServer {
   readonly backend: ScriptedBackend;
+  readonly store: Store;
   readonly runtime = new FakeRuntime();
   readonly engine: Engine;
   readonly listener: Listener;
@@ -49,9 +51,10 @@ export class TestServer {
 
   constructor(options: TestServerOptions) {
     this.backend = new ScriptedBackend(options.steps);
+    this.store = options.store ?? new MemoryStore({ budgetBytes: 16 * 1024 * 1024 });
     this.engine = new Engine({
       models: options.models ?? modelsOf(this.backend),
-      store: options.store ?? new MemoryStore({ budgetBytes: 16 * 1024 * 1024 }),
+      store: this.store,
       runtime: this.runtime,
       observer: { observe: (event) => this.events.push(event) },
       limits: { ...DEFAULT_LIMITS, ...options.limits },
@@ -59,7 +62,12 @@ export class TestServer {
     this.listener = new Listener({
       engine: this.engine,
       runtime: this.runtime,
-      keys: options.keys ?? [],
+      access: new KeyRing({
+        configured: options.keys ?? [],
+        records: this.store.records,
+        runtime: this.runtime,
+        isClosed: false,
+      }),
       version: "0.0.0-test",
       // A machine that is busy with tests is not what the watch over the load is for.
       limits: { closeMs: 500, maxLoopDelayMs: 0, ...options.transportLimits },

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { answer } from "../../src/testing/index.ts";
-import { Authenticator, DEFAULT_TENANT } from "../../src/transports/auth.ts";
 import { rawUpgrade } from "../support/raw-upgrade.ts";
 import { startServer } from "../support/server.ts";
 
@@ -9,40 +8,6 @@ const keys = [
   { tenant: "acme", key: "second-key-of-acme" },
   { tenant: "globex", key: "key-of-globex" },
 ];
-
-describe("the authenticator", () => {
-  test("without keys, everybody is the default tenant", () => {
-    const open = new Authenticator([]);
-    expect(open.authenticate(undefined)).toBe(DEFAULT_TENANT);
-    expect(open.authenticate("Bearer anything")).toBe(DEFAULT_TENANT);
-  });
-
-  test("each key belongs to its tenant", () => {
-    const authenticator = new Authenticator(keys);
-    for (const { tenant, key } of keys) expect(authenticator.authenticate(`Bearer ${key}`)).toBe(tenant);
-    expect(authenticator.authenticate("bearer  key-of-globex")).toBe("globex");
-  });
-
-  test.each([undefined, "", "Bearer", "Bearer ", "Basic a2V5LW9mLWFjbWU=", "key-of-acme"])(
-    "a header without a bearer key is told how to give one: %j",
-    (header) => {
-      expect(() => new Authenticator(keys).authenticate(header)).toThrow(/Authorization: Bearer YOUR_KEY/);
-    },
-  );
-
-  test.each(["key-of-acm", "key-of-acme2", "KEY-OF-ACME", "x"])(
-    "a wrong key is refused and not repeated: %s",
-    (key) => {
-      const wrong = (): unknown => new Authenticator(keys).authenticate(`Bearer ${key}`);
-      expect(wrong).toThrow("Incorrect API key provided.");
-      expect(wrong).toThrow(expect.objectContaining({ code: "invalid_api_key", status: 401 }) as Error);
-    },
-  );
-
-  test("no key is kept", () => {
-    expect(JSON.stringify(Object.values(new Authenticator(keys)))).not.toContain("key-of");
-  });
-});
 
 describe("a server with keys", () => {
   test("answers an upgrade without a key with 401 and the error as JSON", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { answer, finish } from "../../src/testing/index.ts";
-import { DEFAULT_TENANT } from "../../src/transports/auth.ts";
+import { DEFAULT_TENANT } from "../../src/keys/key-ring.ts";
 import { echoFor } from "../../src/transports/echo.ts";
 import { startServer } from "../support/server.ts";
 import type { Frame } from "../support/ws-client.ts";

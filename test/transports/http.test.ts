@@ -39,10 +39,10 @@ describe("a request that is wrong", () => {
       { body: "{}", headers: { "content-type": "text/plain" } },
     ],
     [
-      "is compressed",
+      "is compressed in a way that nobody knows",
       415,
       { code: "unsupported_media_type" },
-      { body: "{}", headers: { ...json, "content-encoding": "gzip" } },
+      { body: "{}", headers: { ...json, "content-encoding": "compress" } },
     ],
     ["is too big", 413, { code: "request_too_large" }, { body: `"${"x".repeat(2000)}"` }],
   ];

@@ -4,11 +4,13 @@ import { onTestFinished } from "vitest";
 export type ProgramOptions = {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  /** When it is ended at the latest: with the test that started it, unless it serves several. */
+  readonly until?: (end: () => Promise<void>) => void;
 };
 
 export type Ending = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
-/** A program under test, a process of its own, which ends with the test at the latest. */
+/** A program under test, a process of its own. */
 export class Program {
   readonly ended: Promise<Ending>;
   readonly #process: ChildProcess;
@@ -16,7 +18,7 @@ export class Program {
   #stdout = "";
   #stderr = "";
 
-  constructor(command: string, args: readonly string[], { cwd, env }: ProgramOptions) {
+  constructor(command: string, args: readonly string[], { cwd, env, until = onTestFinished }: ProgramOptions) {
     // A group of its own, so that what it started ends with it.
     this.#process = spawn(command, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
     this.#process.stdout?.setEncoding("utf8").on("data", (text: string) => {
@@ -35,7 +37,7 @@ export class Program {
         resolve({ code, stdout: this.#stdout, stderr: this.#stderr });
       });
     });
-    onTestFinished(() => this.kill());
+    until(() => this.kill());
   }
 
   write(text: string): void {

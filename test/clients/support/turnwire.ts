@@ -11,6 +11,7 @@ type LoggedTurn = {
   readonly session: string;
   readonly transport: string;
   readonly previousResponseId: string | null;
+  readonly itemsIn: number;
   readonly outcome: string;
   readonly errorCode: string | null;
 };

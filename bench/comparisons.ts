@@ -1,0 +1,264 @@
+// What Turnwire and the floor are compared in. The first server is ours, the second one the floor; rounds take turns.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { openClient, play } from "../src/bench/client.ts";
+import { generate } from "../src/bench/generate.ts";
+import { measureLatency, type Latency } from "../src/bench/measure-latency.ts";
+import { measureLoad } from "../src/bench/measure-load.ts";
+import { openIdleSessions } from "../src/bench/measure-memory.ts";
+import { marked, type Recording } from "../src/bench/recording.ts";
+import type { Mode } from "../src/bench/requests.ts";
+import { median, slope } from "../src/bench/statistics.ts";
+import { answerOf, type Upstream } from "../src/bench/upstream.ts";
+import type { Running } from "./servers.ts";
+
+type Setting = {
+  readonly upstream: Upstream;
+  /** Starts fresh servers: ours, then the floor. */
+  readonly start: () => Promise<readonly Running[]>;
+  readonly rounds: number;
+  readonly isQuick: boolean;
+};
+type Row = { readonly measure: string; readonly [column: string]: string | number };
+type Comparison = (setting: Setting) => Promise<readonly Row[]>;
+
+const KB = 1000;
+const MODES: readonly Mode[] = ["websocket", "previous", "full"];
+
+/** Runs `measure` for each server in each round, the first one of a round changing, and stops the servers. */
+async function interleaved<T>(
+  { start, rounds }: Setting,
+  measure: (server: Running, round: number) => Promise<T>,
+): Promise<readonly (readonly T[])[]> {
+  const servers = await start();
+  const results = servers.map((): T[] => []);
+  for (let round = 0; round < rounds; round += 1) {
+    const order = servers.map((_, index) => (index + round) % servers.length);
+    for (const index of order) {
+      const server = servers[index];
+      if (server !== undefined) results[index]?.push(await measure(server, round));
+    }
+  }
+  for (const server of servers) await server.stop();
+  return results;
+}
+
+function row(measure: string, results: readonly (readonly number[])[], unit: string, limit: string): Row {
+  const [ours = Number.NaN, floor = Number.NaN] = results.map(median);
+  return { measure, ours: round(ours), floor: round(floor), unit, ratio: round(ours / floor), limit };
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(3));
+}
+
+const latency: Comparison = async (setting) => {
+  const sizes = setting.isQuick ? [10, 500] : [10, 100, 500, 2000];
+  const turns = setting.isQuick ? 15 : 25;
+  const rows: Row[] = [];
+  for (const mode of MODES) {
+    const results = await interleaved(setting, async (server) => {
+      const bySize: Latency[][] = [];
+      for (const size of sizes) {
+        bySize.push([...(await measureLatency(server, mode, setting.upstream, { contextBytes: size * KB, turns }))]);
+      }
+      return bySize;
+    });
+    for (const [index, size] of sizes.entries()) {
+      for (const part of ["in", "out", "tail"] as const) {
+        const values = results.map((rounds) =>
+          rounds.flatMap((sized) => (sized[index] ?? []).map((turn) => turn[part])),
+        );
+        rows.push(row(`${mode} ${size} KB ${part}`, values, "ms", mode === "full" ? "" : "≤ 1.5, or + 0.5 ms"));
+      }
+    }
+    const slopes = results.map((rounds) =>
+      rounds.map((sized) =>
+        slope(sized.map((turns, index) => [(sizes[index] ?? 0) / 100, median(turns.map((turn) => turn.in)) * 1000])),
+      ),
+    );
+    rows.push(row(`${mode} slope of in`, slopes, "µs per 100 KB", mode === "websocket" ? "≤ 60 µs" : ""));
+  }
+  return rows;
+};
+
+/** Sessions that run as fast as they can. */
+async function load(setting: Setting, mode: Mode, sessions: number, recording: Recording, staggerMs = 0) {
+  const answers = recording.turns.map(({ output }) => answerOf(output, staggerMs === 0 ? 8 : 1));
+  return interleaved(setting, async (server, round) => {
+    if (round === 0) await measureLoad(server, mode, setting.upstream, { recording, answers, sessions, staggerMs });
+    const before = await server.usage();
+    const measured = await measureLoad(server, mode, setting.upstream, { recording, answers, sessions, staggerMs });
+    const after = await server.usage();
+    if (measured.errors.length > 0) console.error(server.name, measured.errors);
+    return { ...measured, ...after, cpuMicroseconds: after.cpuMicroseconds - before.cpuMicroseconds };
+  });
+}
+
+const cpu: Comparison = async (setting) => {
+  const recording = generate("coding", 1, setting.isQuick ? 20 : 40);
+  const rows: Row[] = [];
+  for (const mode of MODES) {
+    const results = await load(setting, mode, 16, recording);
+    const perTurn = results.map((rounds) => rounds.map((one) => one.cpuMicroseconds / 1000 / one.turns));
+    rows.push(row(`${mode}: CPU a turn, 16 sessions`, perTurn, "ms", mode === "full" ? "≤ 1.6" : "≤ 1.8"));
+    if (mode !== "websocket") continue;
+    rows.push(
+      row(
+        "websocket: events a turn",
+        results.map((rounds) => rounds.map((one) => one.events / one.turns)),
+        "",
+        "",
+      ),
+    );
+  }
+  return rows;
+};
+
+/** Four turns of a hundred tokens each: two seconds at 50 tokens a second. */
+function talkative(): Recording {
+  const { turns, ...settings } = generate("coding", 1, 4);
+  const words = "word".repeat(100);
+  return { ...settings, turns: turns.map(({ input }) => ({ input: promptOrGoOn(input), output: [say(words)] })) };
+}
+
+/** The answers call no tools, so no outputs of tools may come. */
+function promptOrGoOn(input: Recording["turns"][number]["input"]): Recording["turns"][number]["input"] {
+  const prompts = input.filter(({ type }) => type === "message");
+  return prompts.length > 0 ? prompts : [{ type: "message", role: "user", content: "Go on." }];
+}
+
+const paced: Comparison = async (setting) => {
+  setting.upstream.pace({ tokensPerSecond: 50 });
+  const results = await load({ ...setting, rounds: Math.min(setting.rounds, 3) }, "websocket", 120, talkative(), 7);
+  const perEvent = results.map((rounds) => rounds.map((one) => one.cpuMicroseconds / one.events));
+  return [row("websocket: CPU an event, 120 sessions at 50 tokens/s", perEvent, "µs", "≤ 1.25")];
+};
+
+const throughput: Comparison = async (setting) => {
+  const recording = generate("coding", 1, setting.isQuick ? 10 : 20);
+  const rows: Row[] = [];
+  for (const sessions of [16, 128]) {
+    const results = await load({ ...setting, rounds: Math.min(setting.rounds, 3) }, "websocket", sessions, recording);
+    const rate = results.map((rounds) => rounds.map((one) => one.turns / one.seconds));
+    rows.push(row(`websocket: turns a second, ${sessions} sessions`, rate, "", "≥ 0.6"));
+    const events = results.map((rounds) => rounds.map((one) => one.events / one.seconds));
+    rows.push(row(`websocket: events a second, ${sessions} sessions`, events, "", ""));
+    const unfair = results.map((rounds) => rounds.map((one) => one.unfairness));
+    rows.push(row(`websocket: slowest session to fastest, ${sessions}`, unfair, "", "near 1"));
+    const busy = results.map((rounds) => rounds.map((one) => one.ownCpuSeconds / one.seconds));
+    rows.push(row(`this tool's own CPU, ${sessions} sessions`, busy, "s per s", "1 is its limit"));
+  }
+  return rows;
+};
+
+const loop: Comparison = async (setting) => {
+  setting.upstream.pace({ tokensPerSecond: 50 });
+  const results = await load({ ...setting, rounds: Math.min(setting.rounds, 3) }, "websocket", 200, talkative(), 5);
+  const delays = results.map((rounds) => rounds.map((one) => one.loopDelayP99));
+  return [row("event-loop delay p99, 200 sessions at 50 tokens/s", delays, "ms", "< 50 ms")];
+};
+
+/** Memory beyond the context, each time of a fresh process. */
+const memory: Comparison = async (setting) => {
+  const sessions = setting.isQuick ? 500 : 2000;
+  const context = 100 * KB;
+  const text = "what was said before, in so many words. ".repeat(context / 40);
+  const recording: Recording = {
+    id: "idle",
+    model: "bench",
+    instructions: "",
+    tools: [],
+    turns: [{ input: [{ type: "message", role: "user", content: text }], output: [say("understood")] }],
+  };
+  const answers = recording.turns.map(({ output }) => answerOf(output, 8));
+  const rows: Row[] = [];
+  const results = await interleaved({ ...setting, rounds: 1 }, async (server) => {
+    const warm = await openIdleSessions(server, setting.upstream, {
+      recording,
+      answers,
+      sessions: 50,
+      compress: false,
+    });
+    warm.close();
+    const before = await server.usage("collect");
+    const idle = await openIdleSessions(server, setting.upstream, { recording, answers, sessions, compress: false });
+    const asTheyAre = await server.usage();
+    const collected = await server.usage("collect");
+    idle.close();
+    const each = (bytes: number): number => (bytes - before.memoryBytes) / sessions / KB;
+    return { raw: each(asTheyAre.memoryBytes), collected: each(collected.memoryBytes) };
+  });
+  const limit = "≤ context + 80";
+  rows.push(
+    row(
+      `${sessions} idle sessions of 100 KB`,
+      results.map((all) => all.map((one) => one.raw)),
+      "KB each",
+      limit,
+    ),
+  );
+  rows.push(
+    row(
+      "the same after a collection",
+      results.map((all) => all.map((one) => one.collected)),
+      "KB each",
+      limit,
+    ),
+  );
+  return rows;
+};
+
+function say(text: string) {
+  return { type: "message", role: "assistant", content: [{ type: "output_text", text }] };
+}
+
+const TRACES = process.env["TURNWIRE_TRACES"] ?? resolve(import.meta.dirname, "../../shared/traces");
+
+/** Upload and download over every recorded run that is at hand. */
+const bytes: Comparison = async (setting) => {
+  const traces = existsSync(TRACES) ? readdirSync(TRACES).filter((name) => name.endsWith(".json")) : [];
+  if (traces.length === 0) console.error("no recorded runs: set TURNWIRE_TRACES to their folder");
+  const rows: Row[] = [];
+  const sum = { up: [0, 0], down: [0, 0] };
+  for (const name of setting.isQuick ? traces.slice(0, 2) : traces) {
+    const recording = JSON.parse(readFileSync(join(TRACES, name), "utf8")) as Recording;
+    const results = await interleaved({ ...setting, rounds: 1 }, async (server) => {
+      const script = setting.upstream.script(recording.turns.map(({ output }) => answerOf(output, 8)));
+      const client = await openClient(server, "websocket");
+      const before = client.bytes();
+      for await (const _ of play(client, marked(recording, script.marker), "websocket"));
+      const after = client.bytes();
+      client.close();
+      setting.upstream.forget(script);
+      return { up: after.up - before.up, down: after.down - before.down };
+    });
+    for (const side of ["up", "down"] as const) {
+      const values = results.map((all) => all.map((one) => one[side] / KB));
+      for (const [index, [value = 0]] of values.entries()) sum[side][index] = (sum[side][index] ?? 0) + value;
+      rows.push(row(`${recording.id} ${side}`, values, "KB", side === "up" ? "≤ 1.02" : ""));
+    }
+  }
+  for (const side of ["up", "down"] as const) {
+    rows.push(
+      row(
+        `all runs ${side}`,
+        sum[side].map((value) => [value]),
+        "KB",
+        side === "up" ? "≤ 1.02" : "≤ 0.5",
+      ),
+    );
+  }
+  return rows;
+};
+
+export const comparisons: { readonly [name: string]: Comparison } = {
+  latency,
+  cpu,
+  paced,
+  throughput,
+  loop,
+  memory,
+  bytes,
+};
