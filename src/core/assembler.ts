@@ -161,17 +161,10 @@ export class Assembler {
 
   /** Makes the events of a recorded move once more. */
   replay(move: Move): readonly ServerEvent[] {
-    switch (move.type) {
-      case "boundary":
-        this.#closeText("completed");
-        break;
-      case "interrupt":
-        return this.interrupt();
-      case "aside":
-        return [this.aside((sequence_number) => ({ ...move.event, sequence_number }))];
-      default:
-        this.#accept(move);
-    }
+    if (move.type === "interrupt") return this.interrupt();
+    if (move.type === "aside") return [this.aside((sequence_number) => ({ ...move.event, sequence_number }))];
+    if (move.type === "boundary") this.#closeText("completed");
+    else this.#accept(move);
     return this.#log.take();
   }
 
