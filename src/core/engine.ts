@@ -4,6 +4,7 @@ import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { inputItems, ownInput } from "./input-items.ts";
+import { resolveReferences, storedItems } from "./item-references.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
 import { decodeMoves } from "./recording.ts";
 import { replayed } from "./replay.ts";
@@ -83,12 +84,17 @@ export class Engine {
    * @throws ApiError `previous_response_not_found`, `model_not_found`
    */
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
-    const { models, store } = this.#ports;
-    const { previous_response_id: id, input } = request;
+    const { models, store, limits } = this.#ports;
+    const { previous_response_id: id } = request;
     const { backend, model } = await models.resolve(request.model);
     const parent = id === null ? null : await store.load(tenant, id);
     if (parent === undefined) throw previousResponseNotFound(id ?? "");
-    const settings = settingsInForce(request, parent);
+    const input = await resolveReferences(
+      request.input,
+      parent,
+      storedItems(store, tenant, limits.referencedResponses),
+    );
+    const settings = settingsInForce({ ...request, input }, parent);
     return backend.count({ model, parent, input, settings, session: this }, signal);
   }
 

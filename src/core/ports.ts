@@ -274,6 +274,8 @@ export type Limits = {
   readonly laneNames: number;
   /** Steers that one response may hold. */
   readonly pendingSteers: number;
+  /** Stored responses that are loaded for the items that one input refers to. */
+  readonly referencedResponses: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -282,4 +284,5 @@ export const DEFAULT_LIMITS: Limits = {
   queuedTurns: 64,
   laneNames: 32,
   pendingSteers: 32,
+  referencedResponses: 256,
 };

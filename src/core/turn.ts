@@ -1,10 +1,12 @@
 import { ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
+import type { Item } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler, responseFrame } from "./assembler.ts";
 import { type Batches, leave, pull } from "./batches.ts";
+import { type ItemSource, resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
@@ -38,6 +40,8 @@ export type TurnOptions = {
   readonly permit: Permit | undefined;
   /** Finds the parent. @throws ApiError `previous_response_not_found` */
   readonly resolveParent: () => Promise<ResponseNode | null>;
+  /** Where items are found that the input refers to. */
+  readonly items: ItemSource;
   /** Keeps the node in the session. */
   readonly keep: (node: ResponseNode) => void;
   /** Told right before the first event, from when on the turn can be named by its response's id. */
@@ -189,25 +193,27 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { request, session, sessionEnd, permit, resolveParent } = this.#options;
-    const parent = await admitted(permit, request.model, resolveParent());
+    const { session, sessionEnd, permit, resolveParent, items } = this.#options;
+    const parent = await admitted(permit, this.request.model, resolveParent());
     this.#parent = parent;
+    const input = await resolveReferences(this.request.input, parent, items);
     this.#assertWanted();
-    checkInput(parent, request.input);
+    checkInput(parent, input);
+    const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
     const settings = settingsInForce(request, parent);
-    const backendRequest = { model, parent, input: request.input, settings, session };
+    const backendRequest = { model, parent, input, settings, session };
     if (request.generate) {
-      return { parent, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
+      return { parent, input, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
     }
     // A warm-up is answered at once; a backend that really warms up does so on its own time.
     backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
-    return { parent, batches: null };
+    return { parent, input, batches: null };
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, batches }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, input, batches }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -217,7 +223,7 @@ export class Turn {
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
-      await this.#commit(parent, ended.response);
+      await this.#commit({ parent, input, response: ended.response });
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -253,9 +259,9 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit(parent: ResponseNode | null, response: Response): Promise<void> {
+  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
     const { request, origin, keep } = this.#options;
-    const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input: request.input, response });
+    const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
     if (this.#moves !== null) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves) });
     if (!this.#isAbandoned()) keep(node);
   }
@@ -325,6 +331,8 @@ export class Turn {
 
 type Started = {
   readonly parent: ResponseNode | null;
+  /** What was sent, with the items themselves where it referred to them. */
+  readonly input: readonly Item[];
   /** Null for a warm-up. */
   readonly batches: Batches | null;
 };

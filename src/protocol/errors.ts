@@ -73,7 +73,10 @@ export function toolOutputMissing(kind: "function call" | "custom tool call", ca
 }
 
 export function itemNotFound(id: string): ApiError {
-  return new ApiError("item_not_found", `Item with id '${id}' not found.`, { param: "input" });
+  const message =
+    `Item with id '${id}' not found. Items are not persisted when \`store\` is set to false. ` +
+    "Try again with `store` set to true, or remove this item from your input.";
+  return new ApiError("item_not_found", message, { param: "input" });
 }
 
 export function modelNotFound(model: string): ApiError {

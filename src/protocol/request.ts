@@ -1,8 +1,9 @@
 import Type from "typebox";
 import { ApiError } from "./errors.ts";
-import { isItem, type Item, ITEM_SCHEMAS, PART_SCHEMAS, type TextFormat, TextFormatSchema } from "./items.ts";
+import { checkFormat, parseInput } from "./input.ts";
+import { type Item, type TextFormat, TextFormatSchema } from "./items.ts";
 import { checkToolChoice, checkTools, showTool, type Tool, type ToolChoice, ToolSchema } from "./tools.ts";
-import { compileAll, compileCheck, nullable, oneOf } from "./validation.ts";
+import { compileCheck, nullable, oneOf } from "./validation.ts";
 
 /**
  * The body of a create request, the same for `POST /v1/responses` and for `response.create`. `parseCreateRequest` is the
@@ -124,9 +125,6 @@ export type CreateRequest = {
 };
 
 const checkBody = compileCheck(CreateRequestSchema);
-const checkItem = compileAll(ITEM_SCHEMAS);
-const checkPart = compileAll(PART_SCHEMAS);
-const checkFormat = compileCheck(Type.Object({ name: Type.String({ minLength: 1 }), schema: Type.Object({}) }));
 
 /**
  * Checks a create request and fills in its defaults.
@@ -152,7 +150,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   const choice = body.tool_choice ?? "auto";
   checkToolChoice(choice);
   const format = body.text?.format ?? { type: "text" };
-  if (format.type === "json_schema") checkFormat(format, "text.format");
+  checkFormat(format, "text.format");
   return {
     model: body.model,
     input: parseInput(body.input ?? []),
@@ -184,42 +182,6 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     compacts: (body.context_management ?? []).length > 0,
     extra: Object.fromEntries(Object.entries(body).filter(([field]) => !KNOWN_FIELDS.has(field))),
   };
-}
-
-/** The input as items: a string is one user message, and a message may leave out its `type`. */
-function parseInput(input: string | readonly object[]): readonly Item[] {
-  if (typeof input === "string") return [{ type: "message", role: "user", content: input }];
-  return input.map((item, index) => parseItem(item as { readonly [field: string]: unknown }, `input[${index}]`));
-}
-
-function parseItem(raw: { readonly [field: string]: unknown }, path: string): Item {
-  const { type } = raw;
-  if (type !== undefined && typeof type !== "string") {
-    throw new ApiError("invalid_type", `Invalid type for '${path}.type': expected a string.`, {
-      param: `${path}.type`,
-    });
-  }
-  if (type === undefined && !("role" in raw)) {
-    throw new ApiError("missing_required_parameter", `Missing required parameter: '${path}.type'.`, {
-      param: `${path}.type`,
-    });
-  }
-  const item: Item = type === undefined ? { ...raw, type: "message" } : (raw as Item);
-  const check = checkItem.get(item.type);
-  if (check === undefined) return item;
-  check(item, path);
-  if (isItem(item, "additional_tools")) checkTools(item.tools, `${path}.tools`);
-  if (isItem(item, "configuration_update") && item.text?.format.type === "json_schema") {
-    checkFormat(item.text.format, `${path}.text.format`);
-  }
-  for (const field of ["content", "output", "summary"] as const) {
-    const parts = item[field];
-    if (!Array.isArray(parts)) continue;
-    parts.forEach((part: { readonly type: string }, index) =>
-      checkPart.get(part.type)?.(part, `${path}.${field}[${index}]`),
-    );
-  }
-  return item;
 }
 
 /** The shape that `checkBody` has proved. */

@@ -81,7 +81,7 @@ export const ERROR = {
   previous_response_not_found: { status: 400, type: "invalid_request_error" },
   tool_call_not_found: { status: 400, type: "invalid_request_error", ours: true },
   tool_output_missing: { status: 400, type: "invalid_request_error", ours: true },
-  item_not_found: { status: 400, type: "invalid_request_error", ours: true },
+  item_not_found: { status: 404, type: "invalid_request_error", ours: true },
   model_not_found: { status: 400, type: "invalid_request_error" },
   context_length_exceeded: { status: 400, type: "invalid_request_error" },
   invalid_prompt: { status: 400, type: "invalid_request_error" },

@@ -205,9 +205,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "only one response back is remembered",
     file: "core/turn.ts",
-    find: "const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input",
-    replace:
-      "const node = commitNode({ id: response.id, tenant: origin.tenant, parent: parent && { ...parent, parent: null }, input",
+    find: "tenant: origin.tenant, ...content });",
+    replace: "tenant: origin.tenant, ...content, parent: content.parent && { ...content.parent, parent: null } });",
     caughtBy: "store.http-to-http",
   },
   {
@@ -240,14 +239,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a failed continuation evicts nothing",
-    file: "core/session.ts",
-    find: "    this.#cache.delete(node.id);\n",
+    file: "core/local-cache.ts",
+    find: "    this.#nodes.delete(node.id);\n",
     replace: "",
     caughtBy: "forks.evicted",
   },
   {
     name: "a failed fork evicts its parent",
-    file: "core/session.ts",
+    file: "core/local-cache.ts",
     find: "if (node === undefined || origin?.lane !== lane) return;",
     replace: "if (node === undefined || origin === undefined) return;",
     caughtBy: "forks.failed",

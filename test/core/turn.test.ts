@@ -39,7 +39,11 @@ describe("a turn is refused before its first event", () => {
       { input: [{ type: "function_call", call_id: "c", name: "f", arguments: "{}" }] },
       "tool_output_missing",
     ],
-    ["when an item is only named", { input: [{ type: "item_reference", id: "msg_1" }] }, "item_not_found"],
+    [
+      "when nobody knows an item that it refers to",
+      { input: [{ type: "item_reference", id: "msg_1" }] },
+      "item_not_found",
+    ],
     ["when nobody serves its model", { model: "unknown" }, "model_not_found"],
   ])("%s", async (_, request, code) => {
     const { open, scripted, reports } = makeEngine();

@@ -115,6 +115,10 @@ describe("input", () => {
     expect(inputOf("")).toEqual([{ type: "message", role: "user", content: "" }]);
   });
 
+  test.each([{ id: "msg_1" }, { id: "msg_1", type: null }])("may leave out the type of a reference: %j", (item) => {
+    expect(parse({ input: [item] }).input).toEqual([{ type: "item_reference", id: "msg_1" }]);
+  });
+
   test("may leave out the type of a message", () => {
     expect(inputOf([{ role: "developer", content: [{ type: "input_text", text: "a" }], phase: "x" }])).toEqual([
       { type: "message", role: "developer", content: [{ type: "input_text", text: "a" }], phase: "x" },
