@@ -260,7 +260,7 @@ export class Turn {
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
   async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
-    const { request, origin, keep } = this.#options;
+    const { origin, keep } = this.#options;
     const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
     if (this.#moves !== null) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves) });
     if (!this.#isAbandoned()) keep(node);
