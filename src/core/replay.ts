@@ -18,7 +18,7 @@ const NO_CHANCE: Runtime = {
 const SLICE = 256;
 
 /** Makes the events of a response once more, from what was recorded of it. */
-export class Replay {
+class Replay {
   readonly #assembler: Assembler;
 
   /** @param response any snapshot of the response */
