@@ -1,4 +1,5 @@
 import type { ServerEvent } from "../protocol/events.ts";
+import type { CompactionEvent } from "./compaction.ts";
 import type { BackendEvent, JsonValue } from "./ports.ts";
 
 /**
@@ -7,6 +8,7 @@ import type { BackendEvent, JsonValue } from "./ports.ts";
  */
 export type Move =
   | Exclude<BackendEvent, { type: "usage" | "finish" }>
+  | CompactionEvent
   /** The text that was open ended for a steer. */
   | { readonly type: "boundary" }
   /** What was open was dropped. */

@@ -197,9 +197,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "what was said before is forgotten",
-    file: "core/turn.ts",
-    find: "const backendRequest = { model, parent, input",
-    replace: "const backendRequest = { model, parent: null, input",
+    file: "core/generation.ts",
+    find: "const asked = { model, parent, input",
+    replace: "const asked = { model, parent: null, input",
     caughtBy: "continuation.same-as-replay",
   },
   {

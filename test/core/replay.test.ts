@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Assembler, responseFrame } from "../../src/core/assembler.ts";
+import { Assembler } from "../../src/core/assembler.ts";
+import { responseFrame } from "../../src/core/response-frame.ts";
 import type { BackendEvent } from "../../src/core/ports.ts";
 import { decodeMoves, encodeMoves, type Move } from "../../src/core/recording.ts";
 import { replayed } from "../../src/core/replay.ts";

@@ -1,4 +1,5 @@
-import { Assembler, responseFrame } from "../../src/core/assembler.ts";
+import { Assembler } from "../../src/core/assembler.ts";
+import { responseFrame } from "../../src/core/response-frame.ts";
 import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { BackendEvent } from "../../src/core/ports.ts";
 import type { Item } from "../../src/protocol/items.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Assembler, responseFrame } from "../../src/core/assembler.ts";
+import { Assembler } from "../../src/core/assembler.ts";
+import { responseFrame } from "../../src/core/response-frame.ts";
 import { encodeSse } from "../../src/protocol/codec.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
