@@ -34,7 +34,7 @@ export function restoreNode(node: ResponseNode): ResponseNode {
 const NODE_OVERHEAD = 1024;
 const VALUE_OVERHEAD = 16;
 
-/** Bytes of a value in memory, about. */
+/** What a value of JSON takes in memory, in bytes, about. */
 export function measure(value: unknown): number {
   if (typeof value === "string") return VALUE_OVERHEAD + value.length;
   if (typeof value !== "object" || value === null) return VALUE_OVERHEAD;
