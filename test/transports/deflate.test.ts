@@ -98,6 +98,18 @@ describe("a connection that compresses", () => {
     expect(some.wire).toBeGreaterThan(400 * 200);
   });
 
+  test("gets snapshots without their echo compressed, small as they are", async () => {
+    const run = async (echo: "full" | "minimal") => {
+      const steps = Array.from({ length: 20 }, () => answer("ok"));
+      const server = await startServer({ policy: { deflate: "on", echo }, steps });
+      const client = await server.connect({ deflate: true });
+      for (const _step of steps) await client.turn({ input: "x", instructions: "y".repeat(500) });
+      return bytesOf(client).down;
+    };
+    // With its 500 letters a snapshot is still below the other threshold.
+    expect(await run("minimal")).toBeLessThan((await run("full")) / 2);
+  });
+
   test("is closed with 1009 for a small message that is large inside", async () => {
     const server = await startServer({ policy: { deflate: "on" }, transportLimits: { maxMessageBytes: 1_000_000 } });
     const client = await server.connect({ deflate: true });
