@@ -5,11 +5,12 @@ import { printConfig } from "./config.ts";
 import { conformance } from "./conformance.ts";
 import { commandHelp, overview } from "./help.ts";
 import { run } from "./run.ts";
+import { keys } from "./keys.ts";
 import { serve } from "./serve.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 
 /** Every command, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, run, conformance, printConfig];
+const COMMANDS: readonly Command[] = [serve, run, keys, conformance, printConfig];
 /** What runs when no command is named. */
 const DEFAULT = serve;
 
