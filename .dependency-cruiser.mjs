@@ -22,7 +22,7 @@ const uses = (folder, packages) => ({
   },
 });
 
-const edges = ["^src/(cli|conformance|bench)/"];
+const edges = ["^src/(cli|conformance|doctor|bench)/"];
 const adapters = "^src/(transports|backends|stores|keys)/";
 
 export default {
@@ -35,7 +35,7 @@ export default {
       from: {},
       to: {
         path: "^src/[^/]+/",
-        pathNot: "^src/(protocol|core|backends|stores|keys|transports|testing|conformance|bench|cli)/",
+        pathNot: "^src/(protocol|core|backends|stores|keys|transports|testing|conformance|doctor|bench|cli)/",
       },
     },
     {
@@ -43,7 +43,7 @@ export default {
       severity: "error",
       from: {
         path: "^src/[^/]+/",
-        pathNot: "^src/(protocol|core|backends|stores|keys|transports|testing|conformance|bench|cli)/",
+        pathNot: "^src/(protocol|core|backends|stores|keys|transports|testing|conformance|doctor|bench|cli)/",
       },
       to: {},
     },
@@ -62,6 +62,7 @@ export default {
     sees("transports", ["protocol/", "core/"]),
     sees("testing", ["protocol/", "core/"]),
     sees("conformance", ["protocol/"]),
+    sees("doctor", ["protocol/"]),
     sees("bench", ["protocol/"]),
 
     uses("protocol", ["typebox"]),
@@ -72,6 +73,7 @@ export default {
     uses("transports", ["fastify", "@fastify/[^/]+", "ws", "@types/ws"]),
     uses("testing", []),
     uses("conformance", ["ws", "@types/ws", "undici"]),
+    uses("doctor", ["ws", "@types/ws"]),
     uses("bench", ["ws", "@types/ws", "undici"]),
     {
       name: "pure-layers-do-no-io",

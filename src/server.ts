@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { ChatCompletionsBackend } from "./backends/chat-completions.ts";
+import { CoalescingBackend } from "./backends/coalesce.ts";
 import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig, isLoopback } from "./config.ts";
@@ -12,7 +13,9 @@ import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
-import { parseStoreKeys } from "./stores/cipher.ts";
+import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
+import { CipherSeal } from "./stores/cipher-seal.ts";
+import { keyFile, newKey } from "./stores/key-file.ts";
 import { openStore } from "./stores/open.ts";
 import { StoreError } from "./stores/store-error.ts";
 import type { TransportLimits } from "./transports/limits.ts";
@@ -61,13 +64,14 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const tls = readTls(config);
   const log = parts.log ?? createLog({ level: config.logLevel });
   const runtime = parts.runtime ?? systemRuntime;
-  const backend = parts.backend ?? createBackend(config, log);
+  const backend = withCoalescing(parts.backend ?? createBackend(config, log), config);
   const store = parts.store ?? (await openConfiguredStore(config, log));
   const engine = new Engine({
-    models: new ModelRegistry({ backend, models: config.models }),
+    models: new ModelRegistry({ backend, models: config.models, defaultModel: config.defaultModel ?? null }),
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
+    seal: createSeal(config, log),
     limits: engineLimits(config),
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
@@ -138,6 +142,8 @@ function engineLimits(config: Config): Limits {
     laneNames: config.maxLanes,
     turnsInFlight: config.maxTurnsInFlight,
     queuedTurns: config.maxQueuedTurns,
+    compactTokens: config.compactTokens,
+    compactBytes: config.compactBytes,
   };
 }
 
@@ -169,6 +175,30 @@ async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
   }
 }
 
+/** What compaction items are sealed with: keys of their own, or else those of the store, or else one that is made here. */
+function createSeal(config: Config, log: Log): CipherSeal {
+  const keys = readKeys(config.compactionKeys ?? config.storeKeys ?? "", "compaction keys");
+  if (keys.length > 0) return new CipherSeal(() => keys);
+  // What is kept in memory only does not leave a key behind either.
+  if (config.store === "memory:") return new CipherSeal(() => parseStoreKeys(newKey()));
+  const file = join(config.dataDir, "compaction.key");
+  return new CipherSeal(() => {
+    if (!config.store.startsWith("sqlite:")) {
+      log.warn({ file }, "compaction items of this server work on others only with the same --compaction-keys");
+    }
+    return keyFile(file);
+  });
+}
+
+function readKeys(text: string, source: string): readonly StoreKey[] {
+  try {
+    return parseStoreKeys(text, source);
+  } catch (error) {
+    if (error instanceof StoreError) throw new StartError(error.message, { cause: error });
+    throw error;
+  }
+}
+
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 function createBackend(config: Config, log: Log): Backend {
@@ -191,6 +221,10 @@ function createBackend(config: Config, log: Log): Backend {
     prefill: config.prefill,
     tokenizer: config.tokenizer,
   });
+}
+
+function withCoalescing(backend: Backend, { coalesceMs }: Config): Backend {
+  return coalesceMs === 0 ? backend : new CoalescingBackend(backend, coalesceMs);
 }
 
 /** The log, and whoever else wants to know; a stranger's mistake does not reach the turn that it looks at. */

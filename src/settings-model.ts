@@ -16,6 +16,13 @@ export const MODEL_SETTINGS = {
     flag: "model",
     group: "Model",
   },
+  defaultModel: {
+    ...optionalText("<name>", "a name", {
+      description:
+        "The model server's name of a model that stands in for every name that nobody knows, such as gpt-5.5.",
+    }),
+    group: "Model",
+  },
   connectTimeout: {
     ...seconds({ default: 10, description: "To reach the model server." }),
     group: "Model",

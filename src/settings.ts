@@ -114,6 +114,16 @@ export const SETTINGS = {
     }),
     group: "WebSocket",
   },
+  coalesceMs: {
+    ...integer({
+      minimum: 0,
+      maximum: 1000,
+      default: 0,
+      description:
+        "Milliseconds for which deltas wait to be sent as one: fewer events, for slow links; 0 is not at all.",
+    }),
+    group: "WebSocket",
+  },
   deflate: {
     ...choice(["auto", "on", "off"], {
       default: "auto",
@@ -214,6 +224,27 @@ export const SETTINGS = {
       default: "~/.turnwire",
       description: "Where the server keeps its own files, such as that of 'sqlite:'.",
     }),
+    group: "Memory",
+  },
+  compactionKeys: {
+    ...optionalText("<id:base64>", "keys", {
+      description: "Keys that seal compaction items, as --store-keys; without any: those, or one made in --data-dir.",
+    }),
+    secret: true,
+    group: "Memory",
+  },
+  compactTokens: {
+    ...integer({
+      minimum: 1,
+      maximum: 1_000_000_000,
+      default: 100_000,
+      description:
+        "Tokens of context at which a request that asks for compaction, and names no threshold, is compacted.",
+    }),
+    group: "Memory",
+  },
+  compactBytes: {
+    ...size({ default: "16MiB", description: "The same in bytes of context: images reach limits of bytes first." }),
     group: "Memory",
   },
   storeBytes: {

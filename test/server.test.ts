@@ -100,6 +100,22 @@ describe("startServer", () => {
     expect((await create(server, { model: "gpt-6", input: "a" })).status).toBe(400);
   });
 
+  test("has a default model for clients that insist on a name of their own", async () => {
+    const upstream = await ChatUpstream.start();
+    try {
+      upstream.script(text("hi"), text("hi"));
+      const server = await start({ backend: upstream.url, defaultModel: "small", models: new Map([["x", "y"]]) });
+      const response = await create(server, { model: "gpt-5.5", input: "Hello" });
+      expect(await response.json()).toMatchObject({ status: "completed", model: "gpt-5.5" });
+      await create(server, { model: "upstream-model", input: "Hello" });
+      expect(upstream.calls.map(({ body }) => body.model)).toEqual(["small", "upstream-model"]);
+      const { data } = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: { id: string }[] };
+      expect(data.map(({ id }) => id)).toEqual(["x", "small", "upstream-model"]);
+    } finally {
+      await upstream.close();
+    }
+  });
+
   test("asks the model server that the settings name, in the way that they say", async () => {
     const upstream = await ChatUpstream.start();
     try {

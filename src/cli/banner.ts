@@ -38,9 +38,9 @@ export function banner(url: string, config: Config, needsKey = config.apiKeys.le
 }
 
 /** A name that this server will serve. */
-function exampleModel({ models, backend }: Config): string {
+function exampleModel({ models, defaultModel, backend }: Config): string {
   const [named] = [...models.keys()].filter((name) => name !== "*");
-  return named ?? (backend === undefined ? "sim" : "<model>");
+  return named ?? defaultModel ?? (backend === undefined ? "sim" : "<model>");
 }
 
 function modelLine({ backend }: Config): string {

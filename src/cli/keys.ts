@@ -140,7 +140,15 @@ function describe({ id, tenant, name }: ListedKey): string {
 /** With times as others read them. */
 function shown({ id, tenant, name, lastFour, createdAt, expiresAt, ...terms }: ListedKey) {
   const iso = (time: number): string => new Date(time).toISOString();
-  return { id, tenant, name, lastFour, ...terms, createdAt: iso(createdAt), expiresAt: expiresAt === null ? null : iso(expiresAt) };
+  return {
+    id,
+    tenant,
+    name,
+    lastFour,
+    ...terms,
+    createdAt: iso(createdAt),
+    expiresAt: expiresAt === null ? null : iso(expiresAt),
+  };
 }
 
 function print(value: unknown): void {

@@ -1,9 +1,14 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import type { ServerEvent } from "../protocol/events.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { inputItems, ownInput } from "./input-items.ts";
+import { resolveReferences, storedItems } from "./item-references.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
+import { Compactions } from "./compacted.ts";
+import { decodeMoves } from "./recording.ts";
+import { replayed } from "./replay.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -49,6 +54,14 @@ export class Engine {
     return (await this.#ports.store.get(tenant, id))?.response;
   }
 
+  /** The events of a stored response once more, from the first to the terminal one; undefined when nobody knows it. */
+  async replay(tenant: Tenant, id: string): Promise<Iterable<readonly ServerEvent[]> | undefined> {
+    const { store } = this.#ports;
+    const [stored, recording] = await Promise.all([store.get(tenant, id), store.recording(tenant, id)]);
+    if (stored === undefined) return undefined;
+    return replayed(stored.response, recording === undefined || recording === null ? null : decodeMoves(recording));
+  }
+
   /**
    * What a stored response was made from, oldest first. Where the responses before it were not all stored, that is its own
    * input only.
@@ -72,13 +85,20 @@ export class Engine {
    * @throws ApiError `previous_response_not_found`, `model_not_found`
    */
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
-    const { models, store } = this.#ports;
-    const { previous_response_id: id, input } = request;
-    const { backend, model } = models.resolve(request.model);
+    const { models, store, limits } = this.#ports;
+    const { previous_response_id: id } = request;
+    const { backend, model } = await models.resolve(request.model);
     const parent = id === null ? null : await store.load(tenant, id);
     if (parent === undefined) throw previousResponseNotFound(id ?? "");
-    const settings = settingsInForce(request, parent);
-    return backend.count({ model, parent, input, settings, session: this }, signal);
+    const input = await resolveReferences(
+      request.input,
+      parent,
+      storedItems(store, tenant, limits.referencedResponses),
+    );
+    const settings = settingsInForce({ ...request, input }, parent);
+    const compactions = new Compactions(this.#ports.seal, tenant);
+    compactions.check(input);
+    return backend.count({ model, parent, input, settings, session: this, open: compactions.open }, signal);
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

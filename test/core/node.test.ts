@@ -82,6 +82,14 @@ describe("calls and outputs pair up", () => {
     ["an id that the parent has used", parentWith("a"), [output("a"), call("a"), output("a")]],
     ["two calls of one id, answered twice", null, [call("a"), call("a"), output("a"), output("a")]],
     ["items of unknown types", null, [{ type: "from_the_future", call_id: "x" }]],
+    ["calls of other kinds, without an answer", null, [{ type: "shell_call", call_id: "a" }, message]],
+    ["answers of other kinds, to nothing", null, [{ type: "shell_call_output", call_id: "a" }]],
+    ["an answer to a call of another kind", null, [{ type: "local_shell_call", call_id: "a" }, output("a")]],
+    [
+      "an id that a call of another kind has had",
+      null,
+      [{ type: "shell_call", call_id: "a" }, { type: "shell_call_output", call_id: "a" }, call("a"), output("a")],
+    ],
   ] as const)("%s", (_, parent, input) => {
     expect(refusal(() => checkInput(parent, input))).toBeNull();
   });
@@ -160,11 +168,4 @@ describe("calls and outputs pair up", () => {
     });
     expect(refusal(() => checkInput(parent, [message]))).toBeNull();
   });
-});
-
-test("a reference to an item is refused, since items are not kept by id", () => {
-  const reference: Item = { type: "item_reference", id: "msg_1" };
-  expect(refusal(() => checkInput(null, [message, reference]))).toBe(
-    "item_not_found input: Item with id 'msg_1' not found.",
-  );
 });
