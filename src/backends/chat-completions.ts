@@ -216,7 +216,7 @@ export class ChatCompletionsBackend implements Backend {
       return { error: unreachable(error), transient: true };
     }
     const { status, headers } = answer;
-    const type = String(headers["content-type"] ?? "");
+    const type = headers["content-type"] ?? "";
     if (status === 200 && type.startsWith("text/event-stream")) return { call };
     const text = await readBeginning(call);
     watchdog.relax();
