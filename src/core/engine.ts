@@ -3,7 +3,9 @@ import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { inputItems, ownInput } from "./input-items.ts";
+import { resolveReferences, storedItems } from "./item-references.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
+import { Compactions } from "./compacted.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -72,13 +74,20 @@ export class Engine {
    * @throws ApiError `previous_response_not_found`, `model_not_found`
    */
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
-    const { models, store } = this.#ports;
-    const { previous_response_id: id, input } = request;
+    const { models, store, limits } = this.#ports;
+    const { previous_response_id: id } = request;
     const { backend, model } = await models.resolve(request.model);
     const parent = id === null ? null : await store.load(tenant, id);
     if (parent === undefined) throw previousResponseNotFound(id ?? "");
-    const settings = settingsInForce(request, parent);
-    return backend.count({ model, parent, input, settings, session: this }, signal);
+    const input = await resolveReferences(
+      request.input,
+      parent,
+      storedItems(store, tenant, limits.referencedResponses),
+    );
+    const settings = settingsInForce({ ...request, input }, parent);
+    const compactions = new Compactions(this.#ports.seal, tenant);
+    compactions.check(input);
+    return backend.count({ model, parent, input, settings, session: this, open: compactions.open }, signal);
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

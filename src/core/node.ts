@@ -1,6 +1,6 @@
 import type { Item, ToolCallItem } from "../protocol/items.ts";
-import { isItem, isToolCall, isToolOutput } from "../protocol/items.ts";
-import { itemNotFound, toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
+import { isToolCall, isToolOutput } from "../protocol/items.ts";
+import { toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
 import type { Response } from "../protocol/response.ts";
 
 /** The owner of keys, nodes and limits; part of every storage key. */
@@ -34,7 +34,8 @@ export function restoreNode(node: ResponseNode): ResponseNode {
 const NODE_OVERHEAD = 1024;
 const VALUE_OVERHEAD = 16;
 
-function measure(value: unknown): number {
+/** Bytes of a value in memory, about. */
+export function measure(value: unknown): number {
   if (typeof value === "string") return VALUE_OVERHEAD + value.length;
   if (typeof value !== "object" || value === null) return VALUE_OVERHEAD;
   let bytes = VALUE_OVERHEAD;
@@ -43,18 +44,15 @@ function measure(value: unknown): number {
 }
 
 /**
- * Checks the new input against the parent. References to items are refused, since items are not kept by id.
- *
  * Tool calls and their outputs must pair up once the new input follows the parent: each output answers a call that
  * is still open, and no call stays open. Call ids may be used again once answered. Only the parent's own output can leave
  * calls open, so the chain is not walked.
  *
- * @throws ApiError `item_not_found`, `tool_call_not_found`, `tool_output_missing`
+ * @throws ApiError `tool_call_not_found`, `tool_output_missing`
  */
 export function checkInput(parent: ResponseNode | null, input: readonly Item[]): void {
   const open: ToolCallItem[] = parent === null ? [] : (parent.response.output as readonly Item[]).filter(isToolCall);
   for (const item of input) {
-    if (isItem(item, "item_reference")) throw itemNotFound(item.id);
     if (isToolCall(item)) open.push(item);
     if (!isToolOutput(item)) continue;
     const index = open.findIndex((call) => call.call_id === item.call_id);

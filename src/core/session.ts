@@ -3,12 +3,13 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
+import { type ItemSource, storedItems } from "./item-references.ts";
 import { DEFAULT_LANE, Lanes } from "./lanes.ts";
+import { LocalCache } from "./local-cache.ts";
 import type { ResponseNode } from "./node.ts";
 import type { EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { RepeatedSettings } from "./repeated-settings.ts";
-import { Retention } from "./retention.ts";
-import type { Conduct, Entry, Origin, Running, TurnJob, TurnSink } from "./session-turns.ts";
+import type { Conduct, Entry, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
 import { forgetsParent, type StopReason, Turn, type TurnEnd } from "./turn.ts";
 
@@ -21,9 +22,6 @@ export type SessionOptions = {
   readonly permit?: Permit;
 };
 
-/** How many responses that failed, or were forgotten, are remembered by their id. */
-const REMEMBERED = 64;
-
 /**
  * The state of one client connection: its lanes, its local cache, and the steers that wait for a continuation. An HTTP
  * request gets a session of one turn. Whatever it holds is gone when it closes.
@@ -35,17 +33,15 @@ export class Session {
   readonly #ports: EnginePorts;
   readonly #onClose: () => void;
   readonly #end = new AbortController();
-  readonly #cache: Retention;
+  readonly #cache: LocalCache;
   readonly #lanes: Lanes<TurnJob>;
-  readonly #origins = new WeakMap<ResponseNode, Origin>();
   readonly #turns = new Set<Turn>();
   readonly #running = new Map<string, Running>();
   /** Steers whose response has ended, by lane: they wait for the client to continue it, or its continuation to begin. */
   readonly #held = new Map<string, Steers>();
-  /** Responses that cannot be continued any more, and why they cannot be steered. */
-  readonly #gone = new Map<string, Origin & { readonly code: SteerErrorCode }>();
   readonly #ends = new Set<Promise<TurnEnd>>();
   readonly #repeated = new RepeatedSettings();
+  readonly #items: ItemSource;
   #refusal: ApiError | null = null;
   #stopped: StopReason | null = null;
 
@@ -54,9 +50,11 @@ export class Session {
     this.id = ports.runtime.newId("session");
     this.tenant = options.tenant;
     this.#options = options;
-    this.#cache = new Retention(ports.limits.sessionBytes);
+    this.#cache = new LocalCache(ports.limits.sessionBytes);
     this.#lanes = new Lanes(ports.limits);
     this.#onClose = onClose;
+    const stored = storedItems(ports.store, this.tenant, ports.limits.referencedResponses);
+    this.#items = { ...stored, known: (id) => this.#cache.get(id) };
     ports.observer.observe({ kind: "session.opened", tenant: this.tenant, session: this.id });
   }
 
@@ -66,7 +64,7 @@ export class Session {
     if (this.#refusal !== null) return this.reject(this.#refusal, null, sink, lane);
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
-    const pinned = known !== undefined && this.#origins.get(known)?.lane !== lane ? known : null;
+    const pinned = known !== undefined && this.#cache.originOf(known.id)?.lane !== lane ? known : null;
     const run = async (): Promise<TurnEnd> =>
       this.#runTurn(this.#repeated.share(request), { lane, sink, pinned, steers: this.#claim(id, lane) });
     return this.#enqueue({ lane, continues: id, forgets: id, refuse: sink.refuse, run });
@@ -94,8 +92,7 @@ export class Session {
     const code = this.#whyNotSteer(request, running);
     const steer = { previous_response_id, input };
     if (running === undefined) {
-      const node = this.#cache.get(previous_response_id);
-      const origin = node === undefined ? this.#gone.get(previous_response_id) : this.#origins.get(node);
+      const origin = this.#cache.originOf(previous_response_id);
       const event = steerFailed(origin?.numbers.next() ?? 0, steer, code ?? "response_not_found");
       emit(event, origin?.lane ?? DEFAULT_LANE);
     } else if (code !== null || request.items === null) {
@@ -181,7 +178,7 @@ export class Session {
     const run = async (): Promise<void> => {
       // Whatever else goes wrong, such as a value that is nested too deeply to be written, is an end as well.
       const end = await task().catch((thrown: unknown): TurnEnd => ({ outcome: "refused", error: toApiError(thrown) }));
-      if (forgetsParent(end)) this.#forget(entry.forgets, lane);
+      if (forgetsParent(end)) this.#cache.forget(entry.forgets, lane);
       if (end.outcome === "refused") this.#claim(continues, lane)?.giveBack();
       if (end.outcome === "refused" && end.error !== null) refuse(end.error);
       resolve(end);
@@ -215,10 +212,8 @@ export class Session {
       permit: this.#options.permit,
       sessionEnd: this.#end.signal,
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id)),
-      keep: (node) => {
-        this.#origins.set(node, { lane, numbers: turn.numbers });
-        this.#cache.add(node);
-      },
+      items: this.#items,
+      keep: (node) => this.#cache.keep(node, { lane, numbers: turn.numbers }),
       begun: () => this.#running.set(turn.responseId, { turn, lane, steers: new Steers(turn) }),
     });
     this.#turns.add(turn);
@@ -243,7 +238,7 @@ export class Session {
     const id = turn.responseId;
     const steers = this.#running.get(id)?.steers;
     this.#running.delete(id);
-    if (end.outcome === "failed") this.#remember(id, { lane, numbers: turn.numbers }, "response_not_active");
+    if (end.outcome === "failed") this.#cache.remember(id, { lane, numbers: turn.numbers }, "response_not_active");
     if (steers === undefined || steers.count === 0 || end.outcome === "abandoned") return;
     const { error, incomplete_details, output } = turn.terminal?.response ?? {};
     const isOver = error !== null || incomplete_details?.reason === "interrupted";
@@ -282,12 +277,6 @@ export class Session {
     this.#held.set(lane, steers);
   }
 
-  #remember(id: string, origin: Origin, code: SteerErrorCode): void {
-    this.#gone.set(id, { ...origin, code });
-    const [oldest] = this.#gone.keys();
-    if (this.#gone.size > REMEMBERED && oldest !== undefined) this.#gone.delete(oldest);
-  }
-
   #whyNotSteer(request: SteerRequest, running: Running | undefined): SteerErrorCode | null {
     if (running !== undefined) {
       if (request.items === null) return "invalid_input";
@@ -296,19 +285,9 @@ export class Session {
       return code === null && this.#refusal !== null ? "response_not_active" : code;
     }
     const node = this.#cache.get(request.previous_response_id);
-    if (node === undefined) return this.#gone.get(request.previous_response_id)?.code ?? "response_not_found";
+    if (node === undefined) return this.#cache.whyGone(request.previous_response_id);
     if (request.items === null) return "invalid_input";
     return whyOver(node.response);
-  }
-
-  /** A failed continuation forgets its parent, so that the client knows where it stands and sends the full input. */
-  #forget(id: string | null, lane: string): void {
-    const node = id === null ? undefined : this.#cache.get(id);
-    const origin = node === undefined ? undefined : this.#origins.get(node);
-    // Another lane's response was only borrowed.
-    if (node === undefined || origin?.lane !== lane) return;
-    this.#cache.delete(node.id);
-    this.#remember(node.id, origin, "response_not_found");
   }
 
   async #resolve(id: string | null): Promise<ResponseNode | null> {

@@ -1,13 +1,16 @@
 import { ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
+import type { Item } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
+import { type Batches, leave, pull } from "./batches.ts";
+import { beginGeneration, type Generation } from "./generation.ts";
+import { type ItemSource, resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
-import type { BackendEvent, Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
-import { settingsInForce } from "./standing.ts";
+import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
@@ -36,6 +39,8 @@ export type TurnOptions = {
   readonly permit: Permit | undefined;
   /** Finds the parent. @throws ApiError `previous_response_not_found` */
   readonly resolveParent: () => Promise<ResponseNode | null>;
+  /** Where items are found that the input refers to. */
+  readonly items: ItemSource;
   /** Keeps the node in the session. */
   readonly keep: (node: ResponseNode) => void;
   /** Told right before the first event, from when on the turn can be named by its response's id. */
@@ -53,6 +58,8 @@ type TurnState =
 export type TurnEnd = {
   readonly outcome: "completed" | "incomplete" | "failed" | "refused" | "abandoned";
   readonly error: ApiError | null;
+  /** What was kept of it. */
+  readonly node?: ResponseNode;
 };
 
 /** Whether the response that a turn continues is forgotten after it, so that the client brings its full input. */
@@ -73,6 +80,7 @@ export class Turn {
   #firstOutputAt: number | null = null;
   #error: ApiError | null = null;
   #terminal: TerminalEvent | null = null;
+  #node: ResponseNode | null = null;
 
   constructor(ports: EnginePorts, options: TurnOptions) {
     this.#ports = ports;
@@ -147,7 +155,7 @@ export class Turn {
     this.#state = { phase: "ended" };
     permit?.charge(tokensOf(this.#assembler, this.#parent, origin.bytesIn));
     this.#report(outcome, startedAt);
-    return { outcome, error: this.#error };
+    return { outcome, error: this.#error, ...(this.#node !== null && { node: this.#node }) };
   }
 
   async #run(): Promise<TurnEnd["outcome"]> {
@@ -183,25 +191,22 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { request, session, sessionEnd, permit, resolveParent } = this.#options;
-    const parent = await admitted(permit, request.model, resolveParent());
+    const { session, sessionEnd, permit, resolveParent, items } = this.#options;
+    const parent = await admitted(permit, this.request.model, resolveParent());
     this.#parent = parent;
+    const input = await resolveReferences(this.request.input, parent, items);
     this.#assertWanted();
-    checkInput(parent, request.input);
+    checkInput(parent, input);
+    const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const settings = settingsInForce(request, parent);
-    const backendRequest = { model, parent, input: request.input, settings, session };
-    if (request.generate) {
-      return { parent, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
-    }
-    // A warm-up is answered at once; a backend that really warms up does so on its own time.
-    backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
-    return { parent, batches: null };
+    const { tenant } = this.#options.origin;
+    const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
+    return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, batches }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, input, batches, rootOf }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -211,7 +216,8 @@ export class Turn {
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
-      await this.#commit(parent, ended.response);
+      const { response } = ended;
+      await this.#commit({ response, ...rootOf({ parent, input, response }) });
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -247,10 +253,11 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit(parent: ResponseNode | null, response: Response): Promise<void> {
+  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
     const { request, origin, keep } = this.#options;
-    const node = commitNode({ id: response.id, tenant: origin.tenant, parent, input: request.input, response });
+    const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
     if (request.store) await this.#ports.store.put(node);
+    this.#node = node;
     if (!this.#isAbandoned()) keep(node);
   }
 
@@ -317,12 +324,10 @@ export class Turn {
   }
 }
 
-type Batches = AsyncIterator<readonly BackendEvent[], unknown>;
-
-type Started = {
+type Started = Generation & {
   readonly parent: ResponseNode | null;
-  /** Null for a warm-up. */
-  readonly batches: Batches | null;
+  /** What was sent, with the items themselves where it referred to them. */
+  readonly input: readonly Item[];
 };
 
 const OUTCOME = {
@@ -330,19 +335,3 @@ const OUTCOME = {
   [EVENT.incomplete]: "incomplete",
   [EVENT.failed]: "failed",
 } as const satisfies Record<TerminalEvent["type"], TurnEnd["outcome"]>;
-
-async function leave(batches: Batches): Promise<void> {
-  await batches.return?.();
-}
-
-/** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
-function pull(batches: Batches): ReturnType<Batches["next"]> {
-  let next: ReturnType<Batches["next"]>;
-  try {
-    next = batches.next();
-  } catch (thrown) {
-    next = Promise.reject(thrown);
-  }
-  next.catch(() => undefined);
-  return next;
-}

@@ -73,7 +73,17 @@ export function toolOutputMissing(kind: "function call" | "custom tool call", ca
 }
 
 export function itemNotFound(id: string): ApiError {
-  return new ApiError("item_not_found", `Item with id '${id}' not found.`, { param: "input" });
+  const message =
+    `Item with id '${id}' not found. Items are not persisted when \`store\` is set to false. ` +
+    "Try again with `store` set to true, or remove this item from your input.";
+  return new ApiError("item_not_found", message, { param: "input" });
+}
+
+export function compactionUnreadable(param: string): ApiError {
+  const message =
+    "The encrypted content of a compaction item could not be verified: it was not made by this server, not for this key, or " +
+    "has been changed since.";
+  return new ApiError("invalid_value", message, { param });
 }
 
 export function modelNotFound(model: string): ApiError {

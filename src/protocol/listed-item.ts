@@ -23,15 +23,19 @@ const WITH_STATUS: readonly string[] = ["message", "function_call", "function_ca
  * is the same whenever it is asked for; a client's own id stays.
  */
 export function listedItem(item: Item, responseId: string, side: ItemSide, index: number): ListedItem {
-  const { type, id, ...rest } = item;
-  const prefix = Object.hasOwn(PREFIX, type) ? (PREFIX[type] ?? "item") : "item";
+  const { type, id: _, ...rest } = item;
   return {
     type,
-    id: typeof id === "string" && id !== "" ? id : itemId(prefix, responseId, side, index),
+    id: listedId(item, responseId, side, index),
     ...rest,
     ...(WITH_STATUS.includes(type) && { status: rest["status"] ?? "completed" }),
     ...(type === "message" && { content: parts(rest["content"], rest["role"]) }),
   };
+}
+
+export function listedId({ type, id }: Item, responseId: string, side: ItemSide, index: number): string {
+  if (typeof id === "string" && id !== "") return id;
+  return itemId(Object.hasOwn(PREFIX, type) ? (PREFIX[type] ?? "item") : "item", responseId, side, index);
 }
 
 function parts(content: unknown, role: unknown): unknown {

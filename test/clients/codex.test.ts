@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { Codex as CodexSdk } from "@openai/codex-sdk";
 import { describe, expect, test } from "vitest";
 import { Codex, type CodexOptions } from "./support/codex.ts";
 import { codex } from "./support/installed.ts";
@@ -20,6 +21,15 @@ const LOOP: readonly Step[] = [
   { text: "All done." },
 ];
 const AGAIN: readonly Step[] = [{ calls: [shell("echo four >> log.txt; wc -l < log.txt")] }, { text: "And again." }];
+
+const patch = (text: string) => ({
+  name: "apply_patch",
+  input: { input: `*** Begin Patch\n${text}*** End Patch\n` },
+});
+const script = (cmd: string) => ({
+  name: "functions__exec",
+  input: { input: `const r = await tools.exec_command({cmd: ${JSON.stringify(cmd)}});\ntext(r.output);` },
+});
 
 const PROVIDERS = ["built-in", "custom"] as const;
 
@@ -73,5 +83,75 @@ describe.skipIf(missing !== null)(`codex exec${why}`, () => {
     expect(world.model.wrong).toEqual([]);
     expect(await linesOf(join(world.codex.work, "log.txt"))).toEqual(["one", "two", "three", "four"]);
     expect(outputs(world)).toEqual(["one", "one\ntwo", "side", "3", "4"]);
+  });
+
+  test("patches files by the custom tool of models like gpt-5.5", async () => {
+    const world = await openCodex([], { provider: "built-in", model: "gpt-5.5" });
+    world.model.plan("patch", [
+      { reasoning: "A patch.", calls: [patch('*** Add File: poem.txt\n+Größe "ü"\n+\\n\n')] },
+      { calls: [patch("*** Update File: poem.txt\n@@\n-\\n\n+end\n"), shell("cat poem.txt")] },
+      { text: "Patched." },
+    ]);
+    const { answer } = await world.codex.exec("[task:patch] Write a poem.");
+    expect(answer).toBe("Patched.");
+    expect(world.model.wrong).toEqual([]);
+    expect(await linesOf(join(world.codex.work, "poem.txt"))).toEqual(['Größe "ü"', "end"]);
+    expect(
+      world.model
+        .outputs()
+        .slice(0, 2)
+        .every((output) => output.includes("Success")),
+    ).toBe(true);
+  });
+
+  test.each([
+    ["a WebSocket", []],
+    ["HTTP", ["--websocket", "off"]],
+  ])(
+    "runs scripts and the tools of namespaces in code mode, as for models like gpt-6, over %s",
+    async (_name, flags) => {
+      const world = await openCodex(flags, { provider: "built-in", model: "gpt-6-sol" });
+      world.model.plan("code", [
+        { reasoning: "A script.", text: "I begin.", calls: [script("echo one >> log.txt; cat log.txt")] },
+        { calls: [{ name: "collaboration__list_agents", input: {} }] },
+        { calls: [script("echo two >> log.txt; wc -l < log.txt")] },
+        { text: "Coded." },
+      ]);
+      const { answer } = await world.codex.exec("[task:code] Write a log.");
+      expect(answer).toBe("Coded.");
+      expect(world.model.wrong).toEqual([]);
+      expect(await linesOf(join(world.codex.work, "log.txt"))).toEqual(["one", "two"]);
+      const [one, agents, two] = world.model.outputs();
+      expect(one).toMatch(/one/);
+      expect(agents).toMatch(/"\/root"/);
+      expect(two).toMatch(/2/);
+      await world.server.stop();
+      const turns = await world.server.turns();
+      expect(new Set(turns.map(({ session }) => session)).size).toBe(flags.length === 0 ? 1 : 4);
+    },
+  );
+});
+
+describe.skipIf(missing !== null)(`the SDK of Codex, with the Codex that it brings${why}`, () => {
+  test("runs two turns of a thread, each in a process of its own", async () => {
+    const world = await openCodex([], { provider: "built-in" });
+    const client = new CodexSdk({ baseUrl: world.baseUrl, apiKey: "any", env: world.codex.env });
+    const thread = client.startThread({
+      model: "local-model",
+      workingDirectory: world.codex.work,
+      skipGitRepoCheck: true,
+      sandboxMode: "danger-full-access",
+      approvalPolicy: "never",
+    });
+    expect((await thread.run("[task:loop] Write a log.")).finalResponse).toBe("All done.");
+    await expectDone(world);
+    const { events } = await thread.runStreamed("[task:again] One more line.");
+    const types: string[] = [];
+    for await (const { type } of events) types.push(type);
+    expect(types.at(-1)).toBe("turn.completed");
+    expect(world.model.wrong).toEqual([]);
+    expect(await linesOf(join(world.codex.work, "log.txt"))).toEqual(["one", "two", "three", "four"]);
+    await world.server.stop();
+    expect(new Set((await world.server.turns()).map(({ transport }) => transport))).toEqual(new Set(["websocket"]));
   });
 });

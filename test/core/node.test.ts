@@ -161,10 +161,3 @@ describe("calls and outputs pair up", () => {
     expect(refusal(() => checkInput(parent, [message]))).toBeNull();
   });
 });
-
-test("a reference to an item is refused, since items are not kept by id", () => {
-  const reference: Item = { type: "item_reference", id: "msg_1" };
-  expect(refusal(() => checkInput(null, [message, reference]))).toBe(
-    "item_not_found input: Item with id 'msg_1' not found.",
-  );
-});

@@ -140,7 +140,13 @@ test.each([
     "No tool output found for function call call_1.",
     "input",
   ],
-  [itemNotFound("msg_1"), "item_not_found", "Item with id 'msg_1' not found.", "input"],
+  [
+    itemNotFound("msg_1"),
+    "item_not_found",
+    "Item with id 'msg_1' not found. Items are not persisted when `store` is set to false. " +
+      "Try again with `store` set to true, or remove this item from your input.",
+    "input",
+  ],
   [unknownToolChoice("f"), "invalid_value", "Tool choice 'f' not found in 'tools' parameter.", "tool_choice"],
   [
     unsupportedTool("web_search", "tools"),

@@ -48,7 +48,7 @@ describe("the smallest request", () => {
       prompt_cache_key: null,
       service_tier: null,
       generate: true,
-      compacts: false,
+      compaction: null,
       extra: {},
     } satisfies CreateRequest);
   });
@@ -70,7 +70,7 @@ describe("the smallest request", () => {
 
 test("null is the same as nothing, for every field that has a default", () => {
   const names = Object.keys(parseCreateRequest(BASE)).filter(
-    (name) => !["model", "input", "extra", "compacts"].includes(name),
+    (name) => !["model", "input", "extra", "compaction"].includes(name),
   );
   expect(parse(Object.fromEntries(names.map((name) => [name, null])))).toEqual(parseCreateRequest(BASE));
 });
@@ -113,6 +113,10 @@ const inputOf = (input: unknown): CreateRequest["input"] => parse({ input }).inp
 describe("input", () => {
   test("as a string is one user message", () => {
     expect(inputOf("")).toEqual([{ type: "message", role: "user", content: "" }]);
+  });
+
+  test.each([{ id: "msg_1" }, { id: "msg_1", type: null }])("may leave out the type of a reference: %j", (item) => {
+    expect(parse({ input: [item] }).input).toEqual([{ type: "item_reference", id: "msg_1" }]);
   });
 
   test("may leave out the type of a message", () => {

@@ -17,7 +17,17 @@ describe("input tokens", () => {
     expect(server.backend.calls).toHaveLength(1);
   });
 
+  test("of an item that is only referred to are those of the item", async () => {
+    const server = await startServer({ steps: [answer("one")] });
+    const http = server.http();
+    const { output } = (await http.create({ input: "a" })).json as { output: readonly { id: string }[] };
+    const count = async (items: readonly object[]) =>
+      (await http.post(PATH, { model: MODEL, input: [...items, { role: "user", content: "b" }] })).json;
+    expect(await count(output.map(({ id }) => ({ type: "item_reference", id })))).toEqual(await count(output));
+  });
+
   test.each([
+    [{ model: MODEL, input: [{ type: "item_reference", id: "msg_nobody" }] }, 404, "item_not_found"],
     [{ model: MODEL, previous_response_id: "resp_nobody" }, 400, "previous_response_not_found"],
     [{ model: "nobody's" }, 400, "model_not_found"],
     [{ input: "a" }, 400, "missing_required_parameter"],

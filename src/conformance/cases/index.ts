@@ -1,4 +1,5 @@
 import type { Case, Group } from "../case.ts";
+import { COMPACTIONS } from "./compaction.ts";
 import { CONTINUATION } from "./continuation.ts";
 import { CREATE } from "./create.ts";
 import { EQUIVALENCE } from "./equivalence.ts";
@@ -14,12 +15,14 @@ import { INTERRUPTS } from "./interrupt.ts";
 import { KEEPALIVE } from "./keepalive.ts";
 import { LANES_GROUP } from "./lanes.ts";
 import { LIMITS } from "./limits.ts";
+import { REFERENCES } from "./references.ts";
 import { RETRIEVALS } from "./retrieval.ts";
 import { ROBUSTNESS } from "./robustness.ts";
 import { SNAPSHOTS } from "./snapshots.ts";
 import { STEERING } from "./steering.ts";
 import { STORE } from "./store.ts";
 import { TENANCY } from "./tenancy.ts";
+import { TOKENS } from "./tokens.ts";
 import { TOOLS } from "./tools.ts";
 import { WARMUP } from "./warmup.ts";
 
@@ -34,6 +37,7 @@ export const GROUPS: readonly Group[] = [
   FORMATS,
   CONTINUATION,
   EVICTION,
+  REFERENCES,
   STORE,
   RETRIEVALS,
   LANES_GROUP,
@@ -41,6 +45,8 @@ export const GROUPS: readonly Group[] = [
   WARMUP,
   STEERING,
   INTERRUPTS,
+  TOKENS,
+  COMPACTIONS,
   LIMITS,
   KEEPALIVE,
   TENANCY,

@@ -31,11 +31,11 @@ export type ExecResult = Ending & { readonly events: readonly ExecEvent[]; reado
 /** Codex with a home and a working folder of its own, for the time of a test. */
 export class Codex {
   readonly work: string;
-  readonly #env: Record<string, string>;
+  readonly env: Record<string, string>;
 
   private constructor(work: string, env: Record<string, string>) {
     this.work = work;
-    this.#env = env;
+    this.env = env;
   }
 
   static async create(options: CodexOptions): Promise<Codex> {
@@ -68,7 +68,7 @@ export class Codex {
 
   #start(args: readonly string[]): Program {
     const program = codex();
-    return new Program(program.command, [...program.args, ...args], { cwd: this.work, env: this.#env });
+    return new Program(program.command, [...program.args, ...args], { cwd: this.work, env: this.env });
   }
 }
 

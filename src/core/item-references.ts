@@ -1,0 +1,120 @@
+import { ApiError, itemNotFound } from "../protocol/errors.ts";
+import { responseOfItem } from "../protocol/ids.ts";
+import { isItem, type Item } from "../protocol/items.ts";
+import { listedId } from "../protocol/listed-item.ts";
+import type { ResponseNode } from "./node.ts";
+import type { Store, StoredResponse, Tenant } from "./ports.ts";
+
+/** Where the items are found that an input only refers to. */
+export type ItemSource = {
+  /** A response that is at hand, stored or not. */
+  readonly known: (responseId: string) => ResponseNode | undefined;
+  /** A stored response, with its chain where all of that is stored. */
+  readonly load: (responseId: string) => Promise<ResponseNode | StoredResponse | undefined>;
+  /** How many responses may be loaded for one input. */
+  readonly limit: number;
+};
+
+/** What is stored of one tenant. */
+export function storedItems(store: Store, tenant: Tenant, limit: number): ItemSource {
+  return {
+    known: () => undefined,
+    load: async (id) => (await store.load(tenant, id)) ?? (await store.get(tenant, id)),
+    limit,
+  };
+}
+
+/**
+ * The input with every `item_reference` replaced by the item that it names, as if that had been sent. An input without
+ * references comes back as it is.
+ *
+ * Items say in their ids which response they belong to, so no index is kept; ids that clients have made are found in the
+ * chain that is continued.
+ *
+ * @throws ApiError `item_not_found`
+ */
+export async function resolveReferences(
+  input: readonly Item[],
+  parent: ResponseNode | null,
+  source: ItemSource,
+): Promise<readonly Item[]> {
+  const resolved = [...input];
+  const finder = new Finder(parent, source);
+  // The newest first: its response most often holds the older ones too, as its own input, so one is loaded for all.
+  for (const [index, item] of [...input.entries()].toReversed()) {
+    if (isItem(item, "item_reference")) resolved[index] = await finder.find(item.id);
+  }
+  return finder.isUnused ? input : resolved;
+}
+
+class Finder {
+  readonly #source: ItemSource;
+  readonly #items = new Map<string, Item>();
+  /** Ids of the responses whose items are known. */
+  readonly #seen = new Set<string>();
+  #parent: ResponseNode | null;
+  #used = false;
+  #loaded = 0;
+
+  constructor(parent: ResponseNode | null, source: ItemSource) {
+    this.#parent = parent;
+    this.#source = source;
+  }
+
+  get isUnused(): boolean {
+    return !this.#used;
+  }
+
+  async find(id: string): Promise<Item> {
+    this.#used = true;
+    const item = this.#items.get(id) ?? this.#atHand(id) ?? this.#inChain(id) ?? (await this.#loadedFor(id));
+    if (item === undefined) throw itemNotFound(id);
+    // It keeps the name that it is known by, so that a later reference finds it here.
+    return item["id"] === id ? item : { ...item, id };
+  }
+
+  #atHand(id: string): Item | undefined {
+    const owner = responseOfItem(id)?.responseId;
+    const node = owner === undefined ? undefined : this.#source.known(owner);
+    if (node !== undefined) this.#add(node);
+    return this.#items.get(id);
+  }
+
+  /** All of the chain is looked through, but only once. */
+  #inChain(id: string): Item | undefined {
+    this.#addChain(this.#parent);
+    this.#parent = null;
+    return this.#items.get(id);
+  }
+
+  async #loadedFor(id: string): Promise<Item | undefined> {
+    const owner = responseOfItem(id)?.responseId;
+    if (owner === undefined || this.#seen.has(owner)) return undefined;
+    if (this.#loaded >= this.#source.limit) {
+      const message = `The items of 'input' are spread over more than ${this.#source.limit} responses.`;
+      throw new ApiError("invalid_value", message, { param: "input" });
+    }
+    this.#loaded += 1;
+    const found = await this.#source.load(owner);
+    if (found === undefined) return undefined;
+    if ("parent" in found) this.#addChain(found);
+    else this.#add(found);
+    return this.#items.get(id);
+  }
+
+  #addChain(tip: ResponseNode | null): void {
+    for (let node = tip; node !== null && !this.#seen.has(node.id); node = node.parent) this.#add(node);
+  }
+
+  /** Of two items with one id, which a client may have made, the newer one counts. */
+  #add({ input, response }: StoredResponse): void {
+    if (this.#seen.has(response.id)) return;
+    this.#seen.add(response.id);
+    const own = new Map<string, Item>();
+    for (const [index, item] of input.entries()) own.set(listedId(item, response.id, "input", index), item);
+    for (const [index, item] of (response.output as readonly Item[]).entries()) {
+      own.set(listedId(item, response.id, "output", index), item);
+    }
+    for (const [id, item] of own) if (!this.#items.has(id)) this.#items.set(id, item);
+  }
+}

@@ -1,0 +1,59 @@
+import Type from "typebox";
+import { ApiError } from "./errors.ts";
+import { isItem, type Item, ITEM_SCHEMAS, PART_SCHEMAS, type TextFormat } from "./items.ts";
+import { checkTools } from "./tools.ts";
+import { compileAll, compileCheck } from "./validation.ts";
+
+const checkItem = compileAll(ITEM_SCHEMAS);
+const checkPart = compileAll(PART_SCHEMAS);
+const checkSchema = compileCheck(Type.Object({ name: Type.String({ minLength: 1 }), schema: Type.Object({}) }));
+
+/** @throws ApiError when the format wants a schema and has none */
+export function checkFormat(format: TextFormat, path: string): void {
+  if (format.type === "json_schema") checkSchema(format, path);
+}
+
+/** The input as items: a string is one user message. @throws ApiError */
+export function parseInput(input: string | readonly object[]): readonly Item[] {
+  return typeof input === "string" ? [{ type: "message", role: "user", content: input }] : parseItems(input, "input");
+}
+
+/**
+ * Checks items that came in. A message, and a reference to an item, may leave out its `type`.
+ * @param path where they are in the request, for the `param` of an error
+ * @throws ApiError
+ */
+function parseItems(items: readonly object[], path: string): readonly Item[] {
+  return items.map((item, index) => parseItem(item as { readonly [field: string]: unknown }, `${path}[${index}]`));
+}
+
+function parseItem(raw: { readonly [field: string]: unknown }, path: string): Item {
+  const { type } = raw;
+  if ((type ?? null) === null && !("role" in raw) && typeof raw["id"] === "string") {
+    return { ...raw, type: "item_reference" };
+  }
+  if (type !== undefined && typeof type !== "string") {
+    throw new ApiError("invalid_type", `Invalid type for '${path}.type': expected a string.`, {
+      param: `${path}.type`,
+    });
+  }
+  if (type === undefined && !("role" in raw)) {
+    throw new ApiError("missing_required_parameter", `Missing required parameter: '${path}.type'.`, {
+      param: `${path}.type`,
+    });
+  }
+  const item: Item = type === undefined ? { ...raw, type: "message" } : (raw as Item);
+  const check = checkItem.get(item.type);
+  if (check === undefined) return item;
+  check(item, path);
+  if (isItem(item, "additional_tools")) checkTools(item.tools, `${path}.tools`);
+  if (isItem(item, "configuration_update") && item.text) checkFormat(item.text.format, `${path}.text.format`);
+  for (const field of ["content", "output", "summary"] as const) {
+    const parts = item[field];
+    if (!Array.isArray(parts)) continue;
+    parts.forEach((part: { readonly type: string }, index) =>
+      checkPart.get(part.type)?.(part, `${path}.${field}[${index}]`),
+    );
+  }
+  return item;
+}
