@@ -23,6 +23,7 @@ import { STEERING } from "./steering.ts";
 import { STORE } from "./store.ts";
 import { TENANCY } from "./tenancy.ts";
 import { TOKENS } from "./tokens.ts";
+import { TOOL_KINDS } from "./tool-kinds.ts";
 import { TOOLS } from "./tools.ts";
 import { WARMUP } from "./warmup.ts";
 
@@ -34,6 +35,7 @@ export const GROUPS: readonly Group[] = [
   EVENTS,
   SNAPSHOTS,
   TOOLS,
+  TOOL_KINDS,
   FORMATS,
   CONTINUATION,
   EVICTION,
