@@ -39,10 +39,10 @@ export function splitArguments(args: readonly string[]): KeysArguments {
     if (token.kind === "positional") words.push(token.value);
     if (token.kind === "option" && isOwn(token.name)) {
       const needsValue = OWN[token.name].type === "string";
-      const lacksValue = token.value === undefined || (token.inlineValue !== true && token.value.startsWith("--"));
+      const lacksValue = token.value === undefined || (!token.inlineValue && token.value.startsWith("--"));
       if (needsValue && lacksValue) throw new UserError(`${token.rawName} needs a value`, EXIT.usage);
       flags[token.name] = token.value ?? true;
-      if (token.value !== undefined && token.inlineValue !== true) taken.add(token.index + 1);
+      if (token.value !== undefined && !token.inlineValue) taken.add(token.index + 1);
     } else if (token.kind === "option") {
       continue;
     }

@@ -137,9 +137,12 @@ function describe({ id, tenant, name }: ListedKey): string {
   return `${id}, '${name}' of the tenant ${tenant}`;
 }
 
+function iso(time: number): string {
+  return new Date(time).toISOString();
+}
+
 /** With times as others read them. */
 function shown({ id, tenant, name, lastFour, createdAt, expiresAt, ...terms }: ListedKey) {
-  const iso = (time: number): string => new Date(time).toISOString();
   return {
     id,
     tenant,
