@@ -126,5 +126,7 @@ export function clientCall(type: ClientToolType, callId: string, json: string): 
 
 function words(value: unknown): readonly string[] | undefined {
   if (typeof value === "string") return [value];
-  return Array.isArray(value) && value.every((word) => typeof word === "string") ? (value as string[]) : undefined;
+  if (!Array.isArray(value)) return undefined;
+  const found = value.filter((word): word is string => typeof word === "string");
+  return found.length === value.length ? found : undefined;
 }
