@@ -48,7 +48,7 @@ export class Steers {
   whyNot(limit: number): SteerErrorCode | null {
     const { terminal, request, isSteerable } = this.#target;
     if (terminal !== null) return whyOver(terminal.response);
-    if (request.compacts) return "steering_not_supported";
+    if (request.compacts || request.conversation !== null) return "steering_not_supported";
     if (this.count >= limit) return "too_many_pending_steers";
     return isSteerable ? null : "response_not_active";
   }
