@@ -1,5 +1,14 @@
 import type { ResponseNode } from "../core/node.ts";
-import { isItem, isToolCall, isToolOutput, type Item, type Part, type ToolOutputItem } from "../protocol/items.ts";
+import type { BackendRequest } from "../core/ports.ts";
+import {
+  type CompactionItem,
+  isItem,
+  isToolCall,
+  isToolOutput,
+  type Item,
+  type Part,
+  type ToolOutputItem,
+} from "../protocol/items.ts";
 import { chatName, keyOf } from "./chat-tools.ts";
 import { Rope } from "./rope.ts";
 
@@ -14,7 +23,8 @@ import { Rope } from "./rope.ts";
  * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts joined, their calls in order |
  * | `function_call_output`, `custom_tool_call_output` | one tool message; images in it follow in a user message |
  * | `additional_tools`, `configuration_update` | nothing: they say what the request is to hold beside the messages |
- * | anything else | nothing |
+ * | `compaction` | the messages that it stands for; of those before it none, where it stands for them as well |
+| anything else | nothing |
  *
  * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
  * the last answer.
@@ -42,6 +52,8 @@ type ChatToolCall = {
   readonly type: "function";
   readonly function: { readonly name: string; readonly arguments: string };
 };
+
+type Open = BackendRequest["open"];
 
 type State = {
   /** Finished messages, each behind a comma. */
@@ -73,14 +85,14 @@ export class ChatContexts {
    * new and large is mapped in steps, each no longer than others should wait; a generator that is done at once had little
    * to do.
    */
-  *messages(parent: ResponseNode | null, input: readonly Item[]): Generator<void, Rope> {
-    const state = yield* this.#after(yield* this.#chain(parent), input);
+  *messages(parent: ResponseNode | null, input: readonly Item[], open: Open): Generator<void, Rope> {
+    const state = yield* this.#after(yield* this.#chain(parent, open), input, open);
     this.#ofInput.set(input, state);
-    return this.#close(state);
+    return this.#close(state, open);
   }
 
   /** The state at the end of a chain. Only nodes that were not seen before are looked at. */
-  *#chain(tip: ResponseNode | null): Generator<void, State> {
+  *#chain(tip: ResponseNode | null, open: Open): Generator<void, State> {
     const unseen: ResponseNode[] = [];
     let state: State | undefined;
     for (let node = tip; node !== null && state === undefined; node = node.parent) {
@@ -89,27 +101,27 @@ export class ChatContexts {
     }
     let current = state ?? START;
     for (const node of unseen.toReversed()) {
-      const afterInput = this.#ofInput.get(node.input) ?? (yield* this.#after(current, node.input));
-      current = yield* this.#after(afterInput, node.response.output);
+      const afterInput = this.#ofInput.get(node.input) ?? (yield* this.#after(current, node.input, open));
+      current = yield* this.#after(afterInput, node.response.output, open);
       this.#ofNode.set(node, current);
     }
     return current;
   }
 
-  *#after(state: State, items: readonly Item[]): Generator<void, State> {
-    let writer = new Writer(state, this.#dialect);
+  *#after(state: State, items: readonly Item[], open: Open): Generator<void, State> {
+    let writer = new Writer(state, this.#dialect, open);
     for (const item of items) {
       writer.add(item);
       if (writer.length < STEP_LENGTH) continue;
-      writer = new Writer(writer.state(), this.#dialect);
+      writer = new Writer(writer.state(), this.#dialect, open);
       yield;
     }
     return writer.state();
   }
 
   /** With the last assistant message finished, as the end of a request wants it. */
-  #close(state: State): Rope {
-    const writer = new Writer(state, this.#dialect);
+  #close(state: State, open: Open): Rope {
+    const writer = new Writer(state, this.#dialect, open);
     writer.finish();
     return writer.state().closed;
   }
@@ -118,23 +130,26 @@ export class ChatContexts {
 /** Whether the item has its place in a chat request; what has none is left out of what the model sees. */
 export function hasChatForm(item: Item): boolean {
   if (isItem(item, "additional_tools") || isItem(item, "configuration_update")) return true;
+  if (isItem(item, "compaction")) return true;
   return isItem(item, "message") || isItem(item, "reasoning") || isToolCall(item) || isToolOutput(item);
 }
 
 class Writer {
   readonly #dialect: Dialect;
-  readonly #base: Rope;
+  readonly #openCompaction: Open;
+  #base: Rope;
   #text = "";
   #run: Run | null;
   #open: readonly string[];
   #deferred: readonly Item[];
 
-  constructor(state: State, dialect: Dialect) {
+  constructor(state: State, dialect: Dialect, open: Open) {
     this.#base = state.closed;
     this.#run = state.run;
     this.#open = state.open;
     this.#deferred = state.deferred;
     this.#dialect = dialect;
+    this.#openCompaction = open;
   }
 
   /** How much it has written, in characters. */
@@ -147,6 +162,7 @@ class Writer {
   }
 
   add(item: Item): void {
+    if (isItem(item, "compaction")) return this.#compaction(item);
     if (isToolOutput(item)) return this.#toolOutput(item);
     if (this.#open.length > 0 && this.#run === null) {
       this.#deferred = [...this.#deferred, item];
@@ -166,6 +182,18 @@ class Writer {
   finish(): void {
     this.#closeRun();
     this.#flush();
+  }
+
+  #compaction(item: CompactionItem & Item): void {
+    const { replaces, items } = this.#openCompaction(item);
+    if (replaces) {
+      this.#base = START.closed;
+      this.#text = "";
+      this.#run = START.run;
+      this.#open = START.open;
+      this.#deferred = START.deferred;
+    }
+    for (const each of items) this.add(each);
   }
 
   #extendRun(item: Item): void {

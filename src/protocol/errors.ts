@@ -63,9 +63,12 @@ export function responseNotFound(id: string): ApiError {
   return new ApiError("not_found", `Response with id '${id}' not found.`);
 }
 
-/** @param param where a request has named it; null when the path did */
-export function conversationNotFound(id: string, param: string | null): ApiError {
-  return new ApiError("not_found", `Conversation with id '${id}' not found.`, { param });
+export function conversationNotFound(id: string): ApiError {
+  return new ApiError("not_found", `Conversation with id '${id}' not found.`, { param: "conversation" });
+}
+
+export function conversationItemNotFound(id: string): ApiError {
+  return new ApiError("not_found", `Item with id '${id}' not found in this conversation.`);
 }
 
 export function conversationLocked(): ApiError {
@@ -87,6 +90,13 @@ export function itemNotFound(id: string): ApiError {
     `Item with id '${id}' not found. Items are not persisted when \`store\` is set to false. ` +
     "Try again with `store` set to true, or remove this item from your input.";
   return new ApiError("item_not_found", message, { param: "input" });
+}
+
+export function compactionUnreadable(param: string): ApiError {
+  const message =
+    "The encrypted content of a compaction item could not be verified: it was not made by this server, not for this key, or " +
+    "has been changed since.";
+  return new ApiError("invalid_value", message, { param });
 }
 
 export function modelNotFound(model: string): ApiError {

@@ -22,6 +22,11 @@ export class FakeRuntime implements Runtime {
     }
   }
 
+  /** Time passes, and nothing is done meanwhile: the machine stands still. */
+  stall(milliseconds: number): void {
+    this.#now += milliseconds;
+  }
+
   every(milliseconds: number, task: () => void): () => void {
     const timer = { at: this.#elapsed + milliseconds, every: milliseconds, task };
     this.#timers.add(timer);

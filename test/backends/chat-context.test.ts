@@ -4,6 +4,7 @@ import { ChatContexts } from "../../src/backends/chat-context.ts";
 import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { Item } from "../../src/protocol/items.ts";
 import type { Response } from "../../src/protocol/response.ts";
+import { compactions, open } from "../support/compactions.ts";
 
 const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") =>
   new ChatContexts({ reasoningField: field, renamed: new Map() });
@@ -17,7 +18,7 @@ function textOf(mapping: ReturnType<ChatContexts["messages"]>): string {
 }
 
 function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = contexts()): unknown[] {
-  const json = textOf(chat.messages(parent, input));
+  const json = textOf(chat.messages(parent, input, open));
   return JSON.parse(`[${json.slice(1)}]`) as unknown[];
 }
 
@@ -46,6 +47,13 @@ const thought = (text: string): Item => ({
   summary: [],
   content: [{ type: "reasoning_text", text }],
 });
+
+const compaction = (
+  replaces: boolean,
+  summary: string,
+  before: readonly Item[] = [],
+  after: readonly Item[] = [],
+): Item => ({ type: "compaction", encrypted_content: compactions.seal({ replaces, before, summary, after }) });
 
 describe("messages", () => {
   test("a user message with one text becomes a string, with several parts a list", () => {
@@ -221,6 +229,7 @@ describe("one mapping", () => {
     texts.map((text) => [user(text)]),
     texts.map((text) => [assistant(text)]),
     texts.map((text) => [thought(text)]),
+    fc.tuple(texts, fc.boolean()).map(([text, replaces]) => [compaction(replaces, text)]),
     fc
       .tuple(fc.array(fc.constantFrom("c1", "c2", "c3"), { minLength: 1, maxLength: 3 }), texts, fc.boolean())
       .map(([ids, text, interrupted]) => [
@@ -241,15 +250,46 @@ describe("one mapping", () => {
           const input = rest.slice(0, size);
           const made = rest.slice(size, size + ((index % 3) + 1));
           // As in a real run, the request is mapped before its output is known.
-          textOf(chat.messages(parent, input));
+          textOf(chat.messages(parent, input, open));
           parent = node(parent, input, made);
           rest = rest.slice(size + made.length);
         }
-        const cut = textOf(chat.messages(parent, rest));
-        const whole = textOf(contexts().messages(null, items));
+        const cut = textOf(chat.messages(parent, rest, open));
+        const whole = textOf(contexts().messages(null, items, open));
         expect(cut).toBe(whole);
       }),
     );
+  });
+
+  test("a compaction that stands for everything leaves nothing of what was before it, however turns cut it", () => {
+    const kept = [{ type: "message", role: "developer", content: "Be brief." }];
+    const latest = [call("c9"), output("c9", "newest")];
+    const item = compaction(true, "All of it.", kept, latest);
+    fc.assert(
+      fc.property(conversation, conversation, fc.nat({ max: 40 }), (before, follows, size) => {
+        const behind = follows.filter(({ type }) => type !== "compaction");
+        const items = [...before, item, ...behind];
+        const root = node(null, items.slice(0, size), items.slice(size, size + 3));
+        const whole = messagesOf(null, [item, ...behind]);
+        expect(messagesOf(root, items.slice(size + 3))).toEqual(whole);
+        expect(messagesOf(null, items)).toEqual(whole);
+        expect(whole.slice(0, 4)).toMatchObject([
+          { role: "system", content: "Be brief." },
+          { role: "user", content: expect.stringContaining("All of it.") },
+          { role: "assistant", tool_calls: [{ id: "c9" }] },
+          { role: "tool", content: "newest" },
+        ]);
+      }),
+    );
+  });
+
+  test("a compaction beside other items is one more message", () => {
+    const messages = messagesOf(null, [user("one"), compaction(false, "All of it."), user("two")]);
+    expect(messages).toEqual([
+      { role: "user", content: "one" },
+      { role: "user", content: expect.stringContaining("<summary>\nAll of it.\n</summary>") },
+      { role: "user", content: "two" },
+    ]);
   });
 
   test("a large input is mapped in steps, and others that go on meanwhile do not disturb it", () => {
@@ -257,11 +297,11 @@ describe("one mapping", () => {
     const root = node(null, [user("root")], [assistant("yes")]);
     const large = (name: string) => Array.from({ length: 8 }, (_, index) => user(`${name}${index}`.repeat(100_000)));
     const inputs = ["a", "b"].map(large);
-    const mappings = inputs.map((input) => chat.messages(root, input));
+    const mappings = inputs.map((input) => chat.messages(root, input, open));
     const steps = mappings.map((mapping) => mapping.next().done);
     expect(steps).toEqual([false, false]);
     expect(messagesOf(root, [user("small")], chat)).toHaveLength(3);
-    expect(mappings.map(textOf)).toEqual(inputs.map((input) => textOf(contexts().messages(root, input))));
+    expect(mappings.map(textOf)).toEqual(inputs.map((input) => textOf(contexts().messages(root, input, open))));
   });
 
   test("forks of one parent do not disturb each other", () => {

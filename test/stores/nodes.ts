@@ -23,7 +23,12 @@ export function makeNode(id: string, fields: NodeFields = {}): ResponseNode {
   const request = parseCreateRequest({ model: "m", input, previous_response_id: parent?.id, ...fields.request });
   let ids = 0;
   const newId = (kind: string): string => (kind === "response" ? id : `${kind}_${id}_${ids++}`);
-  const assembler = new Assembler(request, { now: () => 1_700_000_000_000, monotonic: () => 0, every: () => () => undefined, newId });
+  const assembler = new Assembler(request, {
+    now: () => 1_700_000_000_000,
+    monotonic: () => 0,
+    every: () => () => undefined,
+    newId,
+  });
   assembler.push(fields.output ?? [{ type: "text.delta", delta: `output of ${id}` }]);
   assembler.push([{ type: "finish", reason: "stop" }]);
   return commitNode({ id, tenant, parent, input: request.input, response: assembler.finish().response });

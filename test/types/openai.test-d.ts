@@ -252,5 +252,5 @@ export type Requests = [
 type TheirField = keyof ResponseCreateParams | keyof ResponsesClientEvent.ResponseCreate;
 export type RequestKeys = [
   Nothing<Exclude<keyof typeof CreateRequestSchema.properties, TheirField | OnlyOpenResponses>>,
-  Nothing<Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra" | "compacts">>,
+  Nothing<Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra" | "compaction">>,
 ];

@@ -1,5 +1,7 @@
 import type { Case, Group } from "../case.ts";
+import { COMPACTIONS } from "./compaction.ts";
 import { CONTINUATION } from "./continuation.ts";
+import { CONVERSATION_CASES } from "./conversations.ts";
 import { CREATE } from "./create.ts";
 import { EQUIVALENCE } from "./equivalence.ts";
 import { ERRORS } from "./errors.ts";
@@ -21,6 +23,7 @@ import { SNAPSHOTS } from "./snapshots.ts";
 import { STEERING } from "./steering.ts";
 import { STORE } from "./store.ts";
 import { TENANCY } from "./tenancy.ts";
+import { TOKENS } from "./tokens.ts";
 import { TOOLS } from "./tools.ts";
 import { WARMUP } from "./warmup.ts";
 
@@ -36,6 +39,7 @@ export const GROUPS: readonly Group[] = [
   CONTINUATION,
   EVICTION,
   REFERENCES,
+  CONVERSATION_CASES,
   STORE,
   RETRIEVALS,
   LANES_GROUP,
@@ -43,6 +47,8 @@ export const GROUPS: readonly Group[] = [
   WARMUP,
   STEERING,
   INTERRUPTS,
+  TOKENS,
+  COMPACTIONS,
   LIMITS,
   KEEPALIVE,
   TENANCY,
