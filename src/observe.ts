@@ -161,6 +161,7 @@ export function withContentLog(store: Store, log: Log): Store {
       );
     },
     get: (tenant, id) => store.get(tenant, id),
+    recording: (tenant, id) => store.recording(tenant, id),
     load: (tenant, id) => store.load(tenant, id),
     delete: (tenant, id) => store.delete(tenant, id),
     close: () => store.close(),

@@ -68,7 +68,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
-    seal: createSeal(config),
+    seal: createSeal(config, log),
     limits: engineLimits(config),
   });
   const listener = new Listener({
@@ -150,12 +150,18 @@ async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
 }
 
 /** What compaction items are sealed with: keys of their own, or else those of the store, or else one that is made here. */
-function createSeal(config: Config): CipherSeal {
+function createSeal(config: Config, log: Log): CipherSeal {
   const keys = readKeys(config.compactionKeys ?? config.storeKeys ?? "", "compaction keys");
   if (keys.length > 0) return new CipherSeal(() => keys);
   // What is kept in memory only does not leave a key behind either.
   if (config.store === "memory:") return new CipherSeal(() => parseStoreKeys(newKey()));
-  return new CipherSeal(() => keyFile(join(config.dataDir, "compaction.key")));
+  const file = join(config.dataDir, "compaction.key");
+  return new CipherSeal(() => {
+    if (!config.store.startsWith("sqlite:")) {
+      log.warn({ file }, "compaction items of this server work on others only with the same --compaction-keys");
+    }
+    return keyFile(file);
+  });
 }
 
 function readKeys(text: string, source: string): readonly StoreKey[] {

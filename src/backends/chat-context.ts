@@ -6,10 +6,11 @@ import {
   isToolCall,
   isToolOutput,
   type Item,
-  type Part,
   type ToolOutputItem,
 } from "../protocol/items.ts";
+import { chatContent, plainText } from "./chat-parts.ts";
 import { chatName, keyOf } from "./chat-tools.ts";
+import { inChatTerms } from "./foreign-items.ts";
 import { Rope } from "./rope.ts";
 
 /**
@@ -23,11 +24,13 @@ import { Rope } from "./rope.ts";
  * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts joined, their calls in order |
  * | `function_call_output`, `custom_tool_call_output` | one tool message; images in it follow in a user message |
  * | `additional_tools`, `configuration_update` | nothing: they say what the request is to hold beside the messages |
+ * | calls and outputs of other kinds | what `foreign-items.ts` makes of them |
  * | `compaction` | the messages that it stands for; of those before it none, where it stands for them as well |
-| anything else | nothing |
+ * | anything else | nothing |
  *
  * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
- * the last answer.
+ * the last answer. That every function call has its answer is certain; a call of another kind that has none when the
+ * conversation goes on is answered with nothing.
  */
 
 /** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
@@ -45,6 +48,7 @@ type Run = {
   readonly text: string | null;
   readonly reasoning: string;
   readonly calls: readonly ChatToolCall[];
+  readonly open: readonly OpenCall[];
 };
 
 type ChatToolCall = {
@@ -53,14 +57,20 @@ type ChatToolCall = {
   readonly function: { readonly name: string; readonly arguments: string };
 };
 
+type OpenCall = {
+  readonly id: string;
+  /** A call of another kind than function and custom: nobody has checked that an answer will come. */
+  readonly isForeign: boolean;
+};
+
 type Open = BackendRequest["open"];
 
 type State = {
   /** Finished messages, each behind a comma. */
   readonly closed: Rope;
   readonly run: Run | null;
-  /** Ids of calls in finished messages that have no answer yet. */
-  readonly open: readonly string[];
+  /** Calls in finished messages that have no answer yet. */
+  readonly open: readonly OpenCall[];
   /** Items that wait for those answers. */
   readonly deferred: readonly Item[];
 };
@@ -68,7 +78,7 @@ type State = {
 const START: State = { closed: Rope.empty, run: null, open: [], deferred: [] };
 /** How many characters of messages are written in one step. */
 const STEP_LENGTH = 512 * 1024;
-const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [] };
+const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [], open: [] };
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
 export class ChatContexts {
@@ -130,8 +140,7 @@ export class ChatContexts {
 /** Whether the item has its place in a chat request; what has none is left out of what the model sees. */
 export function hasChatForm(item: Item): boolean {
   if (isItem(item, "additional_tools") || isItem(item, "configuration_update")) return true;
-  if (isItem(item, "compaction")) return true;
-  return isItem(item, "message") || isItem(item, "reasoning") || isToolCall(item) || isToolOutput(item);
+  return isItem(item, "compaction") || inChatTerms(item).length > 0;
 }
 
 class Writer {
@@ -140,7 +149,7 @@ class Writer {
   #base: Rope;
   #text = "";
   #run: Run | null;
-  #open: readonly string[];
+  #open: readonly OpenCall[];
   #deferred: readonly Item[];
 
   constructor(state: State, dialect: Dialect, open: Open) {
@@ -163,11 +172,19 @@ class Writer {
 
   add(item: Item): void {
     if (isItem(item, "compaction")) return this.#compaction(item);
-    if (isToolOutput(item)) return this.#toolOutput(item);
-    if (this.#open.length > 0 && this.#run === null) {
+    const known = inChatTerms(item);
+    const [first] = known;
+    if (first === undefined) return;
+    if (this.#run === null && !isToolOutput(first) && !this.#isAnswered()) {
       this.#deferred = [...this.#deferred, item];
       return;
     }
+    for (const each of known) this.#add(each, item);
+  }
+
+  /** @param origin what the item stands for, or the item itself */
+  #add(item: Item, origin: Item): void {
+    if (isToolOutput(item)) return this.#toolOutput(item, origin);
     if (isItem(item, "message") && item.role !== "assistant") {
       this.#closeRun();
       if (this.#open.length > 0) return this.add(item);
@@ -176,12 +193,20 @@ class Writer {
       else this.#message({ role: "system", content: plainText(item.content, "\n") });
       return;
     }
-    this.#extendRun(item);
+    this.#extendRun(item, item !== origin);
   }
 
   finish(): void {
     this.#closeRun();
-    this.#flush();
+    if (this.#isAnswered()) this.#flush();
+  }
+
+  /** Whether no call is open; those that nobody has to answer are answered for it, since chat servers want each to be. */
+  #isAnswered(): boolean {
+    if (this.#open.some(({ isForeign }) => !isForeign)) return false;
+    for (const { id } of this.#open) this.#message({ role: "tool", tool_call_id: id, content: "" });
+    this.#open = [];
+    return true;
   }
 
   #compaction(item: CompactionItem & Item): void {
@@ -196,7 +221,7 @@ class Writer {
     for (const each of items) this.add(each);
   }
 
-  #extendRun(item: Item): void {
+  #extendRun(item: Item, isForeign: boolean): void {
     const run = this.#run ?? EMPTY_RUN;
     if (isItem(item, "message")) {
       this.#run = { ...run, text: (run.text ?? "") + plainText(item.content, "") };
@@ -205,10 +230,10 @@ class Writer {
       const parts = item.content?.length ? item.content : (item.summary ?? []);
       this.#run = { ...run, reasoning: run.reasoning + plainText(parts, "") };
     } else if (isToolCall(item)) {
-      const text = item.type === "function_call" ? item.arguments : JSON.stringify({ input: item.input });
+      const text = item.type === "function_call" ? object(item.arguments) : JSON.stringify({ input: item.input });
       const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
       const call = { id: item.call_id, type: "function", function: { name, arguments: text } } as const;
-      this.#run = { ...run, calls: [...run.calls, call] };
+      this.#run = { ...run, calls: [...run.calls, call], open: [...run.open, { id: item.call_id, isForeign }] };
     }
   }
 
@@ -224,18 +249,21 @@ class Writer {
     const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
     if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
     if (hasCalls) message["tool_calls"] = run.calls;
-    this.#open = [...this.#open, ...run.calls.map((call) => call.id)];
+    this.#open = [...this.#open, ...run.open];
     this.#message(message);
   }
 
-  #toolOutput(item: ToolOutputItem & Item): void {
+  #toolOutput(item: ToolOutputItem & Item, origin: Item): void {
     this.#closeRun();
-    const index = this.#open.indexOf(item.call_id);
+    const isForeign = item !== origin;
+    const exact = this.#open.findIndex((call) => call.id === item.call_id && call.isForeign === isForeign);
+    const index = exact === -1 ? this.#open.findIndex((call) => call.id === item.call_id) : exact;
     if (index === -1 && this.#deferred.length > 0) {
-      this.#deferred = [...this.#deferred, item];
+      this.#deferred = [...this.#deferred, origin];
       return;
     }
-    if (index !== -1) this.#open = this.#open.toSpliced(index, 1);
+    if (index === -1) return this.#lateOutput(item);
+    this.#open = this.#open.toSpliced(index, 1);
     this.#message({ role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") });
     const images = typeof item.output === "string" ? [] : item.output.filter((part) => part.type === "input_image");
     if (images.length > 0) {
@@ -243,6 +271,13 @@ class Writer {
       this.#deferred = [...this.#deferred, { type: "message", role: "user", content: [label, ...images] }];
     }
     if (this.#open.length === 0) this.#flush();
+  }
+
+  /** An output whose call has been given up, or never was there: the model still reads it, from the user. */
+  #lateOutput({ call_id, output }: ToolOutputItem & Item): void {
+    const label = { type: "input_text", text: `Output of tool call ${call_id}:` };
+    const parts = typeof output === "string" ? [{ type: "input_text", text: output }] : output;
+    this.add({ type: "message", role: "user", content: [label, ...parts] });
   }
 
   #flush(): void {
@@ -256,37 +291,13 @@ class Writer {
   }
 }
 
-/** Text parts as one string; other parts have no place in it. */
-function plainText(content: string | readonly Part[], separator: string): string {
-  if (typeof content === "string") return content;
-  return content.flatMap((part) => textOf(part) ?? []).join(separator);
-}
-
-function textOf(part: Part): string | undefined {
-  if (part.type === "refusal") return part["refusal"] as string;
-  const text = part["text"];
-  return typeof text === "string" ? text : undefined;
-}
-
-/** Text alone becomes a string, which every server takes; with anything else it becomes a list of chat parts. */
-function chatContent(content: string | readonly Part[]): string | readonly object[] {
-  if (typeof content === "string") return content;
-  const isText = content.every((part) => textOf(part) !== undefined);
-  return isText ? plainText(content, "\n") : content.map(chatPart);
-}
-
-function chatPart(part: Part): object {
-  const text = textOf(part);
-  if (text !== undefined) return { type: "text", text };
-  if (part.type === "input_image" && typeof part["image_url"] === "string") {
-    const detail = part["detail"];
-    const url = part["image_url"];
-    return { type: "image_url", image_url: typeof detail === "string" ? { url, detail } : { url } };
+/** The arguments of a call, as the object that servers and templates take them for; models do not always write one. */
+function object(json: string): string {
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return json;
+  } catch {
+    if (json.trim() === "") return "{}";
   }
-  if (part.type === "input_file") {
-    const { type: _, ...file } = part;
-    return { type: "file", file };
-  }
-  // `input_audio` is the same in chat; for the rest the model server is the judge.
-  return part;
+  return JSON.stringify({ arguments: json });
 }

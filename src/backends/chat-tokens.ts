@@ -2,6 +2,7 @@ import type { ResponseNode } from "../core/node.ts";
 import type { BackendRequest } from "../core/ports.ts";
 import { isItem, isToolCall, isToolOutput, type Item, type Part } from "../protocol/items.ts";
 import type { Tool } from "../protocol/tools.ts";
+import { inChatTerms } from "./foreign-items.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /**
@@ -51,8 +52,9 @@ export class ChatTokens {
           replaces ||= compacted.replaces;
           continue;
         }
-        const read = readItem(item);
-        if (read !== null) tokens += PER_MESSAGE + read.images + (await this.#tokenizer.count(read.text));
+        for (const { text, images } of inChatTerms(item).map(readItem)) {
+          tokens += PER_MESSAGE + images + (await this.#tokenizer.count(text));
+        }
       }
       return { tokens, replaces };
     });
@@ -87,12 +89,12 @@ function once<Key extends object, Value>(
 
 type Read = { readonly text: string; readonly images: number };
 
-/** What a model reads of an item: its text, and the tokens of what is no text; null when it reads nothing. */
-function readItem(item: Item): Read | null {
+/** What a model reads of an item that has a place in chat: its text, and the tokens of what is no text. */
+function readItem(item: Item): Read {
   if (isItem(item, "message")) return readParts(item.content);
   if (isToolOutput(item)) return readParts(item.output);
   if (isItem(item, "reasoning")) return readParts(item.content?.length ? item.content : (item.summary ?? []));
-  if (!isToolCall(item)) return null;
+  if (!isToolCall(item)) return { text: "", images: 0 };
   return { text: `${item.name} ${item.type === "function_call" ? item.arguments : item.input}`, images: 0 };
 }
 

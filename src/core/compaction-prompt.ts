@@ -35,9 +35,19 @@ export const ASK_FOR_SUMMARY: Item = Object.freeze({ type: "message", role: "use
 const HEAD = `The conversation before this point was too long to be kept. This summary takes its place; go on from it as if \
 you had been there, without mentioning it.`;
 
+const summaries = new WeakSet<Item>();
+
 /** A summary as the model sees it. A user's message, since templates of many models take the system's only in front. */
 export function summaryItem(summary: string): Item {
-  return Object.freeze({ type: "message", role: "user", content: `${HEAD}\n\n<summary>\n${summary}\n</summary>` });
+  const content = `${HEAD}\n\n<summary>\n${summary}\n</summary>`;
+  const item: Item = Object.freeze({ type: "message", role: "user", content });
+  summaries.add(item);
+  return item;
+}
+
+/** Whether the item is a summary, and not what a user has said. */
+export function isSummary(item: Item): boolean {
+  return summaries.has(item);
 }
 
 /** The summary in what the model has answered: some models think aloud before it. */

@@ -2,8 +2,8 @@ import { ApiError } from "../protocol/errors.ts";
 import { isItem, type Item, type Part } from "../protocol/items.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { Compactions } from "./compacted.ts";
-import type { CompactionPlan } from "./compaction-plan.ts";
-import { summaryIn, summaryItem } from "./compaction-prompt.ts";
+import { type CompactionPlan, laterHalf } from "./compaction-plan.ts";
+import { ASK_FOR_SUMMARY, summaryIn, summaryItem } from "./compaction-prompt.ts";
 import { measure, type ResponseNode } from "./node.ts";
 import type { Backend, BackendEvent, BackendRequest, FinishReason } from "./ports.ts";
 
@@ -14,10 +14,13 @@ export type CompactionEvent =
   | { readonly type: "compaction.grown" }
   | { readonly type: "compaction.done"; readonly content: string };
 
-type Events = AsyncGenerator<readonly (BackendEvent | CompactionEvent)[]>;
+/** What a turn hears of a compaction, and of the answer behind it. */
+export type CompactionEvents = AsyncGenerator<readonly (BackendEvent | CompactionEvent)[]>;
 
 /** Characters of a summary between two signs that it grows. */
 const SIGN_EVERY = 1000;
+/** How often a context is halved until the model takes it in. */
+const SHORTEST = 5;
 /** Beyond this the images of the newest items, which the model sees once more now, are not kept for later. */
 const LARGEST_AFTER = 1024 * 1024;
 
@@ -50,30 +53,34 @@ export class Compaction {
   }
 
   /** @throws ApiError synchronously, when the backend refuses to begin with the summary */
-  start(signal: AbortSignal): Events {
+  start(signal: AbortSignal): CompactionEvents {
     const { parent, summarised } = this.#plan;
-    const settings = { ...this.#request.settings, ...PLAIN_TEXT };
-    const summary = this.#backend.stream({ ...this.#request, parent, input: summarised, settings }, signal);
-    return this.#run(summary, signal);
+    return this.#run(this.#ask(parent, summarised, signal), signal);
   }
 
-  async *#run(batches: ReturnType<Backend["stream"]>, signal: AbortSignal): Events {
-    yield [{ type: "compaction.begun" }];
-    let text = "";
-    let signs = 0;
-    let usage: Usage | null = null;
-    let end: FinishReason | null = null;
-    for await (const batch of batches) {
-      for (const event of batch) {
-        if (event.type === "text.delta") text += event.delta;
-        else if (event.type === "usage") usage = event.usage;
-        else if (event.type === "finish") end = event.reason;
+  #ask(parent: ResponseNode | null, input: readonly Item[], signal: AbortSignal): ReturnType<Backend["stream"]> {
+    const settings = { ...this.#request.settings, ...PLAIN_TEXT };
+    return this.#backend.stream({ ...this.#request, parent, input, settings }, signal);
+  }
+
+  /** Has the model write the summary; of less, when it cannot take all of the context in. */
+  async *#summarise(batches: ReturnType<Backend["stream"]>, signal: AbortSignal): Summarising {
+    let { context } = this.#plan;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const written = yield* write(attempt === 0 ? batches : this.#ask(null, [...context, ASK_FOR_SUMMARY], signal));
+        return attempt === 0 ? written : { ...written, summary: `${BEGINNING_IS_GONE}\n${written.summary}` };
+      } catch (error) {
+        const shorter = isTooLong(error) && attempt < SHORTEST ? laterHalf(context) : null;
+        if (shorter === null) throw error;
+        context = shorter;
       }
-      if (text.length < (signs + 1) * SIGN_EVERY) continue;
-      signs += 1;
-      yield [{ type: "compaction.grown" }];
     }
-    const summary = usable(summaryIn(text), end);
+  }
+
+  async *#run(batches: ReturnType<Backend["stream"]>, signal: AbortSignal): CompactionEvents {
+    yield [{ type: "compaction.begun" }];
+    const { summary, usage } = yield* this.#summarise(batches, signal);
     const { before, after, isAll } = this.#plan;
     const parts = { replaces: !isAll, before: isAll ? [] : before, summary, after: forLater(after) };
     const content = this.#compactions.seal(parts);
@@ -88,6 +95,35 @@ export class Compaction {
       yield usage === null ? batch : batch.map((event) => withUsage(event, usage));
     }
   }
+}
+
+type Summary = { readonly summary: string; readonly usage: Usage | null };
+type Summarising = AsyncGenerator<readonly CompactionEvent[], Summary>;
+
+/** Takes in what the model writes. */
+async function* write(batches: ReturnType<Backend["stream"]>): Summarising {
+  let text = "";
+  let signs = 0;
+  let usage: Usage | null = null;
+  let end: FinishReason | null = null;
+  for await (const batch of batches) {
+    for (const event of batch) {
+      if (event.type === "text.delta") text += event.delta;
+      else if (event.type === "usage") usage = event.usage;
+      else if (event.type === "finish") end = event.reason;
+    }
+    if (text.length < (signs + 1) * SIGN_EVERY) continue;
+    signs += 1;
+    yield [{ type: "compaction.grown" }];
+  }
+  return { summary: usable(summaryIn(text), end), usage };
+}
+
+const BEGINNING_IS_GONE = "[The oldest part of the conversation was too long to be summarised, and is not in here.]";
+
+/** Whether the model server has refused a context for its length. */
+export function isTooLong(error: unknown): boolean {
+  return error instanceof ApiError && error.code === "context_length_exceeded";
 }
 
 const STOP: BackendEvent = Object.freeze({ type: "finish", reason: "stop" });

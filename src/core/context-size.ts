@@ -22,9 +22,9 @@ export function sizeOfRequest(request: CreateRequest, parent: ResponseNode | nul
   return follow(before, request.input, open);
 }
 
-/** The items by themselves. */
-export function sizeOfItems(items: readonly Item[], open: Open): ContextSize {
-  return follow(NOTHING, items, open);
+/** Items by themselves, of a context in which compactions are opened. */
+export function sizeOfItems(items: readonly Item[]): ContextSize {
+  return follow(NOTHING, items, () => ({ replaces: false, items: [] }));
 }
 
 function sizeAt(tip: ResponseNode, open: Open): ContextSize {

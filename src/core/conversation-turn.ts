@@ -29,12 +29,20 @@ export class ConversationTurn {
     return this.#hold.parent;
   }
 
-  /** The turn's node has been stored. @throws ApiError `conversation_locked` when the hold was lost on the way */
+  /**
+   * The turn's node has been stored. Where it cannot become part of the conversation, it is no response either.
+   * @throws ApiError `conversation_locked` when the hold was lost on the way, `not_found` when the conversation is gone
+   */
   async placed(node: ResponseNode): Promise<void> {
-    await this.#hold?.move(node.id);
+    try {
+      await this.#hold?.move(node.id);
+    } catch (error) {
+      await this.#conversations.discard(node);
+      throw error;
+    }
   }
 
-  /** Others may change the conversation from now on. */
+  /** Others may change the conversation from now on; before the end of the turn is told, since the client may go on at once. */
   async release(): Promise<void> {
     await this.#hold?.release();
   }

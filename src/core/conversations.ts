@@ -108,6 +108,11 @@ export class Conversations {
     return ConversationHold.take(this.#ports, this.#name(id), holder);
   }
 
+  /** Takes back a response that was stored for a conversation and did not get into it. */
+  async discard(node: ResponseNode): Promise<void> {
+    await this.#ports.store.delete(this.#tenant, node.id);
+  }
+
   #name(id: string): RecordName {
     return { tenant: this.#tenant, kind: "conversation", id };
   }

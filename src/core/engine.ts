@@ -1,4 +1,5 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import type { ServerEvent } from "../protocol/events.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
@@ -8,6 +9,8 @@ import { resolveReferences, storedItems } from "./item-references.ts";
 import type { ResponseNode } from "./node.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
 import { Compactions } from "./compacted.ts";
+import { decodeMoves } from "./recording.ts";
+import { replayed } from "./replay.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -56,6 +59,14 @@ export class Engine {
   /** A stored response; undefined when nobody knows it. */
   async retrieve(tenant: Tenant, id: string): Promise<Response | undefined> {
     return (await this.#ports.store.get(tenant, id))?.response;
+  }
+
+  /** The events of a stored response once more, from the first to the terminal one; undefined when nobody knows it. */
+  async replay(tenant: Tenant, id: string): Promise<Iterable<readonly ServerEvent[]> | undefined> {
+    const { store } = this.#ports;
+    const [stored, recording] = await Promise.all([store.get(tenant, id), store.recording(tenant, id)]);
+    if (stored === undefined) return undefined;
+    return replayed(stored.response, recording === undefined || recording === null ? null : decodeMoves(recording));
   }
 
   /**

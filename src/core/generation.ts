@@ -1,10 +1,10 @@
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Batches } from "./batches.ts";
 import { Compactions } from "./compacted.ts";
-import { Compaction } from "./compaction.ts";
+import { Compaction, type CompactionEvents, isTooLong } from "./compaction.ts";
 import { planCompaction } from "./compaction-plan.ts";
 import type { ResponseNode } from "./node.ts";
-import type { Backend, EnginePorts, Tenant } from "./ports.ts";
+import type { Backend, BackendEvent, EnginePorts, Tenant } from "./ports.ts";
 import { settingsInForce } from "./standing.ts";
 
 /** What the model does for a turn. */
@@ -48,10 +48,40 @@ export function beginGeneration(
     backend.prefill(asked, sessionEnd).catch(() => undefined);
     return { batches: null, rootOf: asMade };
   }
-  const plan = planCompaction({ request, parent, compactions, limits: ports.limits, responseId });
-  if (plan === null) return { batches: backend.stream(asked, signal)[Symbol.asyncIterator](), rootOf: asMade };
-  const compaction = new Compaction(plan, compactions, backend, asked);
-  return { batches: compaction.start(signal), rootOf: (node) => compaction.rootOf(node) };
+  const subjectOfPlan = { request, parent, compactions, limits: ports.limits, responseId };
+  let compaction: Compaction | null = null;
+  const compact = (isTooLong: boolean): CompactionEvents | null => {
+    const plan = planCompaction(subjectOfPlan, isTooLong);
+    compaction = plan === null ? null : new Compaction(plan, compactions, backend, asked);
+    return compaction?.start(signal) ?? null;
+  };
+  const rootOf: Generation["rootOf"] = (node) => (compaction ?? { rootOf: asMade }).rootOf(node);
+  const compacted = compact(false);
+  if (compacted !== null) return { batches: compacted, rootOf };
+  const batches = backend.stream(asked, signal)[Symbol.asyncIterator]();
+  if (request.compaction === null) return { batches, rootOf: asMade };
+  return { batches: orCompacted(batches, () => compact(true)), rootOf };
+}
+
+/** What the model says; or, if its server takes the context for too long, what it says to a smaller one. */
+async function* orCompacted(
+  batches: AsyncIterator<readonly BackendEvent[]>,
+  compact: () => CompactionEvents | null,
+): CompactionEvents {
+  let first: Awaited<ReturnType<typeof batches.next>>;
+  try {
+    first = await batches.next();
+  } catch (error) {
+    const instead = isTooLong(error) ? compact() : null;
+    if (instead === null) throw error;
+    yield* instead;
+    return;
+  }
+  try {
+    for (let step = first; !step.done; step = await batches.next()) yield step.value;
+  } finally {
+    await batches.return?.();
+  }
 }
 
 function asMade({ parent, input }: Pick<ResponseNode, "parent" | "input">): Pick<ResponseNode, "parent" | "input"> {

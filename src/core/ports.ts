@@ -102,6 +102,8 @@ export interface Store {
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
   get(tenant: Tenant, id: string): Promise<StoredResponse | undefined>;
+  /** What was recorded with the node; undefined when it is unknown, null when there was nothing. */
+  recording(tenant: Tenant, id: string): Promise<JsonValue | undefined>;
   /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
   load(tenant: Tenant, id: string): Promise<ResponseNode | undefined>;
   /**
@@ -115,6 +117,8 @@ export interface Store {
 export type PutOptions = {
   /** False for a node that no id leads to: it stands for records and descendants, and goes when none of them is left. */
   readonly listed?: boolean;
+  /** How the response came to be, as `recording` gives it back; it is kept apart from the node, which is loaded without it. */
+  readonly recording?: JsonValue;
 };
 
 export type JsonValue =

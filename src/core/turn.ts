@@ -5,6 +5,7 @@ import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
+import { responseFrame } from "./response-frame.ts";
 import { type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import type { ConversationTurn } from "./conversation-turn.ts";
@@ -12,6 +13,7 @@ import { type ItemSource, resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
+import { encodeMoves, type Move } from "./recording.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
@@ -78,6 +80,8 @@ export class Turn {
   readonly #ports: EnginePorts;
   readonly #options: TurnOptions;
   readonly #assembler: Assembler;
+  /** What a stored response's events are made from; null for one that is not stored. */
+  readonly #moves: Move[] | null;
   #state: TurnState = { phase: "waiting" };
   #parent: ResponseNode | null = null;
   #firstOutputAt: number | null = null;
@@ -88,7 +92,9 @@ export class Turn {
   constructor(ports: EnginePorts, options: TurnOptions) {
     this.#ports = ports;
     this.#options = options;
-    this.#assembler = new Assembler(options.request, ports.runtime);
+    const { request } = options;
+    this.#moves = request.store ? [] : null;
+    this.#assembler = new Assembler(responseFrame(request, ports.runtime), ports.runtime, this.#moves);
   }
 
   get responseId(): string {
@@ -173,12 +179,11 @@ export class Turn {
     }
     this.#options.begun(this);
     const last = await this.#generate(started);
-    // Before the end is told, since the client may go on at once.
     if (this.#options.conversation !== null) await this.#options.conversation.release();
     if (last === null || this.#isAbandoned()) return "abandoned";
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
     // hears that it is over.
-    const terminal = last instanceof ApiError ? this.#assembler.fail(last) : this.#assembler.terminal(last);
+    const terminal = this.#assembler.terminal(last instanceof ApiError ? this.#assembler.failed(last) : last);
     if (last instanceof ApiError) this.#error = last;
     this.#terminal = terminal;
     this.#state = { phase: "ended" };
@@ -261,9 +266,9 @@ export class Turn {
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
   async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
-    const { request, origin, keep } = this.#options;
+    const { origin, keep } = this.#options;
     const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
-    if (request.store) await this.#ports.store.put(node);
+    if (this.#moves !== null) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves) });
     if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
     this.#node = node;
     if (!this.#isAbandoned()) keep(node);

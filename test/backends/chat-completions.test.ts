@@ -301,6 +301,24 @@ describe("what goes wrong", () => {
     expect(error.message).toBe("The model server reported an error while it generated.");
   });
 
+  test.each([
+    [{ code: 429, message: "secret" }, "rate_limit_exceeded", "try again later", undefined],
+    [{ type: "rate_limit_error", message: "Please try again in 1.5s." }, "rate_limit_exceeded", "try again in 2s", 2],
+    [{ code: "rate_limit_exceeded", message: "Try again in 200ms" }, "rate_limit_exceeded", "try again in 1s", 1],
+    [{ code: 400, message: "tool schema is not valid" }, "invalid_prompt", "tool schema is not valid", undefined],
+    [{ code: 400, message: "maximum context length is 10" }, "context_length_exceeded", "context window", undefined],
+  ])(
+    "an error that the server reports in its stream, of a kind that is known: %j",
+    async (said, code, words, seconds) => {
+      upstream.script(answer(delta({ content: "a" }), { error: said }));
+      const error = await failure(open());
+      expect(error).toMatchObject({ code });
+      expect(error.retryAfter).toBe(seconds);
+      expect(error.message).toContain(words);
+      expect(error.message).not.toContain("secret");
+    },
+  );
+
   test("a server that does not begin to answer", async () => {
     upstream.script(() => undefined);
     const error = await failure(open({ firstByteTimeoutMs: 20 }));

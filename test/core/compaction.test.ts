@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { ApiError } from "../../src/protocol/errors.ts";
 import { isItem, type Item } from "../../src/protocol/items.ts";
 import { parseSteer } from "../../src/protocol/steer.ts";
 import { answer, callFunctions, ClearSeal, finish, Gate, type Step } from "../../src/testing/index.ts";
@@ -15,6 +16,9 @@ const LONG = "many words ".repeat(100);
 
 /** An answer of many words, which the model server has not counted: the context is then estimated. */
 const longAnswer = (): Step => [[{ type: "text.delta", delta: LONG }], [{ type: "finish", reason: "stop" }]];
+
+/** A model server that takes the context for too long. */
+const tooLong = (): Step => [new ApiError("context_length_exceeded", "Too long.")];
 
 /** What an item says, in short: role and text of a message, the type of anything else. */
 function gist(item: Item): string {
@@ -295,6 +299,16 @@ describe("context management", () => {
     ]);
   });
 
+  test("so do the outputs of tools that this server knows nothing of", async () => {
+    const { open, scripted } = makeEngine({ steps: [answer("All of it."), answer("a1")] });
+    const calls = ["s1", "s2"].map((call_id) => ({ type: "shell_call", call_id, action: { commands: ["ls"] } }));
+    const outputs = calls.map(({ call_id }) => ({ type: "shell_call_output", call_id, output: [] }));
+    const input = [user("u1"), assistant(LONG), ...calls, ...outputs];
+    await turn(open(), { input, context_management: MANAGED }).end;
+    const tail = ["shell_call", "shell_call", "shell_call_output", "shell_call_output"];
+    expect(gists(scripted.calls[1]?.context)).toEqual(["user: u1", "summary: All of it.", ...tail]);
+  });
+
   test("is done again when the context has grown again: the earlier summary is summarised, the user's words stay", async () => {
     const steps = [longAnswer(), answer("First."), longAnswer(), answer("Second."), answer("a3")];
     const { open, scripted } = makeEngine({ steps });
@@ -374,6 +388,58 @@ describe("context management", () => {
     checkGrammar(told.events);
     expect(scripted.calls).toHaveLength(2);
     expect(await turn(session, { previous_response_id: "resp_1", input: "u2" }).code()).toBe("completed");
+  });
+
+  describe("where the model server takes less than the thresholds say", () => {
+    const managed = { context_management: [{ type: "compaction", compact_threshold: 1_000_000 }] };
+
+    test("a context that it refuses is compacted then", async () => {
+      const { open, scripted } = makeEngine({ steps: [longAnswer(), tooLong(), answer("All of it."), answer("a2")] });
+      const session = open();
+      await turn(session, { input: "u1" }).end;
+      const told = turn(session, { previous_response_id: "resp_1", input: "u2", ...managed });
+      expect((await told.response()).output).toMatchObject([{ type: "compaction" }, { content: [{ text: "a2" }] }]);
+      checkGrammar(told.events);
+      expect(gists(scripted.calls[3]?.context)).toEqual(["user: u1", "summary: All of it.", "user: u2"]);
+    });
+
+    test("one that asks for no compaction is refused as ever, and so is one with nothing to summarise", async () => {
+      const { open, scripted } = makeEngine({ steps: [longAnswer(), tooLong(), tooLong()] });
+      const session = open();
+      await turn(session, { input: "u1" }).end;
+      expect(await turn(session, { previous_response_id: "resp_1", input: "u2" }).code()).toBe(
+        "context_length_exceeded",
+      );
+      expect(await turn(session, { input: LONG, ...managed }).code()).toBe("context_length_exceeded");
+      expect(scripted.calls).toHaveLength(3);
+    });
+
+    test("a summary is written of the later half, and says so, when all of it is too much even for that", async () => {
+      const calls = ["c1", "c2"].map((call_id) => ({ type: "function_call", call_id, name: "f", arguments: "{}" }));
+      const outputs = calls.map(({ call_id }) => ({ type: "function_call_output", call_id, output: LONG }));
+      const input = [
+        user(`u1 ${LONG}`),
+        assistant(LONG),
+        ...calls,
+        ...outputs,
+        user("u2"),
+        assistant(LONG),
+        user("u3"),
+      ];
+      const { open, scripted } = makeEngine({ steps: [tooLong(), tooLong(), answer("Some of it.")] });
+      const told = turn(open(), { input: [...input, TRIGGER] });
+      const { output } = await told.response();
+      checkGrammar(told.events);
+      expect(partsOf(output[0])["summary"]).toMatch(/^\[The oldest part .*\]\nSome of it\.$/);
+      const asked = scripted.calls.map(({ context }) => gists(context));
+      expect(asked[1]).toEqual(["user: u2", `assistant: ${LONG}`, "user: u3", "ask for a summary"]);
+      expect(asked[2]).toEqual(["user: u3", "ask for a summary"]);
+    });
+
+    test("and not at all when nothing can be left out any more", async () => {
+      const { open } = makeEngine({ steps: [tooLong()] });
+      expect(await turn(open(), { input: [user(LONG), TRIGGER] }).code()).toBe("context_length_exceeded");
+    });
   });
 
   test("an interrupt drops the compaction that is being written, and the chain goes on as it was", async () => {

@@ -184,7 +184,7 @@ test("a long turn keeps its hold by renewing it", async () => {
 
 test("a turn whose hold has passed to another fails, and changes nothing", async () => {
   const [first, second] = [new Gate(), new Gate()];
-  const { open, runtime, id, texts } = await talk([
+  const { open, store, runtime, id, texts } = await talk([
     [first, [{ type: "text.delta", delta: "late" }], finish()],
     [second, [{ type: "text.delta", delta: "new" }], finish()],
   ]);
@@ -197,6 +197,7 @@ test("a turn whose hold has passed to another fails, and changes nothing", async
   first.open();
   expect(await late.code()).toBe("conversation_locked");
   expect(late.terminal?.type).toBe("response.failed");
+  expect(await store.get("acme", late.terminal?.response.id ?? "")).toBeUndefined();
   second.open();
   expect(await taking.code()).toBe("completed");
   expect(await texts()).toEqual(["zero", "b", "new"]);
