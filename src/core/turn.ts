@@ -8,49 +8,15 @@ import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
 import { type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
-import type { ConversationTurn } from "./conversation-turn.ts";
-import { type ItemSource, resolveReferences } from "./item-references.ts";
+import { resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
-import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
+import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
+import type { TurnOptions } from "./turn-options.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
-
-/** Where a turn comes from, for its report. */
-type TurnOrigin = {
-  readonly tenant: Tenant;
-  readonly transport: Transport;
-  /** Id of the session. */
-  readonly session: string;
-  /** Size of the request as it came. */
-  readonly bytesIn: number;
-  /** What has been sent of this turn so far. */
-  readonly bytesOut: () => number;
-};
-
-export type TurnOptions = {
-  readonly request: CreateRequest;
-  readonly origin: TurnOrigin;
-  readonly emit: Emit;
-  /** Stands for the connection in front of the backend. */
-  readonly session: object;
-  /** Ends with the connection. */
-  readonly sessionEnd: AbortSignal;
-  /** Asked whether the turn may be, and told what it has used. */
-  readonly permit: Permit | undefined;
-  /** The conversation that the turn takes part in, which then says what it continues. */
-  readonly conversation: ConversationTurn | null;
-  /** Finds the parent. @throws ApiError `previous_response_not_found` */
-  readonly resolveParent: () => Promise<ResponseNode | null>;
-  /** Where items are found that the input refers to. */
-  readonly items: ItemSource;
-  /** Keeps the node in the session. */
-  readonly keep: (node: ResponseNode) => void;
-  /** Told right before the first event, from when on the turn can be named by its response's id. */
-  readonly begun: (turn: Turn) => void;
-};
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
