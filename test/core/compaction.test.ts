@@ -356,6 +356,24 @@ describe("context management", () => {
     ]);
   });
 
+  test("a thread of images that outgrows its connection lives on", async () => {
+    const image = { type: "input_image", image_url: `data:image/png;base64,${"A".repeat(50_000)}` };
+    const live = async (context_management: readonly object[]) => {
+      const steps = Array.from({ length: 40 }, () => answer("ok"));
+      const session = makeEngine({ steps, limits: { sessionBytes: 200_000 } }).open();
+      let previous_response_id: string | null = null;
+      for (let count = 0; count < 15; count += 1) {
+        const request = { previous_response_id, input: [user([image])], store: false, context_management };
+        const told = turn(session, request);
+        if ((await told.end).error !== null) return count;
+        previous_response_id = (await told.response()).id;
+      }
+      return Infinity;
+    };
+    expect(await live([])).toBeLessThan(5);
+    expect(await live([{ type: "compaction", compact_threshold_bytes: 120_000 }])).toBe(Infinity);
+  });
+
   test("images of the newest items are seen once more, and not kept for later when they are many bytes", async () => {
     const image = { type: "input_image", image_url: `data:image/png;base64,${"A".repeat(1_200_000)}` };
     const look = user([{ type: "input_text", text: "Look" }, image]);
