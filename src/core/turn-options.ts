@@ -3,7 +3,6 @@ import type { ConversationTurn } from "./conversation-turn.ts";
 import type { ItemSource } from "./item-references.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Emit, Permit, Tenant, Transport } from "./ports.ts";
-import type { Turn } from "./turn.ts";
 
 /** Where a turn comes from, for its report. */
 type TurnOrigin = {
@@ -37,5 +36,5 @@ export type TurnOptions = {
   /** Keeps the node in the session. */
   readonly keep: (node: ResponseNode) => void;
   /** Told right before the first event, from when on the turn can be named by its response's id. */
-  readonly begun: (turn: Turn) => void;
+  readonly begun: () => void;
 };

@@ -143,7 +143,7 @@ export class Turn {
       this.#error = this.#explain(thrown);
       return "refused";
     }
-    this.#options.begun(this);
+    this.#options.begun();
     const last = await this.#generate(started);
     if (this.#options.conversation !== null) await this.#options.conversation.release();
     if (last === null || this.#isAbandoned()) return "abandoned";
