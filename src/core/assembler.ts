@@ -23,7 +23,7 @@ type TurnEvent = BackendEvent | CompactionEvent;
  */
 export class Assembler {
   readonly #frame: ResponseFrame;
-  readonly #runtime: Runtime;
+  readonly #runtime: Pick<Runtime, "now" | "newId">;
   readonly #moves: Move[] | null;
   readonly #log = new EventLog();
   /** Items that are done, by output index; a hole stands for one that is open or was dropped. */
@@ -39,7 +39,7 @@ export class Assembler {
   #boundary: "none" | "wanted" | "reached" = "none";
 
   /** @param moves takes what the events are made from, so that they can be made again; null records nothing */
-  constructor(frame: ResponseFrame, runtime: Runtime, moves: Move[] | null = null) {
+  constructor(frame: ResponseFrame, runtime: Pick<Runtime, "now" | "newId">, moves: Move[] | null = null) {
     this.#runtime = runtime;
     this.#frame = frame;
     this.#moves = moves;

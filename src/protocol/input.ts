@@ -23,7 +23,7 @@ export function parseInput(input: string | readonly object[]): readonly Item[] {
  * @param path where they are in the request, for the `param` of an error
  * @throws ApiError
  */
-function parseItems(items: readonly object[], path: string): readonly Item[] {
+export function parseItems(items: readonly object[], path: string): readonly Item[] {
   return items.map((item, index) => parseItem(item as { readonly [field: string]: unknown }, `${path}[${index}]`));
 }
 
