@@ -12,7 +12,9 @@ import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
-import { parseStoreKeys } from "./stores/cipher.ts";
+import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
+import { CipherSeal } from "./stores/cipher-seal.ts";
+import { keyFile, newKey } from "./stores/key-file.ts";
 import { openStore } from "./stores/open.ts";
 import { StoreError } from "./stores/store-error.ts";
 import type { TransportLimits } from "./transports/limits.ts";
@@ -66,6 +68,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
+    seal: createSeal(config, log),
     limits: engineLimits(config),
   });
   const listener = new Listener({
@@ -113,6 +116,8 @@ function engineLimits(config: Config): Limits {
     laneNames: config.maxLanes,
     turnsInFlight: config.maxTurnsInFlight,
     queuedTurns: config.maxQueuedTurns,
+    compactTokens: config.compactTokens,
+    compactBytes: config.compactBytes,
   };
 }
 
@@ -138,6 +143,30 @@ async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
       keys: parseStoreKeys(config.storeKeys ?? ""),
       onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),
     });
+  } catch (error) {
+    if (error instanceof StoreError) throw new StartError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** What compaction items are sealed with: keys of their own, or else those of the store, or else one that is made here. */
+function createSeal(config: Config, log: Log): CipherSeal {
+  const keys = readKeys(config.compactionKeys ?? config.storeKeys ?? "", "compaction keys");
+  if (keys.length > 0) return new CipherSeal(() => keys);
+  // What is kept in memory only does not leave a key behind either.
+  if (config.store === "memory:") return new CipherSeal(() => parseStoreKeys(newKey()));
+  const file = join(config.dataDir, "compaction.key");
+  return new CipherSeal(() => {
+    if (!config.store.startsWith("sqlite:")) {
+      log.warn({ file }, "compaction items of this server work on others only with the same --compaction-keys");
+    }
+    return keyFile(file);
+  });
+}
+
+function readKeys(text: string, source: string): readonly StoreKey[] {
+  try {
+    return parseStoreKeys(text, source);
   } catch (error) {
     if (error instanceof StoreError) throw new StartError(error.message, { cause: error });
     throw error;

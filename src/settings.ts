@@ -226,6 +226,27 @@ export const SETTINGS = {
     }),
     group: "Memory",
   },
+  compactionKeys: {
+    ...optionalText("<id:base64>", "keys", {
+      description: "Keys that seal compaction items, as --store-keys; without any: those, or one made in --data-dir.",
+    }),
+    secret: true,
+    group: "Memory",
+  },
+  compactTokens: {
+    ...integer({
+      minimum: 1,
+      maximum: 1_000_000_000,
+      default: 100_000,
+      description:
+        "Tokens of context at which a request that asks for compaction, and names no threshold, is compacted.",
+    }),
+    group: "Memory",
+  },
+  compactBytes: {
+    ...size({ default: "16MiB", description: "The same in bytes of context: images reach limits of bytes first." }),
+    group: "Memory",
+  },
   storeBytes: {
     ...size({
       default: "512MiB",

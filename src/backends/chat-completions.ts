@@ -83,7 +83,7 @@ export class ChatCompletionsBackend implements Backend {
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
     this.#report(request, head);
-    const mapping = this.#contextsFor(head.tools).messages(request.parent, request.input);
+    const mapping = this.#contextsFor(head.tools).messages(request.parent, request.input, request.open);
     const step = mapping.next();
     return this.#run(head, step.done ? step.value : mapping, request, signal);
   }
@@ -124,7 +124,9 @@ export class ChatCompletionsBackend implements Backend {
     const { instructions } = request.settings;
     const system = instructions === null ? "" : JSON.stringify({ role: "system", content: instructions });
     const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[${system}`;
-    const messages = await mappedInSteps(this.#contextsFor(tools).messages(request.parent, request.input));
+    const messages = await mappedInSteps(
+      this.#contextsFor(tools).messages(request.parent, request.input, request.open),
+    );
     return Buffer.concat(requestPieces(head, messages.pieces(), request));
   }
 

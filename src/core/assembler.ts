@@ -3,19 +3,16 @@ import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
 import type { Item, OutputItem } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
-import type { Response, Usage } from "../protocol/response.ts";
+import { NO_USAGE, type Response, type Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
+import type { CompactionEvent } from "./compaction.ts";
+import { OpenCompaction } from "./open-compaction.ts";
 import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
 import type { BackendEvent, FinishReason, Runtime } from "./ports.ts";
 
 const NO_ITEMS: readonly never[] = Object.freeze([]);
-const NO_USAGE: Usage = Object.freeze({
-  input_tokens: 0,
-  input_tokens_details: Object.freeze({ cached_tokens: 0 }),
-  output_tokens: 0,
-  output_tokens_details: Object.freeze({ reasoning_tokens: 0 }),
-  total_tokens: 0,
-});
+
+type TurnEvent = BackendEvent | CompactionEvent;
 
 /**
  * Turns what a backend says into the events of one response: numbered from 0 without gaps, ordered and complete, with
@@ -30,6 +27,7 @@ export class Assembler {
   readonly #output: OutputItem[] = [];
   readonly #calls = new Map<number, OpenCall>();
   #text: OpenText | null = null;
+  #compaction: OpenCompaction | null = null;
   /** The item that grew last: the one that a cut-off finish has cut. */
   #last: OpenText | OpenCall | null = null;
   #added = 0;
@@ -67,7 +65,7 @@ export class Assembler {
 
   /** Whether no item is open, so that nothing would be cut in two. */
   get isIdle(): boolean {
-    return this.#text === null && this.#calls.size === 0;
+    return this.#text === null && this.#calls.size === 0 && this.#compaction === null;
   }
 
   /** Whether the output has come to the end of an item after `stopAtBoundary`; what the backend still says is not heard. */
@@ -89,7 +87,7 @@ export class Assembler {
   }
 
   /** The events that a batch of the backend's amounts to. */
-  push(batch: readonly BackendEvent[]): readonly ServerEvent[] {
+  push(batch: readonly TurnEvent[]): readonly ServerEvent[] {
     for (const event of batch) {
       if (this.#boundary === "wanted" && this.#opensItem(event) && this.#calls.size === 0) {
         this.#closeText("completed");
@@ -136,12 +134,13 @@ export class Assembler {
   interrupt(): readonly ServerEvent[] {
     const response_id = this.id;
     this.#log.write({ type: EVENT.interruptAccepted, sequence_number: this.#log.next(), response_id });
-    const open = [...(this.#text === null ? [] : [this.#text]), ...this.#calls.values()];
+    const open = [this.#text, this.#compaction, ...this.#calls.values()].filter((item) => item !== null);
     for (const { id, index } of open.toSorted((a, b) => a.index - b.index)) {
       const at = { response_id, item_id: id, output_index: index };
       this.#log.write({ type: EVENT.itemInterrupted, sequence_number: this.#log.next(), ...at });
     }
     this.#text = null;
+    this.#compaction = null;
     this.#calls.clear();
     return this.#log.take();
   }
@@ -174,7 +173,7 @@ export class Assembler {
     };
   }
 
-  #accept(event: BackendEvent): void {
+  #accept(event: TurnEvent): void {
     switch (event.type) {
       case "text.delta":
         return this.#textDelta("message", "output_text", event.delta);
@@ -190,6 +189,12 @@ export class Assembler {
         return this.#callDelta(event.key, event.delta);
       case "item":
         return this.#wholeItem(event.item);
+      case "compaction.begun":
+        return this.#openCompaction();
+      case "compaction.grown":
+        return this.#compaction?.grow();
+      case "compaction.done":
+        return this.#closeCompaction(event.content);
       case "usage":
         this.#usage = event.usage;
         return;
@@ -201,7 +206,7 @@ export class Assembler {
     }
   }
 
-  #opensItem(event: BackendEvent): boolean {
+  #opensItem(event: TurnEvent): boolean {
     switch (event.type) {
       case "text.delta":
       case "refusal.delta":
@@ -211,8 +216,11 @@ export class Assembler {
         return this.#text?.kind !== "reasoning";
       case "call":
       case "item":
+      case "compaction.begun":
         return true;
       case "call.delta":
+      case "compaction.grown":
+      case "compaction.done":
       case "usage":
       case "finish":
         return false;
@@ -265,6 +273,18 @@ export class Assembler {
     this.#output[output_index] = Object.freeze(item);
     this.#log.write({ type: EVENT.itemAdded, sequence_number: this.#log.next(), output_index, item });
     this.#log.write({ type: EVENT.itemDone, sequence_number: this.#log.next(), output_index, item });
+  }
+
+  #openCompaction(): void {
+    const index = this.#added++;
+    const id = itemId(ID_PREFIX.compaction, this.id, "output", index);
+    this.#compaction = new OpenCompaction(id, index, this.#log);
+  }
+
+  #closeCompaction(content: string): void {
+    if (this.#compaction === null) return;
+    this.#output[this.#compaction.index] = this.#compaction.close(content);
+    this.#compaction = null;
   }
 
   #doneItems(): readonly OutputItem[] {

@@ -5,6 +5,7 @@ import type { Response } from "../protocol/response.ts";
 import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
+import { Compactions } from "./compacted.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -84,7 +85,9 @@ export class Engine {
       storedItems(store, tenant, limits.referencedResponses),
     );
     const settings = settingsInForce({ ...request, input }, parent);
-    return backend.count({ model, parent, input, settings, session: this }, signal);
+    const compactions = new Compactions(this.#ports.seal, tenant);
+    compactions.check(input);
+    return backend.count({ model, parent, input, settings, session: this, open: compactions.open }, signal);
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

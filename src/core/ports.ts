@@ -1,4 +1,4 @@
-import type { Item } from "../protocol/items.ts";
+import type { CompactionItem, Item } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
@@ -45,8 +45,17 @@ export type BackendRequest = {
    * repeat their tools, but within a session equal tools are one array.
    */
   readonly settings: Omit<CreateRequest, "input" | "model">;
+  /** What the model sees in the place of a compaction item. @throws ApiError when it cannot be read here */
+  readonly open: (item: CompactionItem) => Compacted;
   /** Stands for the client's connection: a key for what happens once per connection. */
   readonly session: object;
+};
+
+/** What a compaction item stands for. */
+export type Compacted = {
+  /** Whether the item stands for everything before it; otherwise what is before it is still said. */
+  readonly replaces: boolean;
+  readonly items: readonly Item[];
 };
 
 /** What a backend says while it generates. An item that a backend invents passes whole, as `item`. */
@@ -165,6 +174,13 @@ export interface Records {
 /** What a store has of one node: its response and its own input. */
 export type StoredResponse = Pick<ResponseNode, "input" | "response">;
 
+/** Seals texts that clients keep for the server and cannot read. All of it is per tenant. */
+export interface Seal {
+  seal(tenant: Tenant, text: string): string;
+  /** Undefined when it was not sealed for this tenant, or not by a key that is known here. */
+  open(tenant: Tenant, sealed: string): string | undefined;
+}
+
 /** Lets clients in. */
 export interface Access {
   /** Whether a client needs a key at all. */
@@ -255,6 +271,7 @@ export type EnginePorts = {
   readonly store: Store;
   readonly runtime: Runtime;
   readonly observer: Observer;
+  readonly seal: Seal;
   readonly limits: Limits;
 };
 
@@ -270,6 +287,9 @@ export type Limits = {
   readonly laneNames: number;
   /** Steers that one response may hold. */
   readonly pendingSteers: number;
+  /** Tokens, and bytes, of a context beyond which it is compacted where the request allows it and names no threshold. */
+  readonly compactTokens: number;
+  readonly compactBytes: number;
   /** Stored responses that are loaded for the items that one input refers to. */
   readonly referencedResponses: number;
 };
@@ -280,5 +300,7 @@ export const DEFAULT_LIMITS: Limits = {
   queuedTurns: 64,
   laneNames: 32,
   pendingSteers: 32,
+  compactTokens: 100_000,
+  compactBytes: 16 * 1024 * 1024,
   referencedResponses: 256,
 };

@@ -6,11 +6,11 @@ import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { type Batches, leave, pull } from "./batches.ts";
+import { beginGeneration, type Generation } from "./generation.ts";
 import { type ItemSource, resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
-import { settingsInForce } from "./standing.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
@@ -58,6 +58,8 @@ type TurnState =
 export type TurnEnd = {
   readonly outcome: "completed" | "incomplete" | "failed" | "refused" | "abandoned";
   readonly error: ApiError | null;
+  /** What was kept of it. */
+  readonly node?: ResponseNode;
 };
 
 /** Whether the response that a turn continues is forgotten after it, so that the client brings its full input. */
@@ -78,6 +80,7 @@ export class Turn {
   #firstOutputAt: number | null = null;
   #error: ApiError | null = null;
   #terminal: TerminalEvent | null = null;
+  #node: ResponseNode | null = null;
 
   constructor(ports: EnginePorts, options: TurnOptions) {
     this.#ports = ports;
@@ -152,7 +155,7 @@ export class Turn {
     this.#state = { phase: "ended" };
     permit?.charge(tokensOf(this.#assembler, this.#parent, origin.bytesIn));
     this.#report(outcome, startedAt);
-    return { outcome, error: this.#error };
+    return { outcome, error: this.#error, ...(this.#node !== null && { node: this.#node }) };
   }
 
   async #run(): Promise<TurnEnd["outcome"]> {
@@ -197,18 +200,13 @@ export class Turn {
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const settings = settingsInForce(request, parent);
-    const backendRequest = { model, parent, input, settings, session };
-    if (request.generate) {
-      return { parent, input, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
-    }
-    // A warm-up is answered at once; a backend that really warms up does so on its own time.
-    backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
-    return { parent, input, batches: null };
+    const { tenant } = this.#options.origin;
+    const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
+    return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, input, batches }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, input, batches, rootOf }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -218,7 +216,8 @@ export class Turn {
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
-      await this.#commit({ parent, input, response: ended.response });
+      const { response } = ended;
+      await this.#commit({ response, ...rootOf({ parent, input, response }) });
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -258,6 +257,7 @@ export class Turn {
     const { request, origin, keep } = this.#options;
     const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
     if (request.store) await this.#ports.store.put(node);
+    this.#node = node;
     if (!this.#isAbandoned()) keep(node);
   }
 
@@ -324,12 +324,10 @@ export class Turn {
   }
 }
 
-type Started = {
+type Started = Generation & {
   readonly parent: ResponseNode | null;
   /** What was sent, with the items themselves where it referred to them. */
   readonly input: readonly Item[];
-  /** Null for a warm-up. */
-  readonly batches: Batches | null;
 };
 
 const OUTCOME = {

@@ -79,6 +79,13 @@ export function itemNotFound(id: string): ApiError {
   return new ApiError("item_not_found", message, { param: "input" });
 }
 
+export function compactionUnreadable(param: string): ApiError {
+  const message =
+    "The encrypted content of a compaction item could not be verified: it was not made by this server, not for this key, or " +
+    "has been changed since.";
+  return new ApiError("invalid_value", message, { param });
+}
+
 export function modelNotFound(model: string): ApiError {
   return new ApiError("model_not_found", `The requested model '${model}' does not exist.`, { param: "model" });
 }

@@ -5,6 +5,7 @@ export const ID_PREFIX = {
   functionCall: "fc",
   customToolCall: "ctc",
   reasoning: "rs",
+  compaction: "cmp",
   call: "call",
   request: "req",
   session: "sess",

@@ -49,7 +49,15 @@ export const CreateRequestSchema = Type.Object({
   service_tier: nullable(Type.String()),
   generate: nullable(Type.Boolean()),
   prompt_cache_options: nullable(Type.Object({ prewarm: nullable(Type.Boolean()) })),
-  context_management: nullable(Type.Array(Type.Object({ type: Type.String() }))),
+  context_management: nullable(
+    Type.Array(
+      Type.Object({
+        type: Type.String(),
+        compact_threshold: nullable(Type.Integer({ minimum: 1 })),
+        compact_threshold_bytes: nullable(Type.Integer({ minimum: 1 })),
+      }),
+    ),
+  ),
 });
 
 /** Fields of the Responses API, or of its real clients, that say nothing to a model server; never passed on to one. */
@@ -90,6 +98,13 @@ function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
+/** How large a context may become before it is compacted; null is the server's choice. */
+type CompactionThresholds = {
+  readonly tokens: number | null;
+  /** Ours: limits of bytes are reached first where there are images. */
+  readonly bytes: number | null;
+};
+
 /** A create request with every default filled in. Settings that the client left out and that have no default are null. */
 export type CreateRequest = {
   readonly model: string;
@@ -118,8 +133,8 @@ export type CreateRequest = {
   readonly service_tier: string | null;
   /** False for a warm-up: the context is taken in and nothing is generated. */
   readonly generate: boolean;
-  /** Whether the context is to be compacted on the way; such responses cannot be steered. */
-  readonly compacts: boolean;
+  /** When the context is to be compacted on the way; null when it is not to be. */
+  readonly compaction: CompactionThresholds | null;
   /** Fields that the API does not know (`top_k`, `seed`, …), for the model server to make sense of. */
   readonly extra: { readonly [field: string]: unknown };
 };
@@ -179,19 +194,44 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     prompt_cache_key: body.prompt_cache_key ?? null,
     service_tier: body.service_tier ?? null,
     generate: (body.generate ?? true) && body.prompt_cache_options?.prewarm !== true,
-    compacts: (body.context_management ?? []).length > 0,
+    compaction: parseThresholds(body.context_management ?? []),
     extra: Object.fromEntries(Object.entries(body).filter(([field]) => !KNOWN_FIELDS.has(field))),
   };
 }
 
+/** The lowest thresholds that were named. */
+function parseThresholds(management: NonNullable<RawBody["context_management"]>): CompactionThresholds | null {
+  if (management.length === 0) return null;
+  management.forEach(({ type }, index) => {
+    if (type === "compaction") return;
+    const message = `Invalid value: '${type}'. Supported values are: 'compaction'.`;
+    throw new ApiError("invalid_value", message, { param: `context_management[${index}].type` });
+  });
+  return {
+    tokens: lowest(management.map((entry) => entry.compact_threshold)),
+    bytes: lowest(management.map((entry) => entry.compact_threshold_bytes)),
+  };
+}
+
+function lowest(values: readonly (number | null | undefined)[]): number | null {
+  const named = values.filter((value) => typeof value === "number");
+  return named.length === 0 ? null : Math.min(...named);
+}
+
 /** The shape that `checkBody` has proved. */
 type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
-  readonly [Field in Exclude<keyof CreateRequest, "model" | "input" | "extra" | "text" | "reasoning" | "compacts">]?:
+  readonly [Field in Exclude<keyof CreateRequest, "model" | "input" | "extra" | "text" | "reasoning" | "compaction">]?:
     | CreateRequest[Field]
     | null;
 } & {
   readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;
   readonly reasoning?: { readonly effort?: string | null; readonly summary?: string | null } | null;
   readonly prompt_cache_options?: { readonly prewarm?: boolean | null } | null;
-  readonly context_management?: readonly object[] | null;
+  readonly context_management?:
+    | readonly {
+        readonly type: string;
+        readonly compact_threshold?: number | null;
+        readonly compact_threshold_bytes?: number | null;
+      }[]
+    | null;
 };

@@ -44,6 +44,7 @@ export const EVENT = {
   argumentsDone: "response.function_call_arguments.done",
   customInputDelta: "response.custom_tool_call_input.delta",
   customInputDone: "response.custom_tool_call_input.done",
+  compacting: "response.compaction.compacting",
   steerAccepted: "response.steer.accepted",
   steerPending: "response.steer.pending",
   steerFailed: "response.steer.failed",

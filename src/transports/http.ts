@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
 import { countInputTokens } from "./input-tokens.ts";
@@ -92,6 +93,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     for (const path of RESPONSES_PATHS) {
       route(api, "POST", path, async (request, reply) =>
         createResponse(context, request.getDecorator<Permit>("permit"), request, reply),
+      );
+      route(api, "POST", `${path}/compact`, async (request, reply) =>
+        compact(context, request.getDecorator<Permit>("permit"), request, reply),
       );
       route(api, "POST", `${path}/input_tokens`, async (request, reply) =>
         countInputTokens(context, request.getDecorator<Permit>("permit"), request, reply),

@@ -6,6 +6,7 @@ import { isItem, isToolCall, type Item, type Part } from "../../src/protocol/ite
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { FakeRuntime } from "../../src/testing/index.ts";
+import { compactions } from "../support/compactions.ts";
 
 type Fields = { readonly parent?: ResponseNode; readonly [field: string]: unknown };
 
@@ -21,7 +22,10 @@ export async function listen(backend: SimBackend, { parent, ...fields }: Fields)
 export function open(backend: SimBackend, { parent, ...fields }: Fields, signal = new AbortController().signal) {
   const request = parseCreateRequest({ model: "sim", previous_response_id: parent?.id, input: "Hello", ...fields });
   const { input, model, ...settings } = request;
-  return backend.stream({ model, parent: parent ?? null, input, settings, session: {} }, signal);
+  return backend.stream(
+    { model, parent: parent ?? null, input, settings, session: {}, open: compactions.open },
+    signal,
+  );
 }
 
 /** One turn, committed. */

@@ -16,7 +16,7 @@ import { isTerminal, type ServerEvent, type TerminalEvent } from "../../src/prot
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
+import { ClearSeal, FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
 
 export type EngineFields = {
   readonly steps?: Iterable<Step>;
@@ -52,6 +52,7 @@ export function makeEngine(fields: EngineFields = {}): TestEngine {
     },
     store,
     runtime,
+    seal: new ClearSeal(),
     observer: { observe: (event) => observed.push(event) },
     limits: { ...DEFAULT_LIMITS, ...fields.limits },
   });

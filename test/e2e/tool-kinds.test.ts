@@ -157,6 +157,42 @@ test("settings that an item changes are in force behind it", async () => {
   expect(upstream.calls.map(({ body }) => body)).toMatchObject([seen, seen]);
 });
 
+test("history of every kind of tool is read by the model, and fails nothing", async () => {
+  upstream.otherwise(text("ok"));
+  const history = [
+    { role: "user", content: "go" },
+    { type: "web_search_call", id: "ws_1", status: "completed", action: { type: "search", query: "q" } },
+    { type: "shell_call", call_id: "s1", action: { commands: ["ls"] }, status: "completed" },
+    { type: "shell_call_output", call_id: "s1", output: [{ stdout: "a.txt", stderr: "", outcome: { type: "exit" } }] },
+    { type: "mcp_call", id: "mcp_1", name: "ask", server_label: "x", arguments: "{}", output: "yes" },
+    { type: "tool_search_call", id: "ts_1", call_id: null, execution: "server", arguments: {} },
+    { type: "tool_search_output", id: "tso_1", call_id: null, tools: [] },
+    { type: "local_shell_call", id: "lsh_1", call_id: "l1", action: { type: "exec", command: ["ls"] } },
+    { type: "function_call_output", call_id: "l1", output: "b.txt" },
+    { type: "hologram_output", call_id: "nobody", output: { depth: 3 } },
+    { type: "message", role: "assistant", phase: "commentary", content: [{ type: "output_text", text: "Hm." }] },
+  ];
+  const client = await connect();
+  const first = await client.turn({ input: history, store: true });
+  expect(first.response.status).toBe("completed");
+  const http = new HttpClient(server.url);
+  const second = await http.create({ input: "on", previous_response_id: first.response.id });
+  expect(second.json.status).toBe("completed");
+  expect(upstream.calls[0]?.body.messages.map(({ role }) => role)).toEqual([
+    "user",
+    "assistant",
+    "tool",
+    "assistant",
+    "tool",
+    "assistant",
+    "tool",
+    "user",
+    "assistant",
+  ]);
+  const read = JSON.stringify(upstream.calls[1]?.body.messages);
+  for (const said of ["a.txt", "yes", "b.txt", "depth", "Hm."]) expect(read).toContain(said);
+});
+
 test("hosted tools are left out of the request and fail nothing, also where they are chosen", async () => {
   upstream.script(text("a"), text("b"));
   const hosted = ["web_search", "file_search", "code_interpreter", "image_generation", "mcp", "computer_use_preview"];

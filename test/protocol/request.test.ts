@@ -48,7 +48,7 @@ describe("the smallest request", () => {
       prompt_cache_key: null,
       service_tier: null,
       generate: true,
-      compacts: false,
+      compaction: null,
       extra: {},
     } satisfies CreateRequest);
   });
@@ -70,7 +70,7 @@ describe("the smallest request", () => {
 
 test("null is the same as nothing, for every field that has a default", () => {
   const names = Object.keys(parseCreateRequest(BASE)).filter(
-    (name) => !["model", "input", "extra", "compacts"].includes(name),
+    (name) => !["model", "input", "extra", "compaction"].includes(name),
   );
   expect(parse(Object.fromEntries(names.map((name) => [name, null])))).toEqual(parseCreateRequest(BASE));
 });

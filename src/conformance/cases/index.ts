@@ -1,4 +1,5 @@
 import type { Case, Group } from "../case.ts";
+import { COMPACTIONS } from "./compaction.ts";
 import { CONTINUATION } from "./continuation.ts";
 import { CREATE } from "./create.ts";
 import { EQUIVALENCE } from "./equivalence.ts";
@@ -21,6 +22,7 @@ import { SNAPSHOTS } from "./snapshots.ts";
 import { STEERING } from "./steering.ts";
 import { STORE } from "./store.ts";
 import { TENANCY } from "./tenancy.ts";
+import { TOKENS } from "./tokens.ts";
 import { TOOLS } from "./tools.ts";
 import { WARMUP } from "./warmup.ts";
 
@@ -43,6 +45,8 @@ export const GROUPS: readonly Group[] = [
   WARMUP,
   STEERING,
   INTERRUPTS,
+  TOKENS,
+  COMPACTIONS,
   LIMITS,
   KEEPALIVE,
   TENANCY,
