@@ -62,13 +62,7 @@ describe.skipIf(missing !== null).each(TRANSPORTS)(`Codex over %s${why}`, (_name
   test.each(FAULT_NAMES)("ends its task after %s", async (name) => {
     const world = await open([...NO_RETRIES, ...flags]);
     world.model.fault(2, FAULTS[name]);
-    const { answer, code, events } = await world.client.exec(PROMPT);
-    console.log(
-      name,
-      flags,
-      JSON.stringify(events.filter((e) => e.type.includes("error") || e.type.includes("fail"))),
-      world.model.calls.length,
-    );
+    const { answer, code } = await world.client.exec(PROMPT);
     expect({ answer, code }).toEqual({ answer: "All done.", code: 0 });
     await expectDone(world);
   });
@@ -84,13 +78,7 @@ describe.skipIf(missing !== null).each(TRANSPORTS)(`Codex over %s${why}`, (_name
     await begun;
     await world.server[act]();
     await world.server.again();
-    const { answer, events } = result(await program.ended);
-    console.log(
-      act,
-      flags,
-      JSON.stringify(events.filter((e) => e.type.includes("error") || e.type.includes("fail"))),
-      world.model.calls.length,
-    );
+    const { answer } = result(await program.ended);
     expect(answer).toBe("All done.");
     await expectDone(world);
   });
@@ -110,18 +98,13 @@ describe.skipIf(missing !== null).each(TRANSPORTS)(`Codex over %s${why}`, (_name
     expect(world.model.wrong).toEqual([]);
     expect(app.said.at(-1)).toBe("Again.");
     expect(await linesOf(join(world.client.work, "log.txt"))).toEqual(["one", "two", "three", "four"]);
-    console.log(JSON.stringify(app.complaints));
   });
 });
 
 describe.skipIf(missing !== null)(`Codex over a WebSocket that has its limits${why}`, () => {
   test("ends its task when the server has let go of what it continues", async () => {
     const world = await open(["--session-bytes", "16KiB"]);
-    const { answer, events } = await world.client.exec(PROMPT);
-    console.log(
-      JSON.stringify(events.filter((e) => e.type.includes("error") || e.type.includes("fail"))),
-      world.model.calls.length,
-    );
+    const { answer } = await world.client.exec(PROMPT);
     expect(answer).toBe("All done.");
     await expectDone(world);
     expect(world.model.calls).toHaveLength(4);
@@ -132,11 +115,7 @@ describe.skipIf(missing !== null)(`Codex over a WebSocket that has its limits${w
 
   test("ends its task when its connection has come to its age limit", async () => {
     const world = await open(["--connection-minutes", "0.01"]);
-    const { answer, events } = await world.client.exec("[task:slow] Write a log.");
-    console.log(
-      JSON.stringify(events.filter((e) => e.type.includes("error") || e.type.includes("fail"))),
-      world.model.calls.length,
-    );
+    const { answer } = await world.client.exec("[task:slow] Write a log.");
     expect(answer).toBe("All done.");
     await expectDone(world);
     expect(world.model.calls).toHaveLength(4);
