@@ -102,6 +102,8 @@ export interface Store {
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
   get(tenant: Tenant, id: string): Promise<StoredResponse | undefined>;
+  /** What was recorded with the node; undefined when it is unknown, null when there was nothing. */
+  recording(tenant: Tenant, id: string): Promise<JsonValue | undefined>;
   /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
   load(tenant: Tenant, id: string): Promise<ResponseNode | undefined>;
   /**
@@ -115,6 +117,8 @@ export interface Store {
 export type PutOptions = {
   /** False for a node that no id leads to: it stands for records and descendants, and goes when none of them is left. */
   readonly listed?: boolean;
+  /** How the response came to be, as `recording` gives it back; it is kept apart from the node, which is loaded without it. */
+  readonly recording?: JsonValue;
 };
 
 export type JsonValue =
@@ -219,6 +223,8 @@ export interface Runtime {
   now(): number;
   /** Milliseconds of a clock that only goes forward. */
   monotonic(): number;
+  /** Does something again and again, until the returned function is called; it keeps no process alive. */
+  every(milliseconds: number, task: () => void): () => void;
   newId(kind: IdKind): string;
 }
 
@@ -258,6 +264,8 @@ export type TurnReport = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly usage: Usage | null;
+  /** Whether the model has summarised the context on the way. */
+  readonly compacted: boolean;
   /** From the start of the turn to its first delta or item; null when there was none. */
   readonly timeToFirstOutput: number | null;
   readonly duration: number;

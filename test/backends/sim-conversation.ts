@@ -1,5 +1,6 @@
 import type { SimBackend } from "../../src/backends/sim.ts";
 import { Assembler } from "../../src/core/assembler.ts";
+import { responseFrame } from "../../src/core/response-frame.ts";
 import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { BackendEvent } from "../../src/core/ports.ts";
 import { isItem, isToolCall, type Item, type Part } from "../../src/protocol/items.ts";
@@ -32,7 +33,7 @@ export function open(backend: SimBackend, { parent, ...fields }: Fields, signal 
 export async function turn(backend: SimBackend, fields: Fields): Promise<ResponseNode> {
   const { parent, ...body } = fields;
   const request = parseCreateRequest({ model: "sim", previous_response_id: parent?.id, input: "Hello", ...body });
-  const assembler = new Assembler(request, runtime);
+  const assembler = new Assembler(responseFrame(request, runtime), runtime);
   assembler.push(await listen(backend, fields));
   const { response } = assembler.finish();
   return commitNode({ id: response.id, tenant: "acme", parent: parent ?? null, input: request.input, response });

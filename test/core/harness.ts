@@ -4,7 +4,9 @@ import {
   type Backend,
   DEFAULT_LIMITS,
   type EngineEvent,
+  type JsonValue,
   type Limits,
+  type PutOptions,
   type Store,
   type StoredResponse,
   type TurnReport,
@@ -147,10 +149,10 @@ export class JournalStore implements Store {
     this.journal = journal;
   }
 
-  async put(node: ResponseNode): Promise<void> {
+  async put(node: ResponseNode, options?: PutOptions): Promise<void> {
     this.journal.push(`put ${node.id}`);
     await this.before("put", node.id);
-    await this.#inner.put(node);
+    await this.#inner.put(node, options);
     this.journal.push(`kept ${node.id}`);
   }
 
@@ -162,6 +164,10 @@ export class JournalStore implements Store {
 
   get(tenant: string, id: string): Promise<StoredResponse | undefined> {
     return this.#inner.get(tenant, id);
+  }
+
+  recording(tenant: string, id: string): Promise<JsonValue | undefined> {
+    return this.#inner.recording(tenant, id);
   }
 
   delete(tenant: string, id: string): Promise<boolean> {
