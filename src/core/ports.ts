@@ -223,6 +223,8 @@ export interface Runtime {
   now(): number;
   /** Milliseconds of a clock that only goes forward. */
   monotonic(): number;
+  /** Does something again and again, until the returned function is called; it keeps no process alive. */
+  every(milliseconds: number, task: () => void): () => void;
   newId(kind: IdKind): string;
 }
 
@@ -262,6 +264,8 @@ export type TurnReport = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly usage: Usage | null;
+  /** Whether the model has summarised the context on the way. */
+  readonly compacted: boolean;
   /** From the start of the turn to its first delta or item; null when there was none. */
   readonly timeToFirstOutput: number | null;
   readonly duration: number;
