@@ -10,7 +10,7 @@ import { Engine } from "../src/core/engine.ts";
 import { KeyRing } from "../src/keys/key-ring.ts";
 import { systemRuntime } from "../src/runtime.ts";
 import { MemoryStore } from "../src/stores/memory.ts";
-import { finish, type Move, ScriptedBackend, type Step } from "../src/testing/index.ts";
+import { ClearSeal, finish, type Move, ScriptedBackend, type Step } from "../src/testing/index.ts";
 import { Listener } from "../src/transports/listener.ts";
 import { readTrace, type Trace } from "../test/support/traces.ts";
 
@@ -57,6 +57,7 @@ async function serve(name: string, threshold: number | null): Promise<void> {
     models: { resolve: (model) => ({ backend, model }), list: async () => [] },
     store,
     runtime: systemRuntime,
+    seal: new ClearSeal(),
     observer: { observe: () => undefined },
     limits: DEFAULT_LIMITS,
   });

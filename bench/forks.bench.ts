@@ -5,7 +5,7 @@ import { Engine } from "../src/core/engine.ts";
 import { type Backend, DEFAULT_LIMITS } from "../src/core/ports.ts";
 import { parseCreateRequest } from "../src/protocol/request.ts";
 import { MemoryStore } from "../src/stores/memory.ts";
-import { FakeRuntime } from "../src/testing/index.ts";
+import { ClearSeal, FakeRuntime } from "../src/testing/index.ts";
 
 const TURNS = Number(process.argv[2] ?? 200);
 const FORKS = Number(process.argv[3] ?? 100);
@@ -41,6 +41,7 @@ const engine = new Engine({
   models: { resolve: (model) => ({ backend, model }), list: async () => ["m"] },
   store: new MemoryStore({ budgetBytes: 1 << 30 }),
   runtime: new FakeRuntime(),
+  seal: new ClearSeal(),
   observer: { observe: () => undefined },
   limits: { ...DEFAULT_LIMITS, sessionBytes: 1 << 30, laneNames: FORKS + 1 },
 });

@@ -1,3 +1,4 @@
+import { ClearSeal } from "../src/testing/index.ts";
 // What durable stores cost, each beside the memory store in one run: turns per second, a long chain that is loaded and
 // continued, and how long the event loop is held up meanwhile. `node bench/stores.bench.ts [rounds]` prints it; PostgreSQL
 // takes part where its programs are installed.
@@ -98,6 +99,7 @@ async function turnsPerSecond(name: string): Promise<number> {
     models: { resolve: (model) => ({ backend, model }), list: async () => ["m"] },
     store,
     runtime: systemRuntime,
+    seal: new ClearSeal(),
     observer: { observe: () => undefined },
     limits: DEFAULT_LIMITS,
   });

@@ -5,14 +5,17 @@ import { ChatCompletionsBackend } from "./backends/chat-completions.ts";
 import { CoalescingBackend } from "./backends/coalesce.ts";
 import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
-import { completeConfig } from "./config.ts";
+import { completeConfig, isLoopback } from "./config.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { KeyBook } from "./keys/key-book.ts";
 import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
-import { parseStoreKeys } from "./stores/cipher.ts";
+import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
+import { CipherSeal } from "./stores/cipher-seal.ts";
+import { keyFile, newKey } from "./stores/key-file.ts";
 import { openStore } from "./stores/open.ts";
 import { StoreError } from "./stores/store-error.ts";
 import type { TransportLimits } from "./transports/limits.ts";
@@ -26,6 +29,8 @@ export type RunningServer = {
   /** Where it is reached, such as `http://127.0.0.1:4400`. */
   readonly url: string;
   readonly port: number;
+  /** Whether clients need a key. */
+  readonly needsKey: boolean;
   /**
    * Refuses new turns, lets those that run end within `graceSeconds`, and resolves when nothing is left of the server.
    * Further calls wait for the same end.
@@ -66,12 +71,15 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
+    seal: createSeal(config, log),
     limits: engineLimits(config),
   });
+  const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
+  const access = new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: isForOthers });
   const listener = new Listener({
     engine,
     runtime,
-    access: new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: false }),
+    access,
     version: VERSION,
     isTemporary: parts.isTemporary ?? false,
     limits: transportLimits(config),
@@ -87,7 +95,12 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   });
   const release = (): Promise<void> =>
     inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
-  const address = await listener.listen(config).catch(async (error: unknown) => {
+  const start = async () => {
+    if (isForOthers && !(await access.hasKeys())) throw new StartError(whyNotOpen(config));
+    const needsKey = await access.needsKey();
+    return { ...(await listener.listen(config)), needsKey };
+  };
+  const address = await start().catch(async (error: unknown) => {
     await release();
     throw whyNotListening(error, config);
   });
@@ -99,6 +112,22 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   };
   let ended: Promise<void> | undefined;
   return { ...address, close: () => (ended ??= shutDown()) };
+}
+
+/** The keys in the store of a configuration, for its operator. */
+export type OpenKeys = { readonly book: KeyBook; readonly close: () => Promise<void> };
+export type { KeyTerms } from "./keys/key-record.ts";
+export type { KeyBook, ListedKey } from "./keys/key-book.ts";
+
+/** @throws StartError when there is no such store */
+export async function openKeys(config: Config): Promise<OpenKeys> {
+  if (config.store === "memory:") {
+    throw new StartError(
+      "keys are kept in the store, and 'memory:' keeps nothing: give --store, or --api-key to serve",
+    );
+  }
+  const store = await openConfiguredStore(config, createLog({ level: "silent" }));
+  return { book: new KeyBook(store.records), close: () => store.close() };
 }
 
 /** Where a server of this configuration is reached from this machine. */
@@ -113,6 +142,8 @@ function engineLimits(config: Config): Limits {
     laneNames: config.maxLanes,
     turnsInFlight: config.maxTurnsInFlight,
     queuedTurns: config.maxQueuedTurns,
+    compactTokens: config.compactTokens,
+    compactBytes: config.compactBytes,
   };
 }
 
@@ -138,6 +169,30 @@ async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
       keys: parseStoreKeys(config.storeKeys ?? ""),
       onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),
     });
+  } catch (error) {
+    if (error instanceof StoreError) throw new StartError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** What compaction items are sealed with: keys of their own, or else those of the store, or else one that is made here. */
+function createSeal(config: Config, log: Log): CipherSeal {
+  const keys = readKeys(config.compactionKeys ?? config.storeKeys ?? "", "compaction keys");
+  if (keys.length > 0) return new CipherSeal(() => keys);
+  // What is kept in memory only does not leave a key behind either.
+  if (config.store === "memory:") return new CipherSeal(() => parseStoreKeys(newKey()));
+  const file = join(config.dataDir, "compaction.key");
+  return new CipherSeal(() => {
+    if (!config.store.startsWith("sqlite:")) {
+      log.warn({ file }, "compaction items of this server work on others only with the same --compaction-keys");
+    }
+    return keyFile(file);
+  });
+}
+
+function readKeys(text: string, source: string): readonly StoreKey[] {
+  try {
+    return parseStoreKeys(text, source);
   } catch (error) {
     if (error instanceof StoreError) throw new StartError(error.message, { cause: error });
     throw error;
@@ -230,6 +285,13 @@ function readPem(file: string): Buffer {
       cause: error,
     });
   }
+}
+
+function whyNotOpen({ host }: Config): string {
+  return (
+    `--host "${host}" lets other machines connect, but there are no API keys: make one with 'turnwire keys add', or add ` +
+    "--api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model"
+  );
 }
 
 /** Failures of `listen` that an operator can mend, in words. */

@@ -4,6 +4,7 @@ import {
   choice,
   folder,
   integer,
+  minutesOrNever,
   type Kind,
   onOff,
   optionalText,
@@ -77,9 +78,7 @@ export const SETTINGS = {
     group: "WebSocket",
   },
   connectionMinutes: {
-    ...integer({
-      minimum: 0,
-      maximum: 30_000,
+    ...minutesOrNever({
       default: 60,
       description: "Age at which a connection takes no new turns and is closed after those it has; 0 is no limit.",
     }),
@@ -224,6 +223,27 @@ export const SETTINGS = {
       default: "~/.turnwire",
       description: "Where the server keeps its own files, such as that of 'sqlite:'.",
     }),
+    group: "Memory",
+  },
+  compactionKeys: {
+    ...optionalText("<id:base64>", "keys", {
+      description: "Keys that seal compaction items, as --store-keys; without any: those, or one made in --data-dir.",
+    }),
+    secret: true,
+    group: "Memory",
+  },
+  compactTokens: {
+    ...integer({
+      minimum: 1,
+      maximum: 1_000_000_000,
+      default: 100_000,
+      description:
+        "Tokens of context at which a request that asks for compaction, and names no threshold, is compacted.",
+    }),
+    group: "Memory",
+  },
+  compactBytes: {
+    ...size({ default: "16MiB", description: "The same in bytes of context: images reach limits of bytes first." }),
     group: "Memory",
   },
   storeBytes: {

@@ -1,7 +1,19 @@
 import type { ResponseNode } from "../core/node.ts";
-import { isItem, isToolCall, isToolOutput, type Item, type Part, type ToolOutputItem } from "../protocol/items.ts";
+import type { BackendRequest } from "../core/ports.ts";
+import {
+  type CompactionItem,
+  isItem,
+  isToolCall,
+  isToolOutput,
+  type Item,
+  type Part,
+  type ToolOutputItem,
+} from "../protocol/items.ts";
+import { chatContent, plainText } from "./chat-parts.ts";
 import { chatName, keyOf } from "./chat-tools.ts";
+import { inChatTerms } from "./foreign-items.ts";
 import { Rope } from "./rope.ts";
+import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
 
 /**
  * Items as chat messages. The mapping is a function of the sequence of items alone: however turns cut it, the same items
@@ -14,10 +26,13 @@ import { Rope } from "./rope.ts";
  * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts joined, their calls in order |
  * | `function_call_output`, `custom_tool_call_output` | one tool message; images in it follow in a user message |
  * | `additional_tools`, `configuration_update` | nothing: they say what the request is to hold beside the messages |
+ * | calls and outputs of other kinds | what `foreign-items.ts` makes of them |
+ * | `compaction` | the messages that it stands for; of those before it none, where it stands for them as well |
  * | anything else | nothing |
  *
  * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
- * the last answer.
+ * the last answer. That every function call has its answer is certain; a call of another kind that has none when the
+ * conversation goes on is answered with nothing.
  */
 
 /** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
@@ -35,6 +50,7 @@ type Run = {
   readonly text: string | null;
   readonly reasoning: string;
   readonly calls: readonly ChatToolCall[];
+  readonly open: readonly OpenCall[];
 };
 
 type ChatToolCall = {
@@ -43,12 +59,20 @@ type ChatToolCall = {
   readonly function: { readonly name: string; readonly arguments: string };
 };
 
+type OpenCall = {
+  readonly id: string;
+  /** A call of another kind than function and custom: nobody has checked that an answer will come. */
+  readonly isForeign: boolean;
+};
+
+type Open = BackendRequest["open"];
+
 type State = {
   /** Finished messages, each behind a comma. */
   readonly closed: Rope;
   readonly run: Run | null;
-  /** Ids of calls in finished messages that have no answer yet. */
-  readonly open: readonly string[];
+  /** Calls in finished messages that have no answer yet. */
+  readonly open: readonly OpenCall[];
   /** Items that wait for those answers. */
   readonly deferred: readonly Item[];
 };
@@ -56,7 +80,7 @@ type State = {
 const START: State = { closed: Rope.empty, run: null, open: [], deferred: [] };
 /** How many characters of messages are written in one step. */
 const STEP_LENGTH = 512 * 1024;
-const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [] };
+const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [], open: [] };
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
 export class ChatContexts {
@@ -73,14 +97,14 @@ export class ChatContexts {
    * new and large is mapped in steps, each no longer than others should wait; a generator that is done at once had little
    * to do.
    */
-  *messages(parent: ResponseNode | null, input: readonly Item[]): Generator<void, Rope> {
-    const state = yield* this.#after(yield* this.#chain(parent), input);
+  *messages(parent: ResponseNode | null, input: readonly Item[], open: Open): Generator<void, Rope> {
+    const state = yield* this.#after(yield* this.#chain(parent, open), input, open);
     this.#ofInput.set(input, state);
-    return this.#close(state);
+    return this.#close(state, open);
   }
 
   /** The state at the end of a chain. Only nodes that were not seen before are looked at. */
-  *#chain(tip: ResponseNode | null): Generator<void, State> {
+  *#chain(tip: ResponseNode | null, open: Open): Generator<void, State> {
     const unseen: ResponseNode[] = [];
     let state: State | undefined;
     for (let node = tip; node !== null && state === undefined; node = node.parent) {
@@ -89,52 +113,55 @@ export class ChatContexts {
     }
     let current = state ?? START;
     for (const node of unseen.toReversed()) {
-      const afterInput = this.#ofInput.get(node.input) ?? (yield* this.#after(current, node.input));
-      current = yield* this.#after(afterInput, node.response.output);
+      const afterInput = this.#ofInput.get(node.input) ?? (yield* this.#after(current, node.input, open));
+      current = yield* this.#after(afterInput, node.response.output, open);
       this.#ofNode.set(node, current);
     }
     return current;
   }
 
-  *#after(state: State, items: readonly Item[]): Generator<void, State> {
-    let writer = new Writer(state, this.#dialect);
+  *#after(state: State, items: readonly Item[], open: Open): Generator<void, State> {
+    let writer = new Writer(state, this.#dialect, open);
     for (const item of items) {
       writer.add(item);
       if (writer.length < STEP_LENGTH) continue;
-      writer = new Writer(writer.state(), this.#dialect);
+      writer = new Writer(writer.end(), this.#dialect, open);
       yield;
     }
-    return writer.state();
+    return writer.end();
   }
 
   /** With the last assistant message finished, as the end of a request wants it. */
-  #close(state: State): Rope {
-    const writer = new Writer(state, this.#dialect);
+  #close(state: State, open: Open): Rope {
+    const writer = new Writer(state, this.#dialect, open);
     writer.finish();
-    return writer.state().closed;
+    return writer.end().closed;
   }
 }
 
 /** Whether the item has its place in a chat request; what has none is left out of what the model sees. */
 export function hasChatForm(item: Item): boolean {
   if (isItem(item, "additional_tools") || isItem(item, "configuration_update")) return true;
-  return isItem(item, "message") || isItem(item, "reasoning") || isToolCall(item) || isToolOutput(item);
+  return isItem(item, "compaction") || inChatTerms(item).length > 0;
 }
 
 class Writer {
   readonly #dialect: Dialect;
-  readonly #base: Rope;
+  readonly #openCompaction: Open;
+  #base: Rope;
   #text = "";
+  #longTexts: readonly LongText[] = [];
   #run: Run | null;
-  #open: readonly string[];
+  #open: readonly OpenCall[];
   #deferred: readonly Item[];
 
-  constructor(state: State, dialect: Dialect) {
+  constructor(state: State, dialect: Dialect, open: Open) {
     this.#base = state.closed;
     this.#run = state.run;
     this.#open = state.open;
     this.#deferred = state.deferred;
     this.#dialect = dialect;
+    this.#openCompaction = open;
   }
 
   /** How much it has written, in characters. */
@@ -142,33 +169,66 @@ class Writer {
     return this.#text.length;
   }
 
-  state(): State {
-    return { closed: this.#base.append(this.#text), run: this.#run, open: this.#open, deferred: this.#deferred };
+  /** Where the writing has come to; nothing is written behind it. */
+  end(): State {
+    const closed = this.#base.append(this.#text);
+    shareTexts(this.#longTexts, this.#text, closed);
+    return { closed, run: this.#run, open: this.#open, deferred: this.#deferred };
   }
 
   add(item: Item): void {
-    if (isToolOutput(item)) return this.#toolOutput(item);
-    if (this.#open.length > 0 && this.#run === null) {
+    if (isItem(item, "compaction")) return this.#compaction(item);
+    const known = inChatTerms(item);
+    const [first] = known;
+    if (first === undefined) return;
+    if (this.#run === null && !isToolOutput(first) && !this.#isAnswered()) {
       this.#deferred = [...this.#deferred, item];
       return;
     }
+    for (const each of known) this.#add(each, item);
+  }
+
+  /** @param origin what the item stands for, or the item itself */
+  #add(item: Item, origin: Item): void {
+    if (isToolOutput(item)) return this.#toolOutput(item, origin);
     if (isItem(item, "message") && item.role !== "assistant") {
       this.#closeRun();
       if (this.#open.length > 0) return this.add(item);
       // Templates of many models take nothing but a string for the system.
-      if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) });
-      else this.#message({ role: "system", content: plainText(item.content, "\n") });
+      if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) }, item, item.content);
+      else this.#message({ role: "system", content: plainText(item.content, "\n") }, item, item.content);
       return;
     }
-    this.#extendRun(item);
+    this.#extendRun(item, item !== origin);
   }
 
   finish(): void {
     this.#closeRun();
-    this.#flush();
+    if (this.#isAnswered()) this.#flush();
   }
 
-  #extendRun(item: Item): void {
+  /** Whether no call is open; those that nobody has to answer are answered for it, since chat servers want each to be. */
+  #isAnswered(): boolean {
+    if (this.#open.some(({ isForeign }) => !isForeign)) return false;
+    for (const { id } of this.#open) this.#message({ role: "tool", tool_call_id: id, content: "" });
+    this.#open = [];
+    return true;
+  }
+
+  #compaction(item: CompactionItem & Item): void {
+    const { replaces, items } = this.#openCompaction(item);
+    if (replaces) {
+      this.#base = START.closed;
+      this.#text = "";
+      this.#longTexts = [];
+      this.#run = START.run;
+      this.#open = START.open;
+      this.#deferred = START.deferred;
+    }
+    for (const each of items) this.add(each);
+  }
+
+  #extendRun(item: Item, isForeign: boolean): void {
     const run = this.#run ?? EMPTY_RUN;
     if (isItem(item, "message")) {
       this.#run = { ...run, text: (run.text ?? "") + plainText(item.content, "") };
@@ -177,10 +237,10 @@ class Writer {
       const parts = item.content?.length ? item.content : (item.summary ?? []);
       this.#run = { ...run, reasoning: run.reasoning + plainText(parts, "") };
     } else if (isToolCall(item)) {
-      const text = item.type === "function_call" ? item.arguments : JSON.stringify({ input: item.input });
+      const text = item.type === "function_call" ? object(item.arguments) : JSON.stringify({ input: item.input });
       const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
       const call = { id: item.call_id, type: "function", function: { name, arguments: text } } as const;
-      this.#run = { ...run, calls: [...run.calls, call] };
+      this.#run = { ...run, calls: [...run.calls, call], open: [...run.open, { id: item.call_id, isForeign }] };
     }
   }
 
@@ -196,19 +256,26 @@ class Writer {
     const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
     if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
     if (hasCalls) message["tool_calls"] = run.calls;
-    this.#open = [...this.#open, ...run.calls.map((call) => call.id)];
+    this.#open = [...this.#open, ...run.open];
     this.#message(message);
   }
 
-  #toolOutput(item: ToolOutputItem & Item): void {
+  #toolOutput(item: ToolOutputItem & Item, origin: Item): void {
     this.#closeRun();
-    const index = this.#open.indexOf(item.call_id);
+    const isForeign = item !== origin;
+    const exact = this.#open.findIndex((call) => call.id === item.call_id && call.isForeign === isForeign);
+    const index = exact === -1 ? this.#open.findIndex((call) => call.id === item.call_id) : exact;
     if (index === -1 && this.#deferred.length > 0) {
-      this.#deferred = [...this.#deferred, item];
+      this.#deferred = [...this.#deferred, origin];
       return;
     }
-    if (index !== -1) this.#open = this.#open.toSpliced(index, 1);
-    this.#message({ role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") });
+    if (index === -1) return this.#lateOutput(item);
+    this.#open = this.#open.toSpliced(index, 1);
+    this.#message(
+      { role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") },
+      item,
+      item.output,
+    );
     const images = typeof item.output === "string" ? [] : item.output.filter((part) => part.type === "input_image");
     if (images.length > 0) {
       const label = { type: "input_text", text: `Image output of tool call ${item.call_id}:` };
@@ -217,48 +284,36 @@ class Writer {
     if (this.#open.length === 0) this.#flush();
   }
 
+  /** An output whose call has been given up, or never was there: the model still reads it, from the user. */
+  #lateOutput({ call_id, output }: ToolOutputItem & Item): void {
+    const label = { type: "input_text", text: `Output of tool call ${call_id}:` };
+    const parts = typeof output === "string" ? [{ type: "input_text", text: output }] : output;
+    this.add({ type: "message", role: "user", content: [label, ...parts] });
+  }
+
   #flush(): void {
     const items = this.#deferred;
     this.#deferred = [];
     for (const item of items) this.add(item);
   }
 
-  #message(message: object): void {
-    this.#text += `,${JSON.stringify(message)}`;
+  /** @param item what the message is made of, with its parts where it has any */
+  #message(message: object, item?: Item, content?: string | readonly Part[]): void {
+    const json = JSON.stringify(message);
+    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
+    const longTexts = findLongTexts(json, owners, this.#text.length + 1);
+    if (longTexts.length > 0) this.#longTexts = [...this.#longTexts, ...longTexts];
+    this.#text += `,${json}`;
   }
 }
 
-/** Text parts as one string; other parts have no place in it. */
-function plainText(content: string | readonly Part[], separator: string): string {
-  if (typeof content === "string") return content;
-  return content.flatMap((part) => textOf(part) ?? []).join(separator);
-}
-
-function textOf(part: Part): string | undefined {
-  if (part.type === "refusal") return part["refusal"] as string;
-  const text = part["text"];
-  return typeof text === "string" ? text : undefined;
-}
-
-/** Text alone becomes a string, which every server takes; with anything else it becomes a list of chat parts. */
-function chatContent(content: string | readonly Part[]): string | readonly object[] {
-  if (typeof content === "string") return content;
-  const isText = content.every((part) => textOf(part) !== undefined);
-  return isText ? plainText(content, "\n") : content.map(chatPart);
-}
-
-function chatPart(part: Part): object {
-  const text = textOf(part);
-  if (text !== undefined) return { type: "text", text };
-  if (part.type === "input_image" && typeof part["image_url"] === "string") {
-    const detail = part["detail"];
-    const url = part["image_url"];
-    return { type: "image_url", image_url: typeof detail === "string" ? { url, detail } : { url } };
+/** The arguments of a call, as the object that servers and templates take them for; models do not always write one. */
+function object(json: string): string {
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return json;
+  } catch {
+    if (json.trim() === "") return "{}";
   }
-  if (part.type === "input_file") {
-    const { type: _, ...file } = part;
-    return { type: "file", file };
-  }
-  // `input_audio` is the same in chat; for the rest the model server is the judge.
-  return part;
+  return JSON.stringify({ arguments: json });
 }

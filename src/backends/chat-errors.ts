@@ -7,6 +7,8 @@ import { ApiError, Quotation } from "../protocol/errors.ts";
 
 const CONTEXT_LENGTH = /context[ _](length|window|size)|maximum context|too many tokens|exceed\w* .*context/i;
 
+const RATE_LIMIT = /^rate_?limit/i;
+
 const LONGEST_QUOTE = 2000;
 
 export function unreachable(cause: unknown): ApiError {
@@ -34,16 +36,8 @@ export function refusedByServer(status: number, retryAfter: string | undefined, 
     case 401:
     case 403:
       return new ApiError("server_error", "The model server does not accept this server's key.", { cause });
-    case 429: {
-      const seconds = parseRetryAfter(retryAfter);
-      const when = seconds === undefined ? "later" : `in ${seconds}s`;
-      const options = seconds === undefined ? { cause } : { cause, retryAfter: seconds };
-      return new ApiError(
-        "rate_limit_exceeded",
-        `The model server's rate limit is reached. Please try again ${when}.`,
-        options,
-      );
-    }
+    case 429:
+      return rateLimited(parseRetryAfter(retryAfter) ?? secondsIn(message), cause);
     default:
       return new ApiError("server_error", `The model server had an error (${status}).`, { cause });
   }
@@ -52,14 +46,16 @@ export function refusedByServer(status: number, retryAfter: string | undefined, 
 /** An error that the server reports inside its stream. */
 export function reportedByServer(error: unknown): ApiError {
   const cause = new Error("the model server reported an error in its stream", { cause: quote(JSON.stringify(error)) });
-  const { message, code } = readError(JSON.stringify({ error }));
+  const { message, code, type } = readError(JSON.stringify({ error }));
   if (code === "context_length_exceeded" || (message !== null && CONTEXT_LENGTH.test(message))) {
     return contextLengthExceeded(cause);
   }
-  if (code === "rate_limit_exceeded" || code === "429") {
-    return new ApiError("rate_limit_exceeded", "The model server's rate limit is reached. Please try again later.", {
-      cause,
-    });
+  if (code === "429" || RATE_LIMIT.test(code ?? "") || RATE_LIMIT.test(type ?? "")) {
+    return rateLimited(secondsIn(message), cause);
+  }
+  // The status that the server would have answered with, had it known before it began.
+  if (code === "400" || code === "422") {
+    return new ApiError("invalid_prompt", message ?? `The model server refused the request (${code}).`, { cause });
   }
   return brokenStream("reported an error while it generated", cause);
 }
@@ -68,25 +64,45 @@ export function quote(text: string): Quotation {
   return new Quotation(text.slice(0, LONGEST_QUOTE));
 }
 
+/** The words from which clients take the time to wait, where they get no header: `try again in 3s`. */
+function rateLimited(seconds: number | undefined, cause: Error): ApiError {
+  const when = seconds === undefined ? "later" : `in ${seconds}s`;
+  const message = `The model server's rate limit is reached. Please try again ${when}.`;
+  return new ApiError(
+    "rate_limit_exceeded",
+    message,
+    seconds === undefined ? { cause } : { cause, retryAfter: seconds },
+  );
+}
+
+/** The seconds that an error names in OpenAI's words, rounded up. */
+function secondsIn(message: string | null): number | undefined {
+  const [, amount, unit] = /try again in\s*(\d+(?:\.\d+)?)\s*(ms|s\b|second)/i.exec(message ?? "") ?? [];
+  return amount === undefined ? undefined : Math.ceil(Number(amount) / (unit === "ms" ? 1000 : 1));
+}
+
 function contextLengthExceeded(cause: unknown): ApiError {
   const message = "Your input exceeds the context window of this model. Please adjust your input and try again.";
   return new ApiError("context_length_exceeded", message, { param: "input", cause });
 }
 
+type ReportedError = { readonly message: string | null; readonly code: string | null; readonly type: string | null };
+
 /** `{"error":{"message","code"}}`, or the variants that servers have: a string, or `message` and `detail` at the top. */
-function readError(body: string): { readonly message: string | null; readonly code: string | null } {
+function readError(body: string): ReportedError {
   try {
     const value = JSON.parse(body) as { error?: unknown; message?: unknown; detail?: unknown } | null;
     const error = value?.error ?? value;
-    if (typeof error === "string") return { message: error, code: null };
-    const { message, detail, code } = (error ?? {}) as { message?: unknown; detail?: unknown; code?: unknown };
+    if (typeof error === "string") return { message: error, code: null, type: null };
+    const { message, detail, code, type } = (error ?? {}) as { readonly [field: string]: unknown };
     const text = message ?? detail;
     return {
       message: typeof text === "string" ? text : null,
       code: typeof code === "string" || typeof code === "number" ? String(code) : null,
+      type: typeof type === "string" ? type : null,
     };
   } catch {
-    return { message: null, code: null };
+    return { message: null, code: null, type: null };
   }
 }
 

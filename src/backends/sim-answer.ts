@@ -19,8 +19,8 @@ const REPLY_EXACTLY = /^Reply with exactly: (.*)$/s;
 /** @throws ApiError `unsupported_tool`, `invalid_value`: `tool_choice` asks for a tool that is not there */
 export function simAnswer(request: BackendRequest, rounds: number): SimAnswer {
   const { settings } = request;
-  const before = contextAt(request.parent);
-  const context = follow(before, request.input);
+  const before = contextAt(request.parent, request.open);
+  const context = follow(before, request.input, request.open);
   const tools = chooseTools(request, context, rounds);
   const content =
     tools.length > 0
@@ -50,8 +50,8 @@ export function simAnswer(request: BackendRequest, rounds: number): SimAnswer {
 }
 
 /** What the usage of an answer would say of its input. */
-export function inputTokens({ parent, input, settings }: BackendRequest): number {
-  return headTokens(settings.instructions, settings.tools) + follow(contextAt(parent), input).tokens;
+export function inputTokens({ parent, input, settings, open }: BackendRequest): number {
+  return headTokens(settings.instructions, settings.tools) + follow(contextAt(parent, open), input, open).tokens;
 }
 
 /** The tools to call now; none when it is time to answer. */

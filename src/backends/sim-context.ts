@@ -1,4 +1,5 @@
 import type { ResponseNode } from "../core/node.ts";
+import type { BackendRequest } from "../core/ports.ts";
 import { isItem, isToolCall, isToolOutput, type Item, type Part } from "../protocol/items.ts";
 import type { Tool } from "../protocol/tools.ts";
 
@@ -14,6 +15,8 @@ export type Context = {
   readonly tokens: number;
   readonly endsInCall: boolean;
 };
+
+type Open = BackendRequest["open"];
 
 const CHARACTERS_PER_TOKEN = 4;
 /** An image counts the same whatever its size. */
@@ -33,7 +36,7 @@ const NOTHING: Context = {
 const memo = new WeakMap<ResponseNode, Context>();
 
 /** The context up to a node, its response included. */
-export function contextAt(node: ResponseNode | null): Context {
+export function contextAt(node: ResponseNode | null, open: Open): Context {
   const unknown: ResponseNode[] = [];
   let known = NOTHING;
   for (let at = node; at !== null; at = at.parent) {
@@ -45,14 +48,23 @@ export function contextAt(node: ResponseNode | null): Context {
     unknown.push(at);
   }
   for (const next of unknown.toReversed()) {
-    known = follow(follow(known, next.input), next.response.output);
+    known = follow(follow(known, next.input, open), next.response.output, open);
     memo.set(next, known);
   }
   return known;
 }
 
 /** The context once these items have followed it. */
-export function follow(context: Context, items: readonly Item[]): Context {
+export function follow(context: Context, items: readonly Item[], open: Open): Context {
+  const index = items.findIndex((item) => isItem(item, "compaction"));
+  const item = items[index];
+  if (item === undefined || !isItem(item, "compaction")) return followAll(context, items);
+  const { replaces, items: instead } = open(item);
+  const before = replaces ? NOTHING : followAll(context, items.slice(0, index));
+  return follow(followAll(before, instead), items.slice(index + 1), open);
+}
+
+function followAll(context: Context, items: readonly Item[]): Context {
   let { toolOutputs, rounds, calls, lastUserText, tokens, endsInCall } = context;
   for (const item of items) {
     tokens += tokensIn(characters(item));

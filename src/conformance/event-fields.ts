@@ -39,6 +39,7 @@ export const EVENT_FIELDS: { readonly [type: string]: { readonly [field: string]
   "response.function_call_arguments.done": { ...OF_ITEM, arguments: "string" },
   "response.custom_tool_call_input.delta": { ...OF_ITEM, delta: "string" },
   "response.custom_tool_call_input.done": { ...OF_ITEM, input: "string" },
+  "response.compaction.compacting": OF_ITEM,
   "response.steer.accepted": { steer: "object" },
   "response.steer.pending": { steer: "object", reason: "string", required_input: "array" },
   "response.steer.failed": { steer: "object", error: "object" },
@@ -50,7 +51,7 @@ export const EVENT_FIELDS: { readonly [type: string]: { readonly [field: string]
 
 /** Families of events that belong to hosted tools and that this suite does not look into. */
 const OTHER_KNOWN =
-  /^response\.(mcp_|file_search_call|web_search_call|code_interpreter_call|image_generation_call|compaction\.|shell_call|audio\.)/;
+  /^response\.(mcp_|file_search_call|web_search_call|code_interpreter_call|image_generation_call|shell_call|audio\.)/;
 
 /** Events with a vendor's prefix (`acme:thing`), which clients may ignore. */
 const PREFIXED = /^[a-z][a-z0-9_-]*:/;

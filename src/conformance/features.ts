@@ -1,5 +1,5 @@
 import type { Feature } from "./trial.ts";
-import { SAY_OK } from "./prompts.ts";
+import { filler, SAY_OK, user } from "./prompts.ts";
 
 /** What a server may offer beyond the core of the protocol. Each is asked for once, the first time that a case needs it. */
 
@@ -54,6 +54,53 @@ export const RETRIEVAL: Feature = {
     const { id } = await socket.completed({ input: SAY_OK, store: true });
     return (await trial.request("GET", `/responses/${id}`)).status === 200;
   },
+};
+
+/** POST /responses/input_tokens. */
+export const TOKEN_COUNTS: Feature = {
+  what: "counts over POST /responses/input_tokens",
+  isOffered: async (trial) => {
+    const json = { model: trial.model, input: SAY_OK };
+    return (await trial.request("POST", "/responses/input_tokens", { json })).status === 200;
+  },
+};
+
+/** POST /responses/compact. */
+export const COMPACTION: Feature = {
+  what: "compaction over POST /responses/compact",
+  isOffered: async (trial) => {
+    const json = { model: trial.model, input: SAY_OK };
+    return (await trial.request("POST", "/responses/compact", { json })).status === 200;
+  },
+};
+
+export const COMPACTION_TRIGGER: Feature = {
+  what: "compaction by 'compaction_trigger' (it does not answer with a compaction item)",
+  isOffered: async (trial) => {
+    const socket = await trial.connect();
+    const { response } = await socket.turn({ input: [user(SAY_OK), { type: "compaction_trigger" }], store: false });
+    return response?.output.some(({ type }) => type === "compaction") === true;
+  },
+};
+
+export const CONTEXT_MANAGEMENT: Feature = {
+  what: "compaction on the way ('context_management')",
+  isOffered: async (trial) => {
+    const socket = await trial.connect();
+    const said = { type: "message", role: "assistant", content: [{ type: "output_text", text: filler(1500) }] };
+    const { response } = await socket.turn({
+      input: [user(SAY_OK), said, user(SAY_OK)],
+      store: false,
+      context_management: [{ type: "compaction", compact_threshold: 1000 }],
+    });
+    return response?.output.some(({ type }) => type === "compaction") === true;
+  },
+};
+
+/** POST /conversations. */
+export const CONVERSATIONS: Feature = {
+  what: "conversations (POST /conversations)",
+  isOffered: async (trial) => (await trial.request("POST", "/conversations", { json: {} })).status === 200,
 };
 
 /** Whether the server wants a key at all: one that does not cannot refuse a wrong one. */

@@ -2,20 +2,19 @@ import { type ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
 import type { Item, OutputItem } from "../protocol/items.ts";
-import type { CreateRequest } from "../protocol/request.ts";
-import type { Response, Usage } from "../protocol/response.ts";
+import { listedId } from "../protocol/listed-item.ts";
+import { NO_USAGE, type Response, type Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
+import type { CompactionEvent } from "./compaction.ts";
+import { OpenCompaction } from "./open-compaction.ts";
 import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
 import type { BackendEvent, FinishReason, Runtime } from "./ports.ts";
+import type { Move } from "./recording.ts";
+import type { ResponseFrame } from "./response-frame.ts";
 
 const NO_ITEMS: readonly never[] = Object.freeze([]);
-const NO_USAGE: Usage = Object.freeze({
-  input_tokens: 0,
-  input_tokens_details: Object.freeze({ cached_tokens: 0 }),
-  output_tokens: 0,
-  output_tokens_details: Object.freeze({ reasoning_tokens: 0 }),
-  total_tokens: 0,
-});
+
+type TurnEvent = BackendEvent | CompactionEvent;
 
 /**
  * Turns what a backend says into the events of one response: numbered from 0 without gaps, ordered and complete, with
@@ -23,13 +22,15 @@ const NO_USAGE: Usage = Object.freeze({
  * frozen values of its own.
  */
 export class Assembler {
-  readonly #frame: Omit<Response, "status" | "completed_at" | "incomplete_details" | "output" | "error" | "usage">;
-  readonly #runtime: Runtime;
+  readonly #frame: ResponseFrame;
+  readonly #runtime: Pick<Runtime, "now" | "newId">;
+  readonly #moves: Move[] | null;
   readonly #log = new EventLog();
   /** Items that are done, by output index; a hole stands for one that is open or was dropped. */
   readonly #output: OutputItem[] = [];
   readonly #calls = new Map<number, OpenCall>();
   #text: OpenText | null = null;
+  #compaction: OpenCompaction | null = null;
   /** The item that grew last: the one that a cut-off finish has cut. */
   #last: OpenText | OpenCall | null = null;
   #added = 0;
@@ -37,9 +38,11 @@ export class Assembler {
   #finish: FinishReason | null = null;
   #boundary: "none" | "wanted" | "reached" = "none";
 
-  constructor(request: CreateRequest, runtime: Runtime) {
+  /** @param moves takes what the events are made from, so that they can be made again; null records nothing */
+  constructor(frame: ResponseFrame, runtime: Pick<Runtime, "now" | "newId">, moves: Move[] | null = null) {
     this.#runtime = runtime;
-    this.#frame = responseFrame(request, runtime);
+    this.#frame = frame;
+    this.#moves = moves;
   }
 
   get id(): string {
@@ -67,7 +70,7 @@ export class Assembler {
 
   /** Whether no item is open, so that nothing would be cut in two. */
   get isIdle(): boolean {
-    return this.#text === null && this.#calls.size === 0;
+    return this.#text === null && this.#calls.size === 0 && this.#compaction === null;
   }
 
   /** Whether the output has come to the end of an item after `stopAtBoundary`; what the backend still says is not heard. */
@@ -89,11 +92,12 @@ export class Assembler {
   }
 
   /** The events that a batch of the backend's amounts to. */
-  push(batch: readonly BackendEvent[]): readonly ServerEvent[] {
+  push(batch: readonly TurnEvent[]): readonly ServerEvent[] {
     for (const event of batch) {
       if (this.#boundary === "wanted" && this.#opensItem(event) && this.#calls.size === 0) {
         this.#closeText("completed");
         this.#boundary = "reached";
+        this.#moves?.push({ type: "boundary" });
       }
       if (this.#boundary !== "reached") this.#accept(event);
     }
@@ -134,21 +138,34 @@ export class Assembler {
 
   /** Drops the open items, each with an event of its own, behind the acknowledgement of the interrupt. */
   interrupt(): readonly ServerEvent[] {
+    this.#moves?.push({ type: "interrupt" });
     const response_id = this.id;
     this.#log.write({ type: EVENT.interruptAccepted, sequence_number: this.#log.next(), response_id });
-    const open = [...(this.#text === null ? [] : [this.#text]), ...this.#calls.values()];
+    const open = [this.#text, this.#compaction, ...this.#calls.values()].filter((item) => item !== null);
     for (const { id, index } of open.toSorted((a, b) => a.index - b.index)) {
       const at = { response_id, item_id: id, output_index: index };
       this.#log.write({ type: EVENT.itemInterrupted, sequence_number: this.#log.next(), ...at });
     }
     this.#text = null;
+    this.#compaction = null;
     this.#calls.clear();
     return this.#log.take();
   }
 
   /** An event beside the output, such as an acknowledgement: it takes its number from the same count. */
   aside(make: (sequenceNumber: number) => ServerEvent): ServerEvent {
-    return make(this.#log.next());
+    const event = make(this.#log.next());
+    this.#moves?.push({ type: "aside", event });
+    return event;
+  }
+
+  /** Makes the events of a recorded move once more. */
+  replay(move: Move): readonly ServerEvent[] {
+    if (move.type === "interrupt") return this.interrupt();
+    if (move.type === "aside") return [this.aside((sequence_number) => ({ ...move.event, sequence_number }))];
+    if (move.type === "boundary") this.#closeText("completed");
+    else this.#accept(move);
+    return this.#log.take();
   }
 
   /** Ends a warm-up: nothing was generated, and nothing was counted. */
@@ -158,23 +175,20 @@ export class Assembler {
     return this.finish();
   }
 
-  /** The last event, of a response that `finish` gave and that has been committed since. */
+  /** A response that failed: it shows the items that were done before. */
+  failed({ code, message }: ApiError): Response {
+    return Object.freeze({ ...this.#response("failed", this.#doneItems()), error: { code, message } });
+  }
+
+  /** The last event, of a response that has ended and has been committed if it is to be. */
   terminal(response: Response): TerminalEvent {
-    const type = response.status === "incomplete" ? EVENT.incomplete : EVENT.completed;
+    const { status } = response;
+    const type = status === "completed" ? EVENT.completed : status === "failed" ? EVENT.failed : EVENT.incomplete;
     return { type, sequence_number: this.#log.next(), response };
   }
 
-  /** The last event of a turn that failed. It shows the items that were done before. */
-  fail(error: ApiError): TerminalEvent {
-    const response = this.#response("failed", this.#doneItems());
-    return {
-      type: EVENT.failed,
-      sequence_number: this.#log.next(),
-      response: Object.freeze({ ...response, error: { code: error.code, message: error.message } }),
-    };
-  }
-
-  #accept(event: BackendEvent): void {
+  #accept(event: TurnEvent): void {
+    if (event.type !== "usage" && event.type !== "finish" && event.type !== "call") this.#moves?.push(event);
     switch (event.type) {
       case "text.delta":
         return this.#textDelta("message", "output_text", event.delta);
@@ -190,6 +204,12 @@ export class Assembler {
         return this.#callDelta(event.key, event.delta);
       case "item":
         return this.#wholeItem(event.item);
+      case "compaction.begun":
+        return this.#openCompaction();
+      case "compaction.grown":
+        return this.#compaction?.grow();
+      case "compaction.done":
+        return this.#closeCompaction(event.content);
       case "usage":
         this.#usage = event.usage;
         return;
@@ -201,7 +221,7 @@ export class Assembler {
     }
   }
 
-  #opensItem(event: BackendEvent): boolean {
+  #opensItem(event: TurnEvent): boolean {
     switch (event.type) {
       case "text.delta":
       case "refusal.delta":
@@ -211,8 +231,11 @@ export class Assembler {
         return this.#text?.kind !== "reasoning";
       case "call":
       case "item":
+      case "compaction.begun":
         return true;
       case "call.delta":
+      case "compaction.grown":
+      case "compaction.done":
       case "usage":
       case "finish":
         return false;
@@ -246,6 +269,7 @@ export class Assembler {
     const prefix = ID_PREFIX[event.kind === "function" ? "functionCall" : "customToolCall"];
     const id = itemId(prefix, this.id, "output", index);
     const callId = event.callId ?? this.#runtime.newId("call");
+    this.#moves?.push({ ...event, callId });
     const { kind, name, namespace = null } = event;
     const call = new OpenCall({ kind, name, namespace, id, callId }, index, this.#log);
     this.#calls.set(event.key, call);
@@ -259,12 +283,26 @@ export class Assembler {
     this.#last = call;
   }
 
-  #wholeItem(item: Item): void {
+  #wholeItem(whole: Item): void {
     this.#closeText("completed");
     const output_index = this.#added++;
+    const id = listedId(whole, this.id, "output", output_index);
+    const item: Item = whole["id"] === id ? whole : { ...whole, id };
     this.#output[output_index] = Object.freeze(item);
     this.#log.write({ type: EVENT.itemAdded, sequence_number: this.#log.next(), output_index, item });
     this.#log.write({ type: EVENT.itemDone, sequence_number: this.#log.next(), output_index, item });
+  }
+
+  #openCompaction(): void {
+    const index = this.#added++;
+    const id = itemId(ID_PREFIX.compaction, this.id, "output", index);
+    this.#compaction = new OpenCompaction(id, index, this.#log);
+  }
+
+  #closeCompaction(content: string): void {
+    if (this.#compaction === null) return;
+    this.#output[this.#compaction.index] = this.#compaction.close(content);
+    this.#compaction = null;
   }
 
   #doneItems(): readonly OutputItem[] {
@@ -277,36 +315,4 @@ export class Assembler {
     const usage = this.#usage;
     return Object.freeze({ ...this.#frame, status, completed_at, incomplete_details, output, error: null, usage });
   }
-}
-
-/** What stays the same in every snapshot of the response. */
-function responseFrame(request: CreateRequest, runtime: Runtime) {
-  const { format, verbosity } = request.text;
-  return {
-    id: runtime.newId("response"),
-    object: "response" as const,
-    created_at: Math.floor(runtime.now() / 1000),
-    model: request.model,
-    previous_response_id: request.previous_response_id,
-    instructions: request.instructions,
-    tools: request.tools,
-    tool_choice: request.tool_choice,
-    truncation: request.truncation,
-    parallel_tool_calls: request.parallel_tool_calls ?? true,
-    text: verbosity === null ? { format } : { format, verbosity },
-    top_p: request.top_p ?? 1,
-    presence_penalty: request.presence_penalty ?? 0,
-    frequency_penalty: request.frequency_penalty ?? 0,
-    top_logprobs: request.top_logprobs ?? 0,
-    temperature: request.temperature ?? 1,
-    reasoning: request.reasoning,
-    max_output_tokens: request.max_output_tokens,
-    max_tool_calls: request.max_tool_calls,
-    store: request.store,
-    background: false,
-    service_tier: request.service_tier === null || request.service_tier === "auto" ? "default" : request.service_tier,
-    metadata: request.metadata,
-    safety_identifier: request.safety_identifier,
-    prompt_cache_key: request.prompt_cache_key,
-  };
 }

@@ -1,7 +1,8 @@
+import type { CompactionEvent } from "./compaction.ts";
 import type { BackendEvent } from "./ports.ts";
 
-/** What a backend says, batch by batch. */
-export type Batches = AsyncIterator<readonly BackendEvent[], unknown>;
+/** What a turn hears of its backend, batch by batch, and of a compaction before that. */
+export type Batches = AsyncIterator<readonly (BackendEvent | CompactionEvent)[], unknown>;
 
 /** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
 export function pull(batches: Batches): ReturnType<Batches["next"]> {

@@ -1,10 +1,16 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
+import type { ServerEvent } from "../protocol/events.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
+import { Conversations } from "./conversations.ts";
 import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
+import type { ResponseNode } from "./node.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
+import { Compactions } from "./compacted.ts";
+import { decodeMoves } from "./recording.ts";
+import { replayed } from "./replay.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -45,9 +51,22 @@ export class Engine {
     return this.#ports.models.list();
   }
 
+  /** The conversations of a tenant. */
+  conversations(tenant: Tenant): Conversations {
+    return new Conversations(this.#ports, tenant);
+  }
+
   /** A stored response; undefined when nobody knows it. */
   async retrieve(tenant: Tenant, id: string): Promise<Response | undefined> {
     return (await this.#ports.store.get(tenant, id))?.response;
+  }
+
+  /** The events of a stored response once more, from the first to the terminal one; undefined when nobody knows it. */
+  async replay(tenant: Tenant, id: string): Promise<Iterable<readonly ServerEvent[]> | undefined> {
+    const { store } = this.#ports;
+    const [stored, recording] = await Promise.all([store.get(tenant, id), store.recording(tenant, id)]);
+    if (stored === undefined) return undefined;
+    return replayed(stored.response, recording === undefined || recording === null ? null : decodeMoves(recording));
   }
 
   /**
@@ -74,17 +93,26 @@ export class Engine {
    */
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
     const { models, store, limits } = this.#ports;
-    const { previous_response_id: id } = request;
     const { backend, model } = await models.resolve(request.model);
-    const parent = id === null ? null : await store.load(tenant, id);
-    if (parent === undefined) throw previousResponseNotFound(id ?? "");
+    const parent = await this.#parentOf(tenant, request);
     const input = await resolveReferences(
       request.input,
       parent,
       storedItems(store, tenant, limits.referencedResponses),
     );
     const settings = settingsInForce({ ...request, input }, parent);
-    return backend.count({ model, parent, input, settings, session: this }, signal);
+    const compactions = new Compactions(this.#ports.seal, tenant);
+    compactions.check(input);
+    return backend.count({ model, parent, input, settings, session: this, open: compactions.open }, signal);
+  }
+
+  /** What a request would continue, of what is stored. */
+  async #parentOf(tenant: Tenant, request: CreateRequest): Promise<ResponseNode | null> {
+    const { previous_response_id: id, conversation } = request;
+    if (conversation !== null) return this.conversations(tenant).chain(conversation);
+    const parent = id === null ? null : await this.#ports.store.load(tenant, id);
+    if (parent === undefined) throw previousResponseNotFound(id ?? "");
+    return parent;
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

@@ -1,4 +1,4 @@
-import type { Item } from "../protocol/items.ts";
+import type { CompactionItem, Item } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
@@ -45,8 +45,17 @@ export type BackendRequest = {
    * repeat their tools, but within a session equal tools are one array.
    */
   readonly settings: Omit<CreateRequest, "input" | "model">;
+  /** What the model sees in the place of a compaction item. @throws ApiError when it cannot be read here */
+  readonly open: (item: CompactionItem) => Compacted;
   /** Stands for the client's connection: a key for what happens once per connection. */
   readonly session: object;
+};
+
+/** What a compaction item stands for. */
+export type Compacted = {
+  /** Whether the item stands for everything before it; otherwise what is before it is still said. */
+  readonly replaces: boolean;
+  readonly items: readonly Item[];
 };
 
 /** What a backend says while it generates. An item that a backend invents passes whole, as `item`. */
@@ -93,6 +102,8 @@ export interface Store {
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
   get(tenant: Tenant, id: string): Promise<StoredResponse | undefined>;
+  /** What was recorded with the node; undefined when it is unknown, null when there was nothing. */
+  recording(tenant: Tenant, id: string): Promise<JsonValue | undefined>;
   /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
   load(tenant: Tenant, id: string): Promise<ResponseNode | undefined>;
   /**
@@ -106,6 +117,8 @@ export interface Store {
 export type PutOptions = {
   /** False for a node that no id leads to: it stands for records and descendants, and goes when none of them is left. */
   readonly listed?: boolean;
+  /** How the response came to be, as `recording` gives it back; it is kept apart from the node, which is loaded without it. */
+  readonly recording?: JsonValue;
 };
 
 export type JsonValue =
@@ -165,6 +178,13 @@ export interface Records {
 /** What a store has of one node: its response and its own input. */
 export type StoredResponse = Pick<ResponseNode, "input" | "response">;
 
+/** Seals texts that clients keep for the server and cannot read. All of it is per tenant. */
+export interface Seal {
+  seal(tenant: Tenant, text: string): string;
+  /** Undefined when it was not sealed for this tenant, or not by a key that is known here. */
+  open(tenant: Tenant, sealed: string): string | undefined;
+}
+
 /** Lets clients in. */
 export interface Access {
   /** Whether a client needs a key at all. */
@@ -203,6 +223,8 @@ export interface Runtime {
   now(): number;
   /** Milliseconds of a clock that only goes forward. */
   monotonic(): number;
+  /** Does something again and again, until the returned function is called; it keeps no process alive. */
+  every(milliseconds: number, task: () => void): () => void;
   newId(kind: IdKind): string;
 }
 
@@ -242,6 +264,8 @@ export type TurnReport = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly usage: Usage | null;
+  /** Whether the model has summarised the context on the way. */
+  readonly compacted: boolean;
   /** From the start of the turn to its first delta or item; null when there was none. */
   readonly timeToFirstOutput: number | null;
   readonly duration: number;
@@ -255,6 +279,7 @@ export type EnginePorts = {
   readonly store: Store;
   readonly runtime: Runtime;
   readonly observer: Observer;
+  readonly seal: Seal;
   readonly limits: Limits;
 };
 
@@ -270,6 +295,9 @@ export type Limits = {
   readonly laneNames: number;
   /** Steers that one response may hold. */
   readonly pendingSteers: number;
+  /** Tokens, and bytes, of a context beyond which it is compacted where the request allows it and names no threshold. */
+  readonly compactTokens: number;
+  readonly compactBytes: number;
   /** Stored responses that are loaded for the items that one input refers to. */
   readonly referencedResponses: number;
 };
@@ -280,5 +308,7 @@ export const DEFAULT_LIMITS: Limits = {
   queuedTurns: 64,
   laneNames: 32,
   pendingSteers: 32,
+  compactTokens: 100_000,
+  compactBytes: 16 * 1024 * 1024,
   referencedResponses: 256,
 };

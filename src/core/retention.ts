@@ -5,6 +5,8 @@ type Entry = {
   /** False when the id no longer resolves and the node only stands for its descendants. */
   listed: boolean;
   children: number;
+  /** Of the node and what is kept beside it. */
+  readonly bytes: number;
 };
 
 /**
@@ -44,14 +46,17 @@ export class Retention {
     return entry.node;
   }
 
-  /** Keeps the node, and lets go of others until the budget holds; of this one too, when nothing else is left to give. */
-  add(node: ResponseNode): void {
+  /**
+   * Keeps the node, and lets go of others until the budget holds; of this one too, when nothing else is left to give.
+   * @param beside bytes of what is kept beside the node for as long as it is
+   */
+  add(node: ResponseNode, beside = 0): void {
     const known = this.#entries.get(this.#keyOf(node));
     if (known !== undefined) {
       known.listed = true;
       return;
     }
-    this.#insert(node, true);
+    this.#insert(node, beside);
     while (this.#bytes > this.#budget) {
       const oldest = this.#stumps.shift() ?? this.#leaves.shift();
       if (oldest === undefined) return;
@@ -75,12 +80,12 @@ export class Retention {
     this.#bytes = 0;
   }
 
-  #insert(node: ResponseNode, listed: boolean): void {
+  #insert(node: ResponseNode, beside: number): void {
     // An ancestor may be missing here (let go, or made elsewhere) while the new node still holds it in memory: count it.
-    const lineage: { node: ResponseNode; listed: boolean }[] = [{ node, listed }];
+    const lineage: Omit<Entry, "children">[] = [{ node, listed: true, bytes: node.bytes + beside }];
     let parent = node.parent;
     while (parent !== null && !this.#entries.has(this.#keyOf(parent))) {
-      lineage.push({ node: parent, listed: false });
+      lineage.push({ node: parent, listed: false, bytes: parent.bytes });
       parent = parent.parent;
     }
     for (const fresh of lineage.toReversed()) {
@@ -92,7 +97,7 @@ export class Retention {
         this.#stumps.delete(parentKey);
       }
       this.#entries.set(this.#keyOf(fresh.node), { ...fresh, children: 0 });
-      this.#bytes += fresh.node.bytes;
+      this.#bytes += fresh.bytes;
     }
     this.#leaves.add(this.#keyOf(node));
   }
@@ -106,7 +111,7 @@ export class Retention {
       this.#entries.delete(next);
       this.#leaves.delete(next);
       this.#stumps.delete(next);
-      this.#bytes -= entry.node.bytes;
+      this.#bytes -= entry.bytes;
       if (entry.node.parent === null) return;
       next = this.#keyOf(entry.node.parent);
       const above = this.#entries.get(next);

@@ -5,47 +5,18 @@ import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
+import { responseFrame } from "./response-frame.ts";
 import { type Batches, leave, pull } from "./batches.ts";
-import { type ItemSource, resolveReferences } from "./item-references.ts";
+import { beginGeneration, type Generation } from "./generation.ts";
+import { resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
-import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
-import { settingsInForce } from "./standing.ts";
+import type { EnginePorts } from "./ports.ts";
+import { encodeMoves, type Move } from "./recording.ts";
+import type { TurnOptions } from "./turn-options.ts";
 
 /** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
-
-/** Where a turn comes from, for its report. */
-type TurnOrigin = {
-  readonly tenant: Tenant;
-  readonly transport: Transport;
-  /** Id of the session. */
-  readonly session: string;
-  /** Size of the request as it came. */
-  readonly bytesIn: number;
-  /** What has been sent of this turn so far. */
-  readonly bytesOut: () => number;
-};
-
-export type TurnOptions = {
-  readonly request: CreateRequest;
-  readonly origin: TurnOrigin;
-  readonly emit: Emit;
-  /** Stands for the connection in front of the backend. */
-  readonly session: object;
-  /** Ends with the connection. */
-  readonly sessionEnd: AbortSignal;
-  /** Asked whether the turn may be, and told what it has used. */
-  readonly permit: Permit | undefined;
-  /** Finds the parent. @throws ApiError `previous_response_not_found` */
-  readonly resolveParent: () => Promise<ResponseNode | null>;
-  /** Where items are found that the input refers to. */
-  readonly items: ItemSource;
-  /** Keeps the node in the session. */
-  readonly keep: (node: ResponseNode) => void;
-  /** Told right before the first event, from when on the turn can be named by its response's id. */
-  readonly begun: (turn: Turn) => void;
-};
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -58,6 +29,8 @@ type TurnState =
 export type TurnEnd = {
   readonly outcome: "completed" | "incomplete" | "failed" | "refused" | "abandoned";
   readonly error: ApiError | null;
+  /** What was kept of it. */
+  readonly node?: ResponseNode;
 };
 
 /** Whether the response that a turn continues is forgotten after it, so that the client brings its full input. */
@@ -73,16 +46,21 @@ export class Turn {
   readonly #ports: EnginePorts;
   readonly #options: TurnOptions;
   readonly #assembler: Assembler;
+  /** What a stored response's events are made from; null for one that is not stored. */
+  readonly #moves: Move[] | null;
   #state: TurnState = { phase: "waiting" };
   #parent: ResponseNode | null = null;
   #firstOutputAt: number | null = null;
   #error: ApiError | null = null;
   #terminal: TerminalEvent | null = null;
+  #node: ResponseNode | null = null;
 
   constructor(ports: EnginePorts, options: TurnOptions) {
     this.#ports = ports;
     this.#options = options;
-    this.#assembler = new Assembler(options.request, ports.runtime);
+    const { request } = options;
+    this.#moves = request.store ? [] : null;
+    this.#assembler = new Assembler(responseFrame(request, ports.runtime), ports.runtime, this.#moves);
   }
 
   get responseId(): string {
@@ -152,7 +130,7 @@ export class Turn {
     this.#state = { phase: "ended" };
     permit?.charge(tokensOf(this.#assembler, this.#parent, origin.bytesIn));
     this.#report(outcome, startedAt);
-    return { outcome, error: this.#error };
+    return { outcome, error: this.#error, ...(this.#node !== null && { node: this.#node }) };
   }
 
   async #run(): Promise<TurnEnd["outcome"]> {
@@ -160,16 +138,18 @@ export class Turn {
     try {
       started = await this.#begin();
     } catch (thrown) {
+      await this.#options.conversation?.release();
       if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
     }
-    this.#options.begun(this);
+    this.#options.begun();
     const last = await this.#generate(started);
+    if (this.#options.conversation !== null) await this.#options.conversation.release();
     if (last === null || this.#isAbandoned()) return "abandoned";
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
     // hears that it is over.
-    const terminal = last instanceof ApiError ? this.#assembler.fail(last) : this.#assembler.terminal(last);
+    const terminal = this.#assembler.terminal(last instanceof ApiError ? this.#assembler.failed(last) : last);
     if (last instanceof ApiError) this.#error = last;
     this.#terminal = terminal;
     this.#state = { phase: "ended" };
@@ -188,8 +168,9 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { session, sessionEnd, permit, resolveParent, items } = this.#options;
-    const parent = await admitted(permit, this.request.model, resolveParent());
+    const { session, sessionEnd, permit, conversation, resolveParent, items } = this.#options;
+    const found = conversation?.parent(this.responseId) ?? resolveParent();
+    const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
     const input = await resolveReferences(this.request.input, parent, items);
     this.#assertWanted();
@@ -197,18 +178,13 @@ export class Turn {
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const settings = settingsInForce(request, parent);
-    const backendRequest = { model, parent, input, settings, session };
-    if (request.generate) {
-      return { parent, input, batches: backend.stream(backendRequest, abort.signal)[Symbol.asyncIterator]() };
-    }
-    // A warm-up is answered at once; a backend that really warms up does so on its own time.
-    backend.prefill(backendRequest, sessionEnd).catch(() => undefined);
-    return { parent, input, batches: null };
+    const { tenant } = this.#options.origin;
+    const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
+    return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, input, batches }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, input, batches, rootOf }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -218,7 +194,8 @@ export class Turn {
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
-      await this.#commit({ parent, input, response: ended.response });
+      const { response } = ended;
+      await this.#commit({ response, ...rootOf({ parent, input, response }) });
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -255,9 +232,11 @@ export class Turn {
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
   async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
-    const { request, origin, keep } = this.#options;
+    const { origin, keep } = this.#options;
     const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
-    if (request.store) await this.#ports.store.put(node);
+    if (this.#moves !== null) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves) });
+    if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
+    this.#node = node;
     if (!this.#isAbandoned()) keep(node);
   }
 
@@ -317,6 +296,7 @@ export class Turn {
       bytesIn: origin.bytesIn,
       bytesOut: origin.bytesOut(),
       usage: this.#assembler.usage,
+      compacted: this.#terminal?.response.output.some((item) => item.type === "compaction") ?? false,
       timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,
       duration: runtime.monotonic() - startedAt,
       store: request.store,
@@ -324,12 +304,10 @@ export class Turn {
   }
 }
 
-type Started = {
+type Started = Generation & {
   readonly parent: ResponseNode | null;
   /** What was sent, with the items themselves where it referred to them. */
   readonly input: readonly Item[];
-  /** Null for a warm-up. */
-  readonly batches: Batches | null;
 };
 
 const OUTCOME = {

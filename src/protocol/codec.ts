@@ -33,6 +33,11 @@ export function encodeSse(event: ServerEvent): readonly string[] {
   return [block(announcement), block({ ...event, sequence_number: event.sequence_number + 1 })];
 }
 
+/** Those of the blocks whose number comes behind this one. */
+export function encodeSseAfter(event: ServerEvent, after: number): readonly string[] {
+  return encodeSse(event).slice(Math.max(0, after + 1 - event.sequence_number));
+}
+
 function block(event: ServerEvent | ErrorEvent): string {
   return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }

@@ -1,7 +1,28 @@
+import { COMPACTION_TRIGGER } from "./items.ts";
 import { type CreateRequest, parseCreateRequest } from "./request.ts";
+import type { OutputItem } from "./items.ts";
+import type { Usage } from "./response.ts";
+
+/** Requests about a context that ask for no response: how large it is, and to make it smaller. */
 
 /** What a count is called on the wire. */
 export const INPUT_TOKENS_OBJECT = "response.input_tokens";
+
+/** What `POST /v1/responses/input_tokens` answers. */
+export type InputTokens = { readonly object: typeof INPUT_TOKENS_OBJECT; readonly input_tokens: number };
+
+/** What a compaction is called on the wire. */
+export const COMPACTION_OBJECT = "response.compaction";
+
+/** What `POST /v1/responses/compact` answers: the items to begin the next request with. */
+export type CompactedContext = {
+  readonly id: string;
+  readonly object: typeof COMPACTION_OBJECT;
+  /** Seconds since 1970. */
+  readonly created_at: number;
+  readonly output: readonly OutputItem[];
+  readonly usage: Usage;
+};
 
 /**
  * The body of `POST /v1/responses/input_tokens`: that of a create request of which only what the model would read counts.
@@ -9,11 +30,18 @@ export const INPUT_TOKENS_OBJECT = "response.input_tokens";
  * @throws ApiError as `parseCreateRequest` does
  */
 export function parseCountRequest(value: unknown): CreateRequest {
-  return parseCreateRequest(withInput(value));
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return parseCreateRequest(value);
+  const { input, ...body } = value as { readonly input?: unknown };
+  return parseCreateRequest({ ...body, input: input ?? [] });
 }
 
-function withInput(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  const { input, ...body } = value as { readonly input?: unknown };
-  return { ...body, input: input ?? [] };
+/**
+ * The body of `POST /v1/responses/compact`, as the turn that it asks for: one whose output is a compaction and that nothing
+ * is kept of.
+ * @throws ApiError as `parseCreateRequest` does
+ */
+export function parseCompactRequest(value: unknown): CreateRequest {
+  const request = parseCreateRequest(value);
+  const input = [...request.input, COMPACTION_TRIGGER];
+  return { ...request, input, store: false, stream: false, generate: true, compaction: null };
 }

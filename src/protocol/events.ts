@@ -33,6 +33,7 @@ export type ServerEvent =
   | Event<E["argumentsDone"], OfItem & { arguments: string }>
   | Event<E["customInputDelta"], OfItem & { delta: string }>
   | Event<E["customInputDone"], OfItem & { input: string }>
+  | Event<E["compacting"], OfItem>
   | Event<E["itemInterrupted"], OfItem & { response_id: string }>
   | Event<E["interruptAccepted"], { response_id: string }>
   | Event<E["interruptFailed"], { response_id: string; error: InterruptError }>

@@ -75,8 +75,13 @@ export const ITEM_SCHEMAS = {
     content: Type.Optional(Type.Union([Parts, Type.Null()])),
     encrypted_content: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   }),
+  compaction: Type.Object({ type: Type.Literal("compaction"), encrypted_content: Text }),
   item_reference: Type.Object({ type: Type.Literal("item_reference"), id: Text }),
   additional_tools: Type.Object({ type: Type.Literal("additional_tools"), tools: Type.Array(ToolSchema) }),
+  tool_search_output: Type.Object({
+    type: Type.Literal("tool_search_output"),
+    tools: Type.Optional(Type.Array(ToolSchema)),
+  }),
   configuration_update: Type.Object({
     type: Type.Literal("configuration_update"),
     reasoning: nullable(Type.Object({ effort: nullable(Type.String()) })),
@@ -130,12 +135,16 @@ type ReasoningItem = {
 };
 /** Tools that can be called from this item on. */
 type AdditionalTools = { readonly type: "additional_tools"; readonly tools: readonly Tool[] };
+/** Tools that a search has found: they can be called from this item on. */
+type ToolSearchOutput = { readonly type: "tool_search_output"; readonly tools?: readonly Tool[] };
 /** Settings that are in force from this item on. */
 type ConfigurationUpdate = {
   readonly type: "configuration_update";
   readonly reasoning?: { readonly effort?: string | null } | null;
   readonly text?: { readonly format: TextFormat } | null;
 };
+/** What stands in the place of earlier items; only the server that made it can read it. */
+export type CompactionItem = { readonly type: "compaction"; readonly encrypted_content: string };
 type ItemReference = { readonly type: "item_reference"; readonly id: string };
 
 /** One element of a context, as it arrived or as the model made it. Narrow it with the guards below. */
@@ -148,8 +157,10 @@ type KnownItem = {
   function_call_output: ToolOutputItem;
   custom_tool_call_output: ToolOutputItem;
   reasoning: ReasoningItem;
+  compaction: CompactionItem;
   item_reference: ItemReference;
   additional_tools: AdditionalTools;
+  tool_search_output: ToolSearchOutput;
   configuration_update: ConfigurationUpdate;
 };
 
@@ -170,6 +181,13 @@ export function isToolOutput(item: Item): item is Item & ToolOutputItem {
   return item.type === "function_call_output" || item.type === "custom_tool_call_output";
 }
 
+/** Asks, as the last item of an input, for nothing but a compaction of what is before it. */
+export const COMPACTION_TRIGGER: Item = Object.freeze({ type: "compaction_trigger" });
+
+export function isCompactionTrigger(item: Item | undefined): boolean {
+  return item?.type === COMPACTION_TRIGGER.type;
+}
+
 /** The types of output items that the assembler makes itself. */
 export type OutputMessage = {
   readonly type: "message";
@@ -188,4 +206,11 @@ export type OutputReasoning = {
   readonly summary: readonly SummaryTextPart[];
   readonly content?: readonly ReasoningTextPart[];
 };
-export type OutputItem = OutputMessage | OutputFunctionCall | OutputCustomToolCall | OutputReasoning | Item;
+export type OutputCompaction = CompactionItem & { readonly id: string };
+export type OutputItem =
+  | OutputMessage
+  | OutputFunctionCall
+  | OutputCustomToolCall
+  | OutputReasoning
+  | OutputCompaction
+  | Item;

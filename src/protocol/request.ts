@@ -10,10 +10,18 @@ import { compileCheck, nullable, oneOf } from "./validation.ts";
  * border: an unknown value goes in, and a `CreateRequest` comes out that nobody checks again.
  */
 
+export const MetadataSchema = Type.Record(Type.String(), Type.String({ maxLength: 512 }), {
+  propertyNames: Type.String({ maxLength: 64 }),
+  maxProperties: 16,
+});
+
 export const CreateRequestSchema = Type.Object({
   model: Type.String({ minLength: 1 }),
   input: nullable(Type.Union([Type.String(), Type.Array(Type.Object({}))])),
   previous_response_id: nullable(Type.String()),
+  conversation: nullable(
+    Type.Union([Type.String({ minLength: 1 }), Type.Object({ id: Type.String({ minLength: 1 }) })]),
+  ),
   instructions: nullable(Type.String()),
   tools: nullable(Type.Array(ToolSchema)),
   tool_choice: nullable(Type.Union([oneOf("auto", "none", "required"), Type.Object({ type: Type.String() })])),
@@ -37,19 +45,22 @@ export const CreateRequestSchema = Type.Object({
   store: nullable(Type.Boolean()),
   stream: nullable(Type.Boolean()),
   background: nullable(Type.Boolean()),
-  metadata: nullable(
-    Type.Record(Type.String(), Type.String({ maxLength: 512 }), {
-      propertyNames: Type.String({ maxLength: 64 }),
-      maxProperties: 16,
-    }),
-  ),
+  metadata: nullable(MetadataSchema),
   user: nullable(Type.String()),
   safety_identifier: nullable(Type.String()),
   prompt_cache_key: nullable(Type.String()),
   service_tier: nullable(Type.String()),
   generate: nullable(Type.Boolean()),
   prompt_cache_options: nullable(Type.Object({ prewarm: nullable(Type.Boolean()) })),
-  context_management: nullable(Type.Array(Type.Object({ type: Type.String() }))),
+  context_management: nullable(
+    Type.Array(
+      Type.Object({
+        type: Type.String(),
+        compact_threshold: nullable(Type.Integer({ minimum: 1 })),
+        compact_threshold_bytes: nullable(Type.Integer({ minimum: 1 })),
+      }),
+    ),
+  ),
 });
 
 /** Fields of the Responses API, or of its real clients, that say nothing to a model server; never passed on to one. */
@@ -57,7 +68,6 @@ const NOT_FOR_THE_MODEL = [
   "type",
   "access_programs",
   "client_metadata",
-  "conversation",
   "image",
   "moderation",
   "multi_agent",
@@ -75,7 +85,6 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
 /** Fields that change what a request means and that this server does not offer: refused, never ignored. */
 const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
   { field: "background", asks: (value) => value === true, message: "Background responses are not supported." },
-  { field: "conversation", asks: isGiven, message: "Conversations are not supported." },
   { field: "prompt", asks: isGiven, message: "Prompt templates are not supported." },
 ];
 
@@ -90,11 +99,20 @@ function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
+/** How large a context may become before it is compacted; null is the server's choice. */
+type CompactionThresholds = {
+  readonly tokens: number | null;
+  /** Ours: limits of bytes are reached first where there are images. */
+  readonly bytes: number | null;
+};
+
 /** A create request with every default filled in. Settings that the client left out and that have no default are null. */
 export type CreateRequest = {
   readonly model: string;
   readonly input: readonly Item[];
   readonly previous_response_id: string | null;
+  /** Id of the conversation that the turn reads and, if it is stored, adds to. */
+  readonly conversation: string | null;
   readonly instructions: string | null;
   readonly tools: readonly Tool[];
   readonly tool_choice: ToolChoice;
@@ -118,8 +136,8 @@ export type CreateRequest = {
   readonly service_tier: string | null;
   /** False for a warm-up: the context is taken in and nothing is generated. */
   readonly generate: boolean;
-  /** Whether the context is to be compacted on the way; such responses cannot be steered. */
-  readonly compacts: boolean;
+  /** When the context is to be compacted on the way; null when it is not to be. */
+  readonly compaction: CompactionThresholds | null;
   /** Fields that the API does not know (`top_k`, `seed`, …), for the model server to make sense of. */
   readonly extra: { readonly [field: string]: unknown };
 };
@@ -141,9 +159,15 @@ export function parseCreateRequest(value: unknown): CreateRequest {
       throw new ApiError("unsupported_parameter", message, { param: field });
     }
   }
-  if ((body.input ?? null) === null && (body.previous_response_id ?? null) === null) {
-    const message = "Missing required parameter: 'input' (or 'previous_response_id').";
+  const conversation = (typeof body.conversation === "string" ? body.conversation : body.conversation?.id) ?? null;
+  const previous = body.previous_response_id ?? null;
+  if ((body.input ?? null) === null && previous === null && conversation === null) {
+    const message = "Missing required parameter: 'input' (or 'previous_response_id', or 'conversation').";
     throw new ApiError("missing_required_parameter", message, { param: "input" });
+  }
+  if (previous !== null && conversation !== null) {
+    const message = "Mutually exclusive parameters: provide only one of 'previous_response_id' and 'conversation'.";
+    throw new ApiError("invalid_value", message, { param: "conversation" });
   }
   const tools = body.tools ?? [];
   checkTools(tools, "tools");
@@ -154,7 +178,8 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   return {
     model: body.model,
     input: parseInput(body.input ?? []),
-    previous_response_id: body.previous_response_id ?? null,
+    previous_response_id: previous,
+    conversation,
     instructions: body.instructions ?? null,
     tools: tools.map(showTool),
     tool_choice: choice,
@@ -179,19 +204,46 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     prompt_cache_key: body.prompt_cache_key ?? null,
     service_tier: body.service_tier ?? null,
     generate: (body.generate ?? true) && body.prompt_cache_options?.prewarm !== true,
-    compacts: (body.context_management ?? []).length > 0,
+    compaction: parseThresholds(body.context_management ?? []),
     extra: Object.fromEntries(Object.entries(body).filter(([field]) => !KNOWN_FIELDS.has(field))),
   };
 }
 
+/** The lowest thresholds that were named. */
+function parseThresholds(management: NonNullable<RawBody["context_management"]>): CompactionThresholds | null {
+  if (management.length === 0) return null;
+  management.forEach(({ type }, index) => {
+    if (type === "compaction") return;
+    const message = `Invalid value: '${type}'. Supported values are: 'compaction'.`;
+    throw new ApiError("invalid_value", message, { param: `context_management[${index}].type` });
+  });
+  return {
+    tokens: lowest(management.map((entry) => entry.compact_threshold)),
+    bytes: lowest(management.map((entry) => entry.compact_threshold_bytes)),
+  };
+}
+
+function lowest(values: readonly (number | null | undefined)[]): number | null {
+  const named = values.filter((value) => typeof value === "number");
+  return named.length === 0 ? null : Math.min(...named);
+}
+
 /** The shape that `checkBody` has proved. */
 type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
-  readonly [Field in Exclude<keyof CreateRequest, "model" | "input" | "extra" | "text" | "reasoning" | "compacts">]?:
-    | CreateRequest[Field]
-    | null;
+  readonly [Field in Exclude<
+    keyof CreateRequest,
+    "model" | "input" | "extra" | "text" | "reasoning" | "compaction" | "conversation"
+  >]?: CreateRequest[Field] | null;
 } & {
   readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;
   readonly reasoning?: { readonly effort?: string | null; readonly summary?: string | null } | null;
+  readonly conversation?: string | { readonly id: string } | null;
   readonly prompt_cache_options?: { readonly prewarm?: boolean | null } | null;
-  readonly context_management?: readonly object[] | null;
+  readonly context_management?:
+    | readonly {
+        readonly type: string;
+        readonly compact_threshold?: number | null;
+        readonly compact_threshold_bytes?: number | null;
+      }[]
+    | null;
 };

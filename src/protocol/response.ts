@@ -13,6 +13,15 @@ export type Usage = {
   readonly total_tokens: number;
 };
 
+/** Of what no model has worked on. */
+export const NO_USAGE: Usage = Object.freeze({
+  input_tokens: 0,
+  input_tokens_details: Object.freeze({ cached_tokens: 0 }),
+  output_tokens: 0,
+  output_tokens_details: Object.freeze({ reasoning_tokens: 0 }),
+  total_tokens: 0,
+});
+
 type ResponseError = { readonly code: ErrorCode; readonly message: string };
 
 /**
@@ -29,6 +38,8 @@ export type Response = {
   readonly incomplete_details: { readonly reason: IncompleteReason } | null;
   readonly model: string;
   readonly previous_response_id: string | null;
+  /** The conversation that it belongs to; absent where it belongs to none. */
+  readonly conversation?: { readonly id: string };
   readonly instructions: string | null;
   readonly output: readonly OutputItem[];
   readonly error: ResponseError | null;

@@ -10,28 +10,29 @@ export type StoreKey = { readonly id: string; readonly secret: KeyObject };
 
 /**
  * Reads keys from `id:base64`, separated by commas. The first one encrypts; all of them decrypt.
+ * @param source what the keys are called in errors
  * @throws StoreError that names the key at fault and never shows one
  */
-export function parseStoreKeys(text: string): readonly StoreKey[] {
+export function parseStoreKeys(text: string, source = "store keys"): readonly StoreKey[] {
   const words = text.split(",").map((word) => word.trim());
-  const keys = words.filter((word) => word !== "").map(parseKey);
+  const keys = words.filter((word) => word !== "").map((word, index) => parseKey(word, index, source));
   const ids = new Set<string>();
   for (const { id } of keys) {
-    if (ids.has(id)) throw new StoreError(`store keys: two keys have the id '${id}'`);
+    if (ids.has(id)) throw new StoreError(`${source}: two keys have the id '${id}'`);
     ids.add(id);
   }
   return keys;
 }
 
-function parseKey(word: string, index: number): StoreKey {
+function parseKey(word: string, index: number, source: string): StoreKey {
   const [, id, base64] = /^([\w.-]{1,64}):([A-Za-z0-9+/_-]+=*)$/.exec(word) ?? [];
   const which = `number ${index + 1}`;
   if (id === undefined || base64 === undefined) {
-    throw new StoreError(`store keys: ${which} is not <id>:<base64>; the id is letters, digits, '.', '_' and '-'`);
+    throw new StoreError(`${source}: ${which} is not <id>:<base64>; the id is letters, digits, '.', '_' and '-'`);
   }
   const bytes = Buffer.from(base64, "base64");
   if (bytes.byteLength !== KEY_BYTES) {
-    throw new StoreError(`store keys: '${id}' has ${bytes.byteLength} bytes where ${KEY_BYTES} are needed`);
+    throw new StoreError(`${source}: '${id}' has ${bytes.byteLength} bytes where ${KEY_BYTES} are needed`);
   }
   return { id, secret: createSecretKey(bytes) };
 }

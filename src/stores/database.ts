@@ -21,6 +21,8 @@ export type NewRow = {
   /** Id of the key that `content` is encrypted with. */
   readonly key: string | null;
   readonly content: Uint8Array;
+  /** How the response came to be, encrypted with the same key; read only by itself. */
+  readonly recording: Uint8Array | null;
 };
 
 export type StoredRow = Pick<NewRow, "id" | "bytes" | "key"> & {
@@ -34,6 +36,8 @@ export type StoredRow = Pick<NewRow, "id" | "bytes" | "key"> & {
 
 /** A row by itself, and the one that holds its instructions and tools, if that is another. */
 export type LoneRow = { readonly row: StoredRow; readonly head: StoredRow | null };
+
+export type RecordingRow = Pick<NewRow, "key" | "recording">;
 
 /** Names one row; it is known only if it is listed and was stored after `after`. */
 export type Key = { readonly tenant: Tenant; readonly id: string; readonly after: number };
@@ -74,6 +78,7 @@ export interface Database {
   insert(rows: readonly NewRow[]): Promise<readonly number[]>;
   has(key: Key): Promise<boolean>;
   one(key: Key): Promise<LoneRow | undefined>;
+  recording(key: Key): Promise<RecordingRow | undefined>;
   /**
    * The chain that ends in the row, root first, in one round trip; empty when it is unknown or not whole.
    * @param key without `after` the row need not be listed

@@ -1,12 +1,19 @@
 import { setImmediate } from "node:timers/promises";
 import { type ResponseNode, restoreNode } from "../core/node.ts";
-import type { PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
+import type { JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import { Cipher, type StoreKey } from "./cipher.ts";
 import type { Database, Key, NewRow, StoredRow } from "./database.ts";
 import { DurableRecords } from "./durable-records.ts";
 import { isName, keyOf } from "./key.ts";
-import { decodeContent, encodeContent, type Head, sharesHead } from "./node-content.ts";
+import {
+  decodeContent,
+  decodeRecording,
+  encodeContent,
+  encodeRecording,
+  type Head,
+  sharesHead,
+} from "./node-content.ts";
 import { PutQueue } from "./put-queue.ts";
 import { type Schedule, Sweeper } from "./sweeper.ts";
 
@@ -28,6 +35,8 @@ export type DurableOptions = {
   /** Told of failures that nobody waits for. */
   readonly onError: (error: unknown) => void;
 };
+
+type RowOptions = Pick<NewRow, "isWhole" | "isListed"> & { readonly recording: JsonValue | undefined };
 
 /** How many bytes of a chain are decoded before others have their turn. */
 const SLICE_BYTES = 256 * 1024;
@@ -62,14 +71,15 @@ export class DurableStore implements Store {
     });
   }
 
-  async put(node: ResponseNode, { listed: isListed = true }: PutOptions = {}): Promise<void> {
+  async put(node: ResponseNode, { listed: isListed = true, recording }: PutOptions = {}): Promise<void> {
     this.#assertOpen();
     if (!isName(node.tenant) || !isName(node.id)) throw new Error("A tenant or an id is not text that can be stored.");
     const isWhole = node.parent === null || this.#whole.has(node.parent);
     if (isWhole) this.#whole.add(node);
-    const isIn = await this.#queue.add([this.#rowOf(node, { isWhole, isListed })]);
+    const row = this.#rowOf(node, { isWhole, isListed, recording });
+    const isIn = await this.#queue.add([row]);
     // The parent was let go while a session still held it. What is stored brings with it what it stands on.
-    if (!isIn) await this.#queue.add(this.#lineage(node, isListed));
+    if (!isIn) await this.#queue.add([...this.#lineage(node.parent), row]);
     if (isWhole) this.#cache.add(node);
   }
 
@@ -79,6 +89,14 @@ export class DurableStore implements Store {
     if (!found) return undefined;
     const head = found.head === null ? null : this.#decode(tenant, found.head, null).response;
     return this.#decode(tenant, found.row, head);
+  }
+
+  async recording(tenant: Tenant, id: string): Promise<JsonValue | undefined> {
+    const key = this.#keyTo(tenant, id);
+    const row = key && (await this.#database.recording(key));
+    if (!row) return undefined;
+    if (row.recording === null) return null;
+    return decodeRecording(this.#cipher.open({ key: row.key, content: row.recording }, recordingPlace({ tenant, id })));
   }
 
   async load(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
@@ -128,7 +146,7 @@ export class DurableStore implements Store {
     return isName(tenant) && isName(id) ? { tenant, id, after: this.#expiry() } : undefined;
   }
 
-  #rowOf(node: ResponseNode, { isWhole, isListed }: Pick<NewRow, "isWhole" | "isListed">): NewRow {
+  #rowOf(node: ResponseNode, { isWhole, isListed, recording }: RowOptions): NewRow {
     const { tenant, id, bytes } = node;
     const leavesHead = isWhole && sharesHead(node);
     const content = encodeContent(node, leavesHead);
@@ -142,14 +160,16 @@ export class DurableStore implements Store {
       bytes,
       storedAt: this.#options.now(),
       ...this.#cipher.seal(content, node),
+      recording:
+        recording === undefined ? null : this.#cipher.seal(encodeRecording(recording), recordingPlace(node)).content,
     };
   }
 
-  /** The rows of the whole chain, root first; all but the last only stand for it. */
-  #lineage(tip: ResponseNode, isListed: boolean): readonly NewRow[] {
+  /** The rows of a whole chain, root first, that only stand for what continues it. */
+  #lineage(tip: ResponseNode | null): readonly NewRow[] {
     const rows: NewRow[] = [];
-    for (let node: ResponseNode | null = tip; node !== null; node = node.parent) {
-      rows.push(this.#rowOf(node, { isWhole: true, isListed: isListed && node === tip }));
+    for (let node = tip; node !== null; node = node.parent) {
+      rows.push(this.#rowOf(node, { isWhole: true, isListed: false, recording: undefined }));
     }
     return rows.toReversed();
   }
@@ -198,4 +218,9 @@ export class DurableStore implements Store {
     if (this.#cache.get(keyOf(tip.tenant, tip.id)) !== tip) return;
     for (let node = tip.parent; node !== null; node = node.parent) this.#cache.add(node);
   }
+}
+
+/** What the encryption of a recording is bound to, so that it opens nowhere else. */
+function recordingPlace({ tenant, id }: Pick<ResponseNode, "tenant" | "id">): Pick<ResponseNode, "tenant" | "id"> {
+  return { tenant, id: `recording/${id}` };
 }

@@ -1,5 +1,5 @@
-import type { ResponseNode } from "../core/node.ts";
-import type { PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
+import { measure, type ResponseNode } from "../core/node.ts";
+import type { JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import { keyOf } from "./key.ts";
 import { MemoryRecords } from "./memory-records.ts";
@@ -30,6 +30,8 @@ export class MemoryStore implements Store {
   /** Nodes that are there and that no id leads to. */
   readonly #unlisted = new WeakSet<ResponseNode>();
 
+  readonly #recordings = new WeakMap<ResponseNode, JsonValue>();
+
   constructor({ budgetBytes, now = Date.now }: MemoryStoreOptions) {
     this.#nodes = new Retention(budgetBytes, (node) => keyOf(node.tenant, node.id));
     this.records = new MemoryRecords({
@@ -48,21 +50,26 @@ export class MemoryStore implements Store {
     return this.#nodes.bytes;
   }
 
-  async put(node: ResponseNode, { listed = true }: PutOptions = {}): Promise<void> {
+  async put(node: ResponseNode, { listed = true, recording }: PutOptions = {}): Promise<void> {
     if (listed) this.#unlisted.delete(node);
     else this.#unlisted.add(node);
     if (node.parent === null || this.#whole.has(node.parent)) {
       this.#whole.add(node);
-      this.#nodes.add(node);
+      this.#add(node, recording);
     } else {
       // Its chain can never be loaded, so only the node itself is worth its bytes.
-      this.#nodes.add(Object.freeze({ ...node, parent: null }));
+      this.#add(Object.freeze({ ...node, parent: null }), recording);
     }
   }
 
   async get(tenant: Tenant, id: string): Promise<StoredResponse | undefined> {
     const node = this.#listed(tenant, id);
     return node === undefined ? undefined : { input: node.input, response: node.response };
+  }
+
+  async recording(tenant: Tenant, id: string): Promise<JsonValue | undefined> {
+    const node = this.#listed(tenant, id);
+    return node && (this.#recordings.get(node) ?? null);
   }
 
   async load(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
@@ -81,6 +88,11 @@ export class MemoryStore implements Store {
   async close(): Promise<void> {
     this.records.clear();
     this.#nodes.clear();
+  }
+
+  #add(node: ResponseNode, recording: JsonValue | undefined): void {
+    if (recording !== undefined) this.#recordings.set(node, recording);
+    this.#nodes.add(node, recording === undefined ? 0 : measure(recording));
   }
 
   #listed(tenant: Tenant, id: string): ResponseNode | undefined {

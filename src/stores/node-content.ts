@@ -1,5 +1,5 @@
 import type { ResponseNode } from "../core/node.ts";
-import type { StoredResponse } from "../core/ports.ts";
+import type { JsonValue, StoredResponse } from "../core/ports.ts";
 import type { Response } from "../protocol/response.ts";
 
 /**
@@ -36,4 +36,12 @@ export function decodeContent(content: Uint8Array | string, head: Head | null): 
   const { input, response } = JSON.parse(text) as StoredResponse;
   if (head === null) return { input, response };
   return { input, response: { ...response, instructions: head.instructions, tools: head.tools } };
+}
+
+export function encodeRecording(recording: JsonValue): Uint8Array {
+  return encoder.encode(JSON.stringify(recording));
+}
+
+export function decodeRecording(content: Uint8Array | string): JsonValue {
+  return JSON.parse(typeof content === "string" ? content : decoder.decode(content)) as JsonValue;
 }

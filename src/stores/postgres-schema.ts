@@ -35,6 +35,7 @@ const MIGRATIONS = [
   );
   CREATE INDEX turnwire_records_by_node ON turnwire_records (node) WHERE node IS NOT NULL;
   CREATE INDEX turnwire_records_expiring ON turnwire_records (expires_at) WHERE expires_at IS NOT NULL;`,
+  "ALTER TABLE turnwire_nodes ADD COLUMN recording bytea",
 ];
 
 /** Any number, as long as nobody else takes it: servers that start together migrate one after another. */

@@ -10,22 +10,24 @@ const COLUMNS = `id, seq, head, bytes, key,
 const KNOWN = "tenant = $1 AND id = $2 AND listed AND stored_at > $3";
 
 /**
- * Contents come as one value and are cut apart here, so that a batch of any size is the same statement. Resolves to the
+ * Contents, each with its recording behind it, come as one value and are cut apart here, so that a batch of any size is the same statement. Resolves to the
  * positions of rows whose parent is not there.
  */
 export const INSERT = `
   WITH incoming AS (
     SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::boolean[], $8::bigint[],
-      $9::bigint[], $10::text[], $11::integer[], $12::integer[]) WITH ORDINALITY
-      AS t (tenant, id, parent_id, whole, listed, shares_head, bytes, stored_at, key, start, length, position)
+      $9::bigint[], $10::text[], $11::integer[], $12::integer[], $13::integer[]) WITH ORDINALITY
+      AS t (tenant, id, parent_id, whole, listed, shares_head, bytes, stored_at, key, start, length, recorded, position)
   ), linked AS (
     SELECT i.*, p.seq AS parent, CASE WHEN i.shares_head THEN coalesce(p.head, p.seq) END AS head
     FROM incoming i LEFT JOIN LATERAL (
       SELECT seq, head FROM turnwire_nodes WHERE tenant = i.tenant AND id = i.parent_id OFFSET 0
     ) p ON true
   ), inserted AS (
-    INSERT INTO turnwire_nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, size, content)
-    SELECT tenant, id, parent, head, whole, listed, stored_at, bytes, key, length, substring($1::bytea FROM start FOR length)
+    INSERT INTO turnwire_nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, size, content,
+      recording)
+    SELECT tenant, id, parent, head, whole, listed, stored_at, bytes, key, length + coalesce(recorded, 0),
+      substring($1::bytea FROM start FOR length), substring($1::bytea FROM start + length FOR recorded)
     FROM linked WHERE parent_id IS NULL OR parent IS NOT NULL ORDER BY position
     ON CONFLICT (tenant, id) DO UPDATE SET listed = true, stored_at = excluded.stored_at
       WHERE excluded.listed AND NOT turnwire_nodes.listed
@@ -39,6 +41,8 @@ export const ONE = `
   WITH found AS (SELECT seq, head FROM turnwire_nodes WHERE ${KNOWN})
   SELECT ${COLUMNS} FROM turnwire_nodes n
   WHERE n.seq IN (SELECT seq FROM found UNION ALL SELECT head FROM found) ORDER BY seq DESC`;
+
+export const RECORDING = `SELECT key, recording FROM turnwire_nodes WHERE ${KNOWN}`;
 
 export const CHAIN = chain(KNOWN);
 /** Also when the row is not listed. */

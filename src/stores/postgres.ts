@@ -5,6 +5,7 @@ import type {
   Key,
   LoneRow,
   NewRow,
+  RecordingRow,
   RecordRange,
   RecordRow,
   StoredRow,
@@ -79,6 +80,11 @@ export class PostgresDatabase implements Database {
     const rows = await this.#read<TextRow>(sql.ONE, nameOf(key));
     const [row, head] = rows.map(readRow);
     return row && { row, head: head ?? null };
+  }
+
+  async recording(key: Key): Promise<RecordingRow | undefined> {
+    const [row] = await this.#read<RecordingRow>(sql.RECORDING, nameOf(key));
+    return row;
   }
 
   async chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]> {
@@ -217,13 +223,13 @@ async function insertWaves(client: PoolClient, waves: readonly (readonly NewRow[
 
 async function insertWave(on: Pool | PoolClient, rows: readonly NewRow[], first: number): Promise<readonly number[]> {
   let start = 1;
-  const starts = rows.map(({ content }) => {
+  const starts = rows.map(({ content, recording }) => {
     const here = start;
-    start += content.byteLength;
+    start += content.byteLength + (recording?.byteLength ?? 0);
     return here;
   });
   const result = await on.query<{ position: number }>(sql.INSERT, [
-    Buffer.concat(rows.map(({ content }) => content)),
+    Buffer.concat(rows.flatMap(({ content, recording }) => (recording === null ? content : [content, recording]))),
     rows.map((row) => row.tenant),
     rows.map((row) => row.id),
     rows.map((row) => row.parent),
@@ -235,6 +241,7 @@ async function insertWave(on: Pool | PoolClient, rows: readonly NewRow[], first:
     rows.map((row) => row.key),
     starts,
     rows.map(({ content }) => content.byteLength),
+    rows.map(({ recording }) => recording?.byteLength ?? null),
   ]);
   // Positions count from 1.
   return result.rows.map(({ position }) => first + position - 1);

@@ -55,7 +55,7 @@ export class PutQueue {
     let rows = 0;
     let count = 0;
     for (const entry of this.#waiting) {
-      bytes += entry.rows.reduce((sum, { content }) => sum + content.byteLength, 0);
+      bytes += entry.rows.reduce((sum, row) => sum + row.content.byteLength + (row.recording?.byteLength ?? 0), 0);
       rows += entry.rows.length;
       if (count > 0 && (bytes > BATCH_BYTES || rows > BATCH_ROWS)) break;
       count += 1;

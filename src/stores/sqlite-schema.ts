@@ -49,6 +49,8 @@ const MIGRATIONS = [
   ) STRICT;
   CREATE INDEX records_by_node ON records (node) WHERE node IS NOT NULL;
   CREATE INDEX records_expiring ON records (expires_at) WHERE expires_at IS NOT NULL;`,
+  // Behind the content, so that reading that touches no page of it.
+  "ALTER TABLE nodes ADD COLUMN recording BLOB",
 ];
 
 /** @throws StoreError when the file cannot be opened or is not ours */

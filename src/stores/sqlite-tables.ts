@@ -3,6 +3,7 @@ import {
   type Key,
   type LoneRow,
   type NewRow,
+  type RecordingRow,
   type RecordRange,
   type RecordRow,
   STEP_ROWS,
@@ -44,6 +45,11 @@ export class SqliteTables {
     const { head } = row as StoredRow;
     const above = head === null ? undefined : this.#statement(`SELECT ${COLUMNS} FROM nodes WHERE seq = ?`).get(head);
     return { row: row as StoredRow, head: (above as StoredRow | undefined) ?? null };
+  }
+
+  recording({ tenant, id, after }: Key): RecordingRow | undefined {
+    const row = this.#statement(`SELECT key, recording FROM nodes WHERE ${KNOWN}`).get(tenant, id, after);
+    return row as RecordingRow | undefined;
   }
 
   chain(key: Key | Omit<Key, "after">): readonly StoredRow[] {
@@ -132,8 +138,8 @@ export class SqliteTables {
       if (row.sharesHead) head = Number(above["head"] ?? parent);
     }
     const flags = [Number(row.isWhole), Number(row.isListed)] as const;
-    const { tenant, id, storedAt, bytes, key, content } = row;
-    this.#statement(INSERT).run(tenant, id, parent, head, ...flags, storedAt, bytes, key, content);
+    const { tenant, id, storedAt, bytes, key, content, recording } = row;
+    this.#statement(INSERT).run(tenant, id, parent, head, ...flags, storedAt, bytes, key, content, recording);
     return true;
   }
 
@@ -173,11 +179,12 @@ type Step = {
 // Text goes from one thread to another for less than bytes that have to be decoded there.
 const COLUMNS = `id, seq, head, bytes, key,
   CASE WHEN key IS NULL THEN CAST(content AS TEXT) ELSE content END AS content`;
+const LENGTH = "length(content) + coalesce(length(recording), 0)";
 const KNOWN = "tenant = ? AND id = ? AND listed = 1 AND stored_at > ?";
 
 const INSERT = `
-  INSERT INTO nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, content)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  INSERT INTO nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, content, recording)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (tenant, id) DO UPDATE SET listed = 1, stored_at = excluded.stored_at
   WHERE excluded.listed = 1 AND nodes.listed = 0`;
 
@@ -217,14 +224,14 @@ function removeStumps(from: string, onlyUnlisted: boolean): string {
     : `SELECT seq FROM (SELECT seq, sum(length) OVER (ORDER BY leaf, step) - length AS freed FROM stump) WHERE freed < ?`;
   return `
     WITH RECURSIVE stump (leaf, seq, parent, step, length) AS (
-      SELECT seq, seq, parent, 0, length(content) FROM nodes WHERE seq IN (${from})
+      SELECT seq, seq, parent, 0, ${LENGTH} FROM nodes WHERE seq IN (${from})
       UNION ALL
-      SELECT s.leaf, n.seq, n.parent, s.step + 1, length(n.content)
+      SELECT s.leaf, n.seq, n.parent, s.step + 1, ${LENGTH}
       FROM stump s JOIN nodes n ON n.seq = s.parent
       WHERE s.step < ${STUMP_LENGTH} ${onlyUnlisted ? "AND n.listed = 0" : ""}
         AND NOT EXISTS (SELECT 1 FROM nodes c WHERE c.parent = n.seq AND c.seq <> s.seq)
         AND NOT EXISTS (SELECT 1 FROM records WHERE node = n.seq)
       LIMIT ${STEP_ROWS}
     )
-    DELETE FROM nodes WHERE seq IN (${chosen}) RETURNING length(content) AS length`;
+    DELETE FROM nodes WHERE seq IN (${chosen}) RETURNING ${LENGTH} AS length`;
 }

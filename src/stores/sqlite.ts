@@ -5,6 +5,7 @@ import type {
   Key,
   LoneRow,
   NewRow,
+  RecordingRow,
   RecordRange,
   RecordRow,
   StoredRow,
@@ -54,6 +55,10 @@ export class SqliteDatabase implements Database {
 
   one(key: Key): Promise<LoneRow | undefined> {
     return this.#call("one", key);
+  }
+
+  recording(key: Key): Promise<RecordingRow | undefined> {
+    return this.#call("recording", key);
   }
 
   chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]> {

@@ -1,5 +1,6 @@
 /** Doubles for tests of whatever is built on turnwire. */
 
+export { ClearSeal } from "./clear-seal.ts";
 export { FakeRuntime } from "./runtime.ts";
 export {
   answer,

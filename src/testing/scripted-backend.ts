@@ -1,6 +1,6 @@
 import type { Backend, BackendEvent, BackendRequest, FinishReason } from "../core/ports.ts";
 import type { ResponseNode } from "../core/node.ts";
-import type { Item } from "../protocol/items.ts";
+import { isItem, type Item } from "../protocol/items.ts";
 
 /** A backend that plays a script and remembers what it was asked: the double to test anything in front of a model with. */
 
@@ -139,9 +139,14 @@ function record(request: BackendRequest, signal: AbortSignal, progress: Progress
   const chain: ResponseNode[] = [];
   for (let node = request.parent; node !== null; node = node.parent) chain.unshift(node);
   const history = chain.flatMap((node) => [...node.input, ...(node.response.output as readonly Item[])]);
+  const context = [...history, ...request.input].reduce<readonly Item[]>((seen, item) => {
+    if (!isItem(item, "compaction")) return [...seen, item];
+    const { replaces, items } = request.open(item);
+    return replaces ? items : [...seen, ...items];
+  }, []);
   return Object.freeze({
     model: request.model,
-    context: deepFreeze([...history, ...request.input]),
+    context: deepFreeze(context),
     chain: Object.freeze(chain),
     input: deepFreeze(request.input),
     settings: Object.freeze(request.settings),

@@ -4,8 +4,10 @@ import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
+import { serveConversations } from "./conversations.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
 import { ModelList } from "./model-list.ts";
@@ -93,6 +95,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       route(api, "POST", path, async (request, reply) =>
         createResponse(context, request.getDecorator<Permit>("permit"), request, reply),
       );
+      route(api, "POST", `${path}/compact`, async (request, reply) =>
+        compact(context, request.getDecorator<Permit>("permit"), request, reply),
+      );
       route(api, "POST", `${path}/input_tokens`, async (request, reply) =>
         countInputTokens(context, request.getDecorator<Permit>("permit"), request, reply),
       );
@@ -107,6 +112,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       guarded(api);
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
+      serveConversations(api, context);
       route(api, "GET", "/models", async (request) => models.list(request.getDecorator<Permit>("permit")));
       // Names of models have slashes, which some clients encode and others do not.
       route(api, "GET", "/models/*", async (request) =>

@@ -1,12 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Permit } from "../core/ports.ts";
-import { INPUT_TOKENS_OBJECT, parseCountRequest } from "../protocol/context-request.ts";
+import { INPUT_TOKENS_OBJECT, type InputTokens, parseCountRequest } from "../protocol/context-request.ts";
 import { modelNotFound } from "../protocol/errors.ts";
-import type { TransportContext } from "./context.ts";
 import { parseBody } from "./body.ts";
-
-/** What `POST /v1/responses/input_tokens` answers. */
-type InputTokens = { readonly object: typeof INPUT_TOKENS_OBJECT; readonly input_tokens: number };
+import type { TransportContext } from "./context.ts";
 
 /** `POST /v1/responses/input_tokens`: how many tokens the model would read. */
 export async function countInputTokens(
@@ -15,8 +12,7 @@ export async function countInputTokens(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<InputTokens> {
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const counted = parseCountRequest(await parseBody(body));
+  const counted = parseCountRequest(await parseBody(request.body));
   if (!permit.allowsModel(counted.model)) throw modelNotFound(counted.model);
   const left = new AbortController();
   reply.raw.once("close", () => left.abort());

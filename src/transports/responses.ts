@@ -1,9 +1,7 @@
-import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
 import type { Permit } from "../core/ports.ts";
-import { encodeSse, SSE_DONE } from "../protocol/codec.ts";
-import { type Echo, withEcho } from "../protocol/echo.ts";
+import type { Echo } from "../protocol/echo.ts";
 import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
 import { isTerminal, type TerminalEvent } from "../protocol/events.ts";
 import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
@@ -12,14 +10,11 @@ import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 import { echoFor } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
-import { Outbox, type Wire } from "./outbox.ts";
-import { Silence, wantsKeepalive } from "./silence.ts";
+import { wantsKeepalive } from "./silence.ts";
+import { SseStream } from "./sse-stream.ts";
 
 /** Where responses are created, by POST and over WebSocket; the first is the documented one, the others are what clients make of a base URL. */
 export const RESPONSES_PATHS = ["/v1/responses", "/responses", "/v1/codex/responses"] as const;
-
-/** Keeps proxies from taking a silent stream for a dead one; clients skip it. */
-const SSE_COMMENT = ": keepalive\n\n";
 
 export const JSON_TYPE = "application/json; charset=utf-8";
 
@@ -74,58 +69,20 @@ type Exchange = {
 };
 
 async function stream({ session, create, bytesIn, reply, limits, saysEvent, echo }: Exchange): Promise<void> {
-  const { raw } = reply;
-  const leave = (): void => {
-    raw.off("close", leave);
-    silence.rest();
-    outbox.close();
-    session.close();
-  };
-  const outbox = new Outbox(sseWire(raw, leave), limits);
-  const silence = new Silence(limits.silenceMs, () => {
-    void outbox.write([SSE_COMMENT]);
-    if (saysEvent) session.keepAlive();
+  const sse = new SseStream(reply, {
+    limits,
+    echo,
+    left: () => session.close(),
+    silent: () => (saysEvent ? session.keepAlive() : undefined),
   });
-  raw.on("close", leave);
   const end = await session.create(create, {
     bytesIn,
-    bytesOut: () => outbox.written,
-    emit: (events) => {
-      // Only now is it certain that the turn is not refused.
-      if (!raw.headersSent) {
-        reply.hijack();
-        raw.writeHead(200, {
-          ...(reply.getHeaders() as OutgoingHttpHeaders),
-          "content-type": "text/event-stream",
-          "cache-control": "no-cache",
-          "x-accel-buffering": "no",
-        });
-        silence.listen();
-      }
-      silence.broken();
-      const blocks = events.flatMap((event) => encodeSse(withEcho(event, echo)));
-      const last = events.at(-1);
-      return outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
-    },
+    bytesOut: () => sse.written,
+    // Only now is it certain that the turn is not refused.
+    emit: (events) => sse.write(events),
   });
   if (end.outcome === "refused" && end.error !== null) throw end.error;
-  // A client that left before the first event gets no answer either.
-  if (raw.headersSent) raw.end();
-  else reply.hijack();
-}
-
-function sseWire(raw: ServerResponse, leave: () => void): Wire {
-  const { socket } = raw;
-  return {
-    send: (frame, sent) => raw.write(frame, sent),
-    cork: () => socket?.cork(),
-    uncork: () => socket?.uncork(),
-    giveUp: () => {
-      // Before the socket says that it is closed, which is later: until then the backend would run on.
-      leave();
-      raw.destroy();
-    },
-  };
+  sse.end();
 }
 
 async function collect({ session, create, bytesIn, reply, limits }: Exchange): Promise<string | undefined> {

@@ -1,17 +1,25 @@
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Tenant } from "../core/ports.ts";
 import { ApiError, responseNotFound } from "../protocol/errors.ts";
+import type { ServerEvent } from "../protocol/events.ts";
 import type { Response } from "../protocol/response.ts";
 import type { TransportContext } from "./context.ts";
 import { pageOf, parsePageQuery } from "./cursor-page.ts";
+import { echoFor } from "./echo.ts";
 import { resource } from "./routes.ts";
+import { type SseOptions, SseStream } from "./sse-stream.ts";
 
 /** What a client can do with a stored response, below the path where responses are created. */
-export function serveStored(api: FastifyInstance, path: string, { engine }: TransportContext): void {
+export function serveStored(api: FastifyInstance, path: string, context: TransportContext): void {
+  const { engine } = context;
   resource(api, `${path}/:id`, {
-    GET: async (request) => {
+    GET: async (request, reply) => {
       const { tenant, id } = named(request);
-      return found(await engine.retrieve(tenant, id), id);
+      const after = parseReplay(request.query);
+      if (after === null) return found(await engine.retrieve(tenant, id), id);
+      const events = found(await engine.replay(tenant, id), id);
+      await send(events, reply, { limits: context.limits, echo: echoFor(context.policy, request.headers), after });
+      return undefined;
     },
     DELETE: async (request) => {
       const { tenant, id } = named(request);
@@ -35,6 +43,37 @@ export function serveStored(api: FastifyInstance, path: string, { engine }: Tran
       return pageOf(found(await engine.inputItems(tenant, id), id), query);
     },
   });
+}
+
+/**
+ * The number behind which the events of a response are asked for; null when it is the response that is asked for.
+ * @throws ApiError `invalid_value`
+ */
+function parseReplay(query: unknown): number | null {
+  const { stream = "false", starting_after: after = "-1" } = query as { readonly [name: string]: unknown };
+  if (stream !== "true" && stream !== "false") {
+    throw new ApiError("invalid_value", "Invalid value for 'stream': expected true or false.", { param: "stream" });
+  }
+  const number = Number(after);
+  if (!Number.isInteger(number) || after === "") {
+    const message = "Invalid value for 'starting_after': expected the sequence number of an event.";
+    throw new ApiError("invalid_value", message, { param: "starting_after" });
+  }
+  return stream === "true" ? number : null;
+}
+
+/** Sends events as fast as the client reads them. */
+async function send(
+  events: Iterable<readonly ServerEvent[]>,
+  reply: FastifyReply,
+  options: Omit<SseOptions, "left">,
+): Promise<void> {
+  const sse = new SseStream(reply, { ...options, left: () => undefined });
+  for (const batch of events) {
+    await sse.write(batch);
+    if (sse.isOver) return;
+  }
+  sse.end();
 }
 
 function named(request: FastifyRequest): { readonly tenant: Tenant; readonly id: string } {

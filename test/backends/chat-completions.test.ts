@@ -6,6 +6,7 @@ import type { BackendEvent } from "../../src/core/ports.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import { answer, block, ChatUpstream, delta, refuse, text, USAGE } from "../support/chat-upstream.ts";
+import { compactions } from "../support/compactions.ts";
 
 let upstream: ChatUpstream;
 const backends: ChatCompletionsBackend[] = [];
@@ -49,7 +50,7 @@ type Ask = { readonly fields?: object; readonly session?: object; readonly signa
 async function ask(backend: ChatCompletionsBackend, { fields = {}, session = {}, signal }: Ask = {}) {
   const settings = parseCreateRequest({ model: "m", input: "hi", ...fields });
   const batches = backend.stream(
-    { model: settings.model, parent: null, input: settings.input, settings, session },
+    { model: settings.model, parent: null, input: settings.input, settings, session, open: compactions.open },
     signal ?? new AbortController().signal,
   );
   const events: BackendEvent[] = [];
@@ -221,7 +222,7 @@ describe("reading a stream", () => {
     });
     const settings = parseCreateRequest({ model: "m", input: "hi" });
     const batches: number[] = [];
-    const request = { model: "m", parent: null, input: settings.input, settings, session: {} };
+    const request = { model: "m", parent: null, input: settings.input, settings, session: {}, open: compactions.open };
     for await (const batch of open().stream(request, new AbortController().signal)) batches.push(batch.length);
     expect(batches[0]).toBeGreaterThanOrEqual(3);
   });
@@ -300,6 +301,24 @@ describe("what goes wrong", () => {
     expect(error.message).toBe("The model server reported an error while it generated.");
   });
 
+  test.each([
+    [{ code: 429, message: "secret" }, "rate_limit_exceeded", "try again later", undefined],
+    [{ type: "rate_limit_error", message: "Please try again in 1.5s." }, "rate_limit_exceeded", "try again in 2s", 2],
+    [{ code: "rate_limit_exceeded", message: "Try again in 200ms" }, "rate_limit_exceeded", "try again in 1s", 1],
+    [{ code: 400, message: "tool schema is not valid" }, "invalid_prompt", "tool schema is not valid", undefined],
+    [{ code: 400, message: "maximum context length is 10" }, "context_length_exceeded", "context window", undefined],
+  ])(
+    "an error that the server reports in its stream, of a kind that is known: %j",
+    async (said, code, words, seconds) => {
+      upstream.script(answer(delta({ content: "a" }), { error: said }));
+      const error = await failure(open());
+      expect(error).toMatchObject({ code });
+      expect(error.retryAfter).toBe(seconds);
+      expect(error.message).toContain(words);
+      expect(error.message).not.toContain("secret");
+    },
+  );
+
   test("a server that does not begin to answer", async () => {
     upstream.script(() => undefined);
     const error = await failure(open({ firstByteTimeoutMs: 20 }));
@@ -323,7 +342,7 @@ describe("what goes wrong", () => {
       response.end(block(delta({ content: "b" }, "stop")));
     });
     const settings = parseCreateRequest({ model: "m", input: "hi" });
-    const request = { model: "m", parent: null, input: settings.input, settings, session: {} };
+    const request = { model: "m", parent: null, input: settings.input, settings, session: {}, open: compactions.open };
     const events: BackendEvent[] = [];
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     for await (const batch of open({ silenceTimeoutMs: 1000 }).stream(request, new AbortController().signal)) {
@@ -407,7 +426,7 @@ describe("connections", () => {
     });
     const client = new AbortController();
     const settings = parseCreateRequest({ model: "m", input: "hi" });
-    const request = { model: "m", parent: null, input: settings.input, settings, session: {} };
+    const request = { model: "m", parent: null, input: settings.input, settings, session: {}, open: compactions.open };
     const reading = (async () => {
       for await (const _ of open().stream(request, client.signal)) begun.resolve();
     })();
@@ -468,7 +487,7 @@ test("what the model does not see is said once per connection", async () => {
 test("a warm-up asks for one token of the same context, if it was told to", async () => {
   upstream.otherwise(text("x"));
   const settings = parseCreateRequest({ model: "m", input: "hi", max_output_tokens: 500 });
-  const request = { model: "m", parent: null, input: settings.input, settings, session: {} };
+  const request = { model: "m", parent: null, input: settings.input, settings, session: {}, open: compactions.open };
   await open().prefill(request, new AbortController().signal);
   expect(upstream.calls).toHaveLength(0);
   await open({ prefill: true }).prefill(request, new AbortController().signal);

@@ -4,6 +4,7 @@ import { ChatContexts } from "../../src/backends/chat-context.ts";
 import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { Item } from "../../src/protocol/items.ts";
 import type { Response } from "../../src/protocol/response.ts";
+import { compactions, open } from "../support/compactions.ts";
 
 const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") =>
   new ChatContexts({ reasoningField: field, renamed: new Map() });
@@ -17,7 +18,7 @@ function textOf(mapping: ReturnType<ChatContexts["messages"]>): string {
 }
 
 function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = contexts()): unknown[] {
-  const json = textOf(chat.messages(parent, input));
+  const json = textOf(chat.messages(parent, input, open));
   return JSON.parse(`[${json.slice(1)}]`) as unknown[];
 }
 
@@ -46,6 +47,13 @@ const thought = (text: string): Item => ({
   summary: [],
   content: [{ type: "reasoning_text", text }],
 });
+
+const compaction = (
+  replaces: boolean,
+  summary: string,
+  before: readonly Item[] = [],
+  after: readonly Item[] = [],
+): Item => ({ type: "compaction", encrypted_content: compactions.seal({ replaces, before, summary, after }) });
 
 describe("messages", () => {
   test("a user message with one text becomes a string, with several parts a list", () => {
@@ -208,6 +216,74 @@ describe("messages", () => {
     ]);
   });
 
+  test("calls of other kinds are answered by their outputs, in whatever kind those come", () => {
+    const shell = { type: "shell_call", call_id: "s", action: { commands: ["ls"] } };
+    const local = { type: "local_shell_call", call_id: "l", action: { type: "exec", command: ["ls"] } };
+    const said = { type: "shell_call_output", call_id: "s", output: [{ stdout: "a", stderr: "" }] };
+    const messages = messagesOf(null, [shell, local, output("l", "b"), said, user("on")]);
+    const calls = [
+      { id: "s", type: "function", function: { name: "shell", arguments: '{"commands":["ls"]}' } },
+      { id: "l", type: "function", function: { name: "local_shell", arguments: '{"type":"exec","command":["ls"]}' } },
+    ];
+    expect(messages).toEqual([
+      { role: "assistant", content: "", tool_calls: calls },
+      { role: "tool", tool_call_id: "l", content: "b" },
+      { role: "tool", tool_call_id: "s", content: "a" },
+      { role: "user", content: "on" },
+    ]);
+  });
+
+  test("calls of other kinds that have no output are answered with nothing; an output without a call is the user's", () => {
+    const shell = { type: "shell_call", call_id: "s", action: {} };
+    const late = { type: "shell_call_output", call_id: "s", output: "late" };
+    const roles = (items: readonly Item[]) =>
+      messagesOf(null, items).map((message) => (message as { role: string }).role);
+    expect(roles([shell])).toEqual(["assistant", "tool"]);
+    expect(roles([shell, user("on"), late])).toEqual(["assistant", "tool", "user", "user"]);
+    expect(messagesOf(null, [late])).toEqual([{ role: "user", content: "Output of tool call s:\nlate" }]);
+    // The function call keeps what comes behind it until its answer is there; the other call has none to wait for.
+    expect(roles([call("c"), shell, user("on"), output("c"), user("and on")])).toEqual([
+      "assistant",
+      "tool",
+      "tool",
+      "user",
+      "user",
+    ]);
+    expect(roles([call("c"), user("wait"), shell, output("c"), user("on")])).toEqual([
+      "assistant",
+      "tool",
+      "user",
+      "assistant",
+      "tool",
+      "user",
+    ]);
+  });
+
+  test("a tool that ran elsewhere is a call with its answer", () => {
+    const mcp = { type: "mcp_call", id: "m", name: "ask", arguments: "{}", output: "yes" };
+    expect(messagesOf(null, [call("c"), mcp, assistant("so"), output("c")])).toMatchObject([
+      { role: "assistant", tool_calls: [{ id: "c" }, { id: "m", function: { name: "ask" } }] },
+      { role: "tool", tool_call_id: "m", content: "yes" },
+      { role: "tool", tool_call_id: "c" },
+      { role: "assistant", content: "so" },
+    ]);
+  });
+
+  test("arguments are always a JSON object, since servers read them as one", () => {
+    const said = ["", " ", '{"a":1}', "[1]", '"x"', "{broken"].map((args) => {
+      const [message] = messagesOf(null, [call("c", "f", args), output("c")]);
+      return (message as { tool_calls: [{ function: { arguments: string } }] }).tool_calls[0].function.arguments;
+    });
+    expect(said).toEqual([
+      "{}",
+      "{}",
+      '{"a":1}',
+      '{"arguments":"[1]"}',
+      '{"arguments":"\\"x\\""}',
+      '{"arguments":"{broken"}',
+    ]);
+  });
+
   test("items that chat has no form for are left out and break nothing apart", () => {
     const search = { type: "web_search_call", id: "ws_1", status: "completed" };
     expect(messagesOf(null, [assistant("a"), search, assistant("b")])).toEqual([{ role: "assistant", content: "ab" }]);
@@ -217,10 +293,19 @@ describe("messages", () => {
 describe("one mapping", () => {
   // A conversation as agents make them: every call is answered before the next thing happens.
   const texts = fc.string({ maxLength: 20 });
+  const foreign = fc.constantFrom<Item>(
+    { type: "shell_call", call_id: "c1", action: {} },
+    { type: "shell_call_output", call_id: "c1", output: "done" },
+    { type: "local_shell_call", call_id: "c2", action: {} },
+    { type: "mcp_call", id: "m", name: "ask", arguments: "{}", output: "yes" },
+    { type: "web_search_call", id: "w" },
+    { type: "hologram_output", call_id: "c3", output: { depth: 3 } },
+  );
   const round = fc.oneof(
     texts.map((text) => [user(text)]),
     texts.map((text) => [assistant(text)]),
     texts.map((text) => [thought(text)]),
+    fc.tuple(texts, fc.boolean()).map(([text, replaces]) => [compaction(replaces, text)]),
     fc
       .tuple(fc.array(fc.constantFrom("c1", "c2", "c3"), { minLength: 1, maxLength: 3 }), texts, fc.boolean())
       .map(([ids, text, interrupted]) => [
@@ -228,6 +313,7 @@ describe("one mapping", () => {
         ...(interrupted ? [user("meanwhile")] : []),
         ...ids.map((id) => output(id, text)),
       ]),
+    fc.array(foreign, { maxLength: 3 }),
   );
   const conversation = fc.array(round, { maxLength: 12 }).map((rounds) => rounds.flat());
 
@@ -241,15 +327,71 @@ describe("one mapping", () => {
           const input = rest.slice(0, size);
           const made = rest.slice(size, size + ((index % 3) + 1));
           // As in a real run, the request is mapped before its output is known.
-          textOf(chat.messages(parent, input));
+          textOf(chat.messages(parent, input, open));
           parent = node(parent, input, made);
           rest = rest.slice(size + made.length);
         }
-        const cut = textOf(chat.messages(parent, rest));
-        const whole = textOf(contexts().messages(null, items));
+        const cut = textOf(chat.messages(parent, rest, open));
+        const whole = textOf(contexts().messages(null, items, open));
         expect(cut).toBe(whole);
       }),
     );
+  });
+
+  test("whatever comes in whatever order, each call is followed by its answer, and nothing is lost", () => {
+    fc.assert(
+      fc.property(conversation, (items) => {
+        const waiting: string[] = [];
+        const messages = messagesOf(null, items) as {
+          readonly role: string;
+          readonly tool_calls?: readonly { readonly id: string }[];
+          readonly tool_call_id: string;
+        }[];
+        const faults: unknown[] = [];
+        for (const message of messages) {
+          const isAnswer = message.role === "tool" && waiting.includes(message.tool_call_id);
+          if (message.role === "tool" ? !isAnswer : waiting.length > 0) faults.push(message);
+          if (isAnswer) waiting.splice(waiting.indexOf(message.tool_call_id), 1);
+          waiting.push(...(message.tool_calls ?? []).map(({ id }) => id));
+        }
+        expect([faults, waiting]).toEqual([[], []]);
+        // What a compaction stands for is not lost, but it is not there either.
+        const last = items.findLastIndex(({ type }) => type === "compaction");
+        const said = items.slice(last + 1).filter((item) => item.type === "message" && item["role"] === "user");
+        expect(messages.filter(({ role }) => role === "user").length).toBeGreaterThanOrEqual(said.length);
+      }),
+    );
+  });
+
+  test("a compaction that stands for everything leaves nothing of what was before it, however turns cut it", () => {
+    const kept = [{ type: "message", role: "developer", content: "Be brief." }];
+    const latest = [call("c9"), output("c9", "newest")];
+    const item = compaction(true, "All of it.", kept, latest);
+    fc.assert(
+      fc.property(conversation, conversation, fc.nat({ max: 40 }), (before, follows, size) => {
+        const behind = follows.filter(({ type }) => type !== "compaction");
+        const items = [...before, item, ...behind];
+        const root = node(null, items.slice(0, size), items.slice(size, size + 3));
+        const whole = messagesOf(null, [item, ...behind]);
+        expect(messagesOf(root, items.slice(size + 3))).toEqual(whole);
+        expect(messagesOf(null, items)).toEqual(whole);
+        expect(whole.slice(0, 4)).toMatchObject([
+          { role: "system", content: "Be brief." },
+          { role: "user", content: expect.stringContaining("All of it.") },
+          { role: "assistant", tool_calls: [{ id: "c9" }] },
+          { role: "tool", content: "newest" },
+        ]);
+      }),
+    );
+  });
+
+  test("a compaction beside other items is one more message", () => {
+    const messages = messagesOf(null, [user("one"), compaction(false, "All of it."), user("two")]);
+    expect(messages).toEqual([
+      { role: "user", content: "one" },
+      { role: "user", content: expect.stringContaining("<summary>\nAll of it.\n</summary>") },
+      { role: "user", content: "two" },
+    ]);
   });
 
   test("a large input is mapped in steps, and others that go on meanwhile do not disturb it", () => {
@@ -257,11 +399,11 @@ describe("one mapping", () => {
     const root = node(null, [user("root")], [assistant("yes")]);
     const large = (name: string) => Array.from({ length: 8 }, (_, index) => user(`${name}${index}`.repeat(100_000)));
     const inputs = ["a", "b"].map(large);
-    const mappings = inputs.map((input) => chat.messages(root, input));
+    const mappings = inputs.map((input) => chat.messages(root, input, open));
     const steps = mappings.map((mapping) => mapping.next().done);
     expect(steps).toEqual([false, false]);
     expect(messagesOf(root, [user("small")], chat)).toHaveLength(3);
-    expect(mappings.map(textOf)).toEqual(inputs.map((input) => textOf(contexts().messages(root, input))));
+    expect(mappings.map(textOf)).toEqual(inputs.map((input) => textOf(contexts().messages(root, input, open))));
   });
 
   test("forks of one parent do not disturb each other", () => {

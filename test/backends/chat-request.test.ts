@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { chatHead, type ChatRequestOptions } from "../../src/backends/chat-request.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
+import { open } from "../support/compactions.ts";
 
 const OPTIONS: ChatRequestOptions = { maxTokensField: "max_tokens", strictTools: false, extraBody: {} };
 const weather = { type: "function", name: "weather", parameters: { type: "object", properties: {} } };
@@ -10,7 +11,7 @@ const time = { type: "function", name: "time", description: "Tells it", paramete
 function head(fields: object, options: Partial<ChatRequestOptions> = {}) {
   const settings = parseCreateRequest({ model: "m", input: "hi", ...fields });
   const made = chatHead(
-    { model: "upstream", parent: null, input: settings.input, settings, session: {} },
+    { model: "upstream", parent: null, input: settings.input, settings, session: {}, open },
     { ...OPTIONS, ...options },
   );
   return { ...made, body: JSON.parse(`${made.json}]}`) as Record<string, unknown> };

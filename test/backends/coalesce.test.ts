@@ -4,6 +4,7 @@ import { CoalescingBackend, type Pause } from "../../src/backends/coalesce.ts";
 import type { BackendEvent, BackendRequest } from "../../src/core/ports.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import { Gate, type Move, ScriptedBackend } from "../../src/testing/index.ts";
+import { compactions } from "../support/compactions.ts";
 
 const REQUEST: BackendRequest = {
   model: "m",
@@ -11,6 +12,7 @@ const REQUEST: BackendRequest = {
   input: [],
   settings: parseCreateRequest({ model: "m", input: "Hi" }),
   session: {},
+  open: compactions.open,
 };
 
 const text = (delta: string): BackendEvent => ({ type: "text.delta", delta });

@@ -7,6 +7,7 @@ import type { Item } from "../../src/protocol/items.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { ChatUpstream, refuse, type UpstreamStep } from "../support/chat-upstream.ts";
+import { compactions } from "../support/compactions.ts";
 
 let upstream: ChatUpstream;
 let backend: ChatCompletionsBackend;
@@ -42,7 +43,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): void {
 
 function requestOf(fields: object, parent: ResponseNode | null = null): BackendRequest {
   const settings = parseCreateRequest({ model: "m", input: "Hello there.", ...fields });
-  return { model: "upstream", parent, input: settings.input, settings, session: {} };
+  return { model: "upstream", parent, input: settings.input, settings, session: {}, open: compactions.open };
 }
 
 const count = (fields: object = {}, parent: ResponseNode | null = null): Promise<number> =>

@@ -1,11 +1,13 @@
 import type { SimBackend } from "../../src/backends/sim.ts";
 import { Assembler } from "../../src/core/assembler.ts";
+import { responseFrame } from "../../src/core/response-frame.ts";
 import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { BackendEvent } from "../../src/core/ports.ts";
 import { isItem, isToolCall, type Item, type Part } from "../../src/protocol/items.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { FakeRuntime } from "../../src/testing/index.ts";
+import { compactions } from "../support/compactions.ts";
 
 type Fields = { readonly parent?: ResponseNode; readonly [field: string]: unknown };
 
@@ -21,14 +23,17 @@ export async function listen(backend: SimBackend, { parent, ...fields }: Fields)
 export function open(backend: SimBackend, { parent, ...fields }: Fields, signal = new AbortController().signal) {
   const request = parseCreateRequest({ model: "sim", previous_response_id: parent?.id, input: "Hello", ...fields });
   const { input, model, ...settings } = request;
-  return backend.stream({ model, parent: parent ?? null, input, settings, session: {} }, signal);
+  return backend.stream(
+    { model, parent: parent ?? null, input, settings, session: {}, open: compactions.open },
+    signal,
+  );
 }
 
 /** One turn, committed. */
 export async function turn(backend: SimBackend, fields: Fields): Promise<ResponseNode> {
   const { parent, ...body } = fields;
   const request = parseCreateRequest({ model: "sim", previous_response_id: parent?.id, input: "Hello", ...body });
-  const assembler = new Assembler(request, runtime);
+  const assembler = new Assembler(responseFrame(request, runtime), runtime);
   assembler.push(await listen(backend, fields));
   const { response } = assembler.finish();
   return commitNode({ id: response.id, tenant: "acme", parent: parent ?? null, input: request.input, response });

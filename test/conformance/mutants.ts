@@ -14,6 +14,35 @@ export type Mutant = {
 
 export const MUTANTS: readonly Mutant[] = [
   {
+    name: "a call forgets its namespace",
+    file: "core/open-item.ts",
+    find: "{ name: this.#name, namespace: this.#namespace }",
+    replace: "{ name: this.#name }",
+    caughtBy: "kinds.namespace",
+  },
+  {
+    name: "tools that an item adds are there for one turn only",
+    file: "core/standing.ts",
+    find: "    current = follow(current, node.input);",
+    replace: "    current = NOTHING;",
+    caughtBy: "kinds.additional-tools",
+  },
+  {
+    name: "settings that an item changes are there for one turn only",
+    file: "core/standing.ts",
+    find: "let current = standing ?? NOTHING;",
+    replace: "return NOTHING;\n  let current = standing ?? NOTHING;",
+    caughtBy: "kinds.configuration-update",
+  },
+  {
+    name: "a call of another kind wants an output",
+    file: "core/node.ts",
+    find: 'else if (item.type.endsWith("_call")',
+    replace:
+      'else if (item.type.endsWith("_call")) open.push(item as never);\n    else if (item.type.endsWith("_call")',
+    caughtBy: "kinds.history",
+  },
+  {
     name: "numbers begin at 1",
     file: "core/open-item.ts",
     find: "#sequence = 0;",
@@ -197,9 +226,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "what was said before is forgotten",
-    file: "core/turn.ts",
-    find: "const backendRequest = { model, parent, input",
-    replace: "const backendRequest = { model, parent: null, input",
+    file: "core/generation.ts",
+    find: "const asked = { model, parent, input",
+    replace: "const asked = { model, parent: null, input",
     caughtBy: "continuation.same-as-replay",
   },
   {
@@ -458,9 +487,51 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "dropped items stay in the output",
     file: "core/assembler.ts",
-    find: "    this.#text = null;\n    this.#calls.clear();\n    return this.#log.take();",
-    replace: "    this.#calls.clear();\n    return this.#log.take();",
+    find: "    this.#text = null;\n    this.#compaction = null;\n",
+    replace: "    this.#compaction = null;\n",
     caughtBy: "interrupt.output",
+  },
+  {
+    name: "a count leaves out the chain",
+    file: "backends/sim-answer.ts",
+    find: "follow(contextAt(parent, open), input, open).tokens;",
+    replace: "follow(contextAt(parent && null, open), input, open).tokens;",
+    caughtBy: "tokens.grows",
+  },
+  {
+    name: "the model sees nothing of a compaction",
+    file: "core/compacted.ts",
+    find: "Object.freeze([...before, summaryItem(summary), ...after]);",
+    replace: "Object.freeze([...before, ...after]); summaryItem(summary);",
+    caughtBy: "compaction.new-chain",
+  },
+  {
+    name: "compactions open for every tenant",
+    file: "stores/cipher.ts",
+    find: "JSON.stringify([tenant, id])",
+    replace: "JSON.stringify([tenant && id])",
+    caughtBy: "compaction.other-key",
+  },
+  {
+    name: "the model answers behind a compaction that was all that was asked for",
+    file: "core/compaction.ts",
+    find: "    if (isAll) {\n      yield usage",
+    replace: "    if (isAll && usage === undefined) {\n      yield usage",
+    caughtBy: "compaction.trigger",
+  },
+  {
+    name: "a compaction on the way leaves standing what it stands for",
+    file: "core/compaction.ts",
+    find: "replaces: !isAll,",
+    replace: "replaces: false,",
+    caughtBy: "compaction.managed-replayed",
+  },
+  {
+    name: "thresholds are not looked at",
+    file: "core/compaction-plan.ts",
+    find: "if (size.tokens < threshold.tokens && size.bytes < threshold.bytes) return null;",
+    replace: "",
+    caughtBy: "compaction.managed-below",
   },
   {
     name: "ids resolve across tenants",

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Assembler } from "../../src/core/assembler.ts";
+import { responseFrame } from "../../src/core/response-frame.ts";
 import type { BackendEvent, FinishReason } from "../../src/core/ports.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 import type { ServerEvent } from "../../src/protocol/events.ts";
@@ -34,7 +35,8 @@ const more = (key: number, delta: string): BackendEvent => ({ type: "call.delta"
 const end = (reason: FinishReason = "stop"): BackendEvent => ({ type: "finish", reason });
 
 function assembler(fields: object = {}): Assembler {
-  return new Assembler(parseCreateRequest({ model: "m", input: "Hi", ...fields }), new FakeRuntime());
+  const runtime = new FakeRuntime();
+  return new Assembler(responseFrame(parseCreateRequest({ model: "m", input: "Hi", ...fields }), runtime), runtime);
 }
 
 /** All events of a generation, checked against the grammar. */
@@ -332,7 +334,7 @@ describe("a failure", () => {
     const events = [
       ...subject.start(),
       ...subject.push([reasoning("Hm"), text("a"), call(0, "read"), more(0, "{}"), text("b")]),
-      subject.fail(error),
+      subject.terminal(subject.failed(error)),
     ];
     checkGrammar(events);
     const response = responseOf(events.at(-1));
@@ -351,7 +353,7 @@ describe("a failure", () => {
       ...subject.start(),
       ...subject.push([text("a"), end()]),
       ...subject.finish().events,
-      subject.fail(error),
+      subject.terminal(subject.failed(error)),
     ];
     checkGrammar(events);
     expect(responseOf(events.at(-1)).output).toHaveLength(1);
@@ -424,7 +426,7 @@ describe("a snapshot", () => {
     const failed = [
       ...failing.start(),
       ...failing.push(GENERATION.flat()),
-      failing.fail(new ApiError("server_error", "No.")),
+      failing.terminal(failing.failed(new ApiError("server_error", "No."))),
     ];
     const incomplete = assemble([[text("a"), end("max_output_tokens")]], fields);
     return [...assemble(GENERATION, fields), ...incomplete, ...failed].flatMap((event) =>
@@ -528,7 +530,7 @@ describe("whatever a backend says", () => {
         const subject = assembler();
         const before = batches.slice(0, at % (batches.length + 1));
         const events = [...subject.start(), ...before.flatMap((batch) => subject.push(batch))];
-        events.push(subject.fail(new ApiError("server_error", "It broke.")));
+        events.push(subject.terminal(subject.failed(new ApiError("server_error", "It broke."))));
         checkGrammar(events);
       }),
     );

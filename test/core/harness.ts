@@ -4,7 +4,9 @@ import {
   type Backend,
   DEFAULT_LIMITS,
   type EngineEvent,
+  type JsonValue,
   type Limits,
+  type PutOptions,
   type Store,
   type StoredResponse,
   type TurnReport,
@@ -16,7 +18,7 @@ import { isTerminal, type ServerEvent, type TerminalEvent } from "../../src/prot
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
+import { ClearSeal, FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
 
 export type EngineFields = {
   readonly steps?: Iterable<Step>;
@@ -52,6 +54,7 @@ export function makeEngine(fields: EngineFields = {}): TestEngine {
     },
     store,
     runtime,
+    seal: new ClearSeal(),
     observer: { observe: (event) => observed.push(event) },
     limits: { ...DEFAULT_LIMITS, ...fields.limits },
   });
@@ -146,10 +149,10 @@ export class JournalStore implements Store {
     this.journal = journal;
   }
 
-  async put(node: ResponseNode): Promise<void> {
+  async put(node: ResponseNode, options?: PutOptions): Promise<void> {
     this.journal.push(`put ${node.id}`);
     await this.before("put", node.id);
-    await this.#inner.put(node);
+    await this.#inner.put(node, options);
     this.journal.push(`kept ${node.id}`);
   }
 
@@ -161,6 +164,10 @@ export class JournalStore implements Store {
 
   get(tenant: string, id: string): Promise<StoredResponse | undefined> {
     return this.#inner.get(tenant, id);
+  }
+
+  recording(tenant: string, id: string): Promise<JsonValue | undefined> {
+    return this.#inner.recording(tenant, id);
   }
 
   delete(tenant: string, id: string): Promise<boolean> {

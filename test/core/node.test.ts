@@ -82,6 +82,14 @@ describe("calls and outputs pair up", () => {
     ["an id that the parent has used", parentWith("a"), [output("a"), call("a"), output("a")]],
     ["two calls of one id, answered twice", null, [call("a"), call("a"), output("a"), output("a")]],
     ["items of unknown types", null, [{ type: "from_the_future", call_id: "x" }]],
+    ["calls of other kinds, without an answer", null, [{ type: "shell_call", call_id: "a" }, message]],
+    ["answers of other kinds, to nothing", null, [{ type: "shell_call_output", call_id: "a" }]],
+    ["an answer to a call of another kind", null, [{ type: "local_shell_call", call_id: "a" }, output("a")]],
+    [
+      "an id that a call of another kind has had",
+      null,
+      [{ type: "shell_call", call_id: "a" }, { type: "shell_call_output", call_id: "a" }, call("a"), output("a")],
+    ],
   ] as const)("%s", (_, parent, input) => {
     expect(refusal(() => checkInput(parent, input))).toBeNull();
   });

@@ -4,6 +4,8 @@ import type {
   BackendEvent,
   BackendRequest,
   FinishReason,
+  JsonValue,
+  PutOptions,
   Store,
   StoredResponse,
 } from "../../src/core/ports.ts";
@@ -102,13 +104,13 @@ export class HandStore implements Store {
   readonly puts = new Map<string, PromiseWithResolvers<void>>();
   holds = false;
 
-  async put(node: ResponseNode): Promise<void> {
+  async put(node: ResponseNode, options?: PutOptions): Promise<void> {
     if (this.holds) {
       const stored = Promise.withResolvers<void>();
       this.puts.set(node.id, stored);
       await stored.promise;
     }
-    await this.#inner.put(node);
+    await this.#inner.put(node, options);
   }
   release(id: string, ok: boolean): void {
     const put = this.puts.get(id);
@@ -121,6 +123,9 @@ export class HandStore implements Store {
   }
   get(tenant: string, id: string): Promise<StoredResponse | undefined> {
     return this.#inner.get(tenant, id);
+  }
+  recording(tenant: string, id: string): Promise<JsonValue | undefined> {
+    return this.#inner.recording(tenant, id);
   }
   delete(tenant: string, id: string): Promise<boolean> {
     return this.#inner.delete(tenant, id);

@@ -17,7 +17,7 @@ import {
   STEER_ERROR,
   TERMINAL_EVENTS,
 } from "../../src/protocol/table.ts";
-import { finish, Gate, type Step } from "../../src/testing/index.ts";
+import { answer, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { makeEngine, turn } from "../core/harness.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -122,9 +122,11 @@ async function everyEvent(): Promise<readonly ServerEvent[]> {
     ],
     [broken, new Error("no")],
     [[{ type: "text.delta", delta: "t" }], cut],
+    answer("A summary."),
   ];
   const session = makeEngine({ steps }).open();
-  const turns = [turn(session), turn(session), turn(session)];
+  const compaction = { input: [{ role: "user", content: "x" }, { type: "compaction_trigger" }] };
+  const turns = [turn(session), turn(session), turn(session), turn(session, compaction)];
   await rich.reached;
   steer(session, "resp_1", "Wait!");
   steer(session, "resp_1", 5);

@@ -15,7 +15,8 @@ class HandDatabase {
 
 function row(id: string, bytes = 100): NewRow {
   const flags = { isWhole: true, isListed: true, sharesHead: false };
-  return { tenant: "acme", id, parent: null, ...flags, bytes, storedAt: 0, key: null, content: new Uint8Array(bytes) };
+  const content = new Uint8Array(bytes);
+  return { tenant: "acme", id, parent: null, ...flags, bytes, storedAt: 0, key: null, content, recording: null };
 }
 
 function make(lanes: number): { readonly database: HandDatabase; readonly queue: PutQueue } {

@@ -66,6 +66,20 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.get("acme", "resp_2")).toEqual({ input: tip.input, response: tip.response });
     });
 
+    test("a recording comes back as it was, apart from the node, for as long as the id is known", async () => {
+      const root = makeNode("resp_1");
+      const recording = [["t", "a", "\u0000 世界 👋"], { type: "item", item: { type: "x", n: [1, null] } }];
+      await store.put(root, { recording });
+      await store.put(makeNode("resp_2", { parent: root }));
+      expect(await store.recording("acme", "resp_1")).toEqual(recording);
+      expect(await store.recording("acme", "resp_2")).toBeNull();
+      expect(await store.load("acme", "resp_1")).toEqual(root);
+      expect(await store.recording("globex", "resp_1")).toBeUndefined();
+      expect(await store.recording("acme", "resp_3")).toBeUndefined();
+      await store.delete("acme", "resp_1");
+      expect(await store.recording("acme", "resp_1")).toBeUndefined();
+    });
+
     test("an id that was never put is unknown", async () => {
       await store.put(makeNode("resp_1"));
       const strange = ["", "%", "constructor", "__proto__", "resp_1\0", "\0", "\ud800", "r".repeat(10_000)];

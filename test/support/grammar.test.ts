@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Assembler } from "../../src/core/assembler.ts";
+import { responseFrame } from "../../src/core/response-frame.ts";
 import { encodeSse } from "../../src/protocol/codec.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
@@ -8,7 +9,8 @@ import { checkGrammar, type WireEvent } from "./grammar.ts";
 
 /** One response with everything in it. */
 function stream(end: "completed" | "failed"): readonly WireEvent[] {
-  const assembler = new Assembler(parseCreateRequest({ model: "m", input: "Hi" }), new FakeRuntime());
+  const runtime = new FakeRuntime();
+  const assembler = new Assembler(responseFrame(parseCreateRequest({ model: "m", input: "Hi" }), runtime), runtime);
   const events = [
     ...assembler.start(),
     ...assembler.push([
@@ -25,7 +27,7 @@ function stream(end: "completed" | "failed"): readonly WireEvent[] {
       ...finish(),
     ]),
   ];
-  if (end === "failed") events.push(assembler.fail(new ApiError("server_error", "No.")));
+  if (end === "failed") events.push(assembler.terminal(assembler.failed(new ApiError("server_error", "No."))));
   else {
     const last = assembler.finish();
     events.push(...last.events, assembler.terminal(last.response));

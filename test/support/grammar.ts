@@ -121,6 +121,8 @@ class Stream {
         return this.#itemDone(event);
       case "response.output_item.interrupted":
         return this.#itemInterrupted(event);
+      case "response.compaction.compacting":
+        return equal(this.#itemOf(event).type, "compaction", "the type of the item");
       case "response.content_part.added":
         return openPart(this.#itemOf(event), event, "content");
       case "response.content_part.done":
@@ -235,6 +237,7 @@ class Stream {
     const id = type in CONTENT || type in CALLS ? string(item["id"], "item.id") : String(item["id"]);
     demand(id === "undefined" || this.#items.every((other) => other.id !== id), "the id of an item is its own");
     if (type in CONTENT || type in CALLS) equal(item["status"], "in_progress", "item.status");
+    if (type === "compaction") equal(item["encrypted_content"], "", "item.encrypted_content");
     if (type === "message") {
       equal(item["content"], [], "item.content");
       equal(item["role"], "assistant", "item.role");
@@ -277,6 +280,9 @@ class Stream {
       const summary = item.type === "reasoning" ? { summary: item.summary } : {};
       equal(done, { ...item.added, status, content: item.content, ...summary }, "the item");
       demand(item.content.length + item.summary.length > 0, "the item is empty");
+    } else if (item.type === "compaction") {
+      const encrypted_content = string(done["encrypted_content"], "item.encrypted_content");
+      equal(done, { ...item.added, encrypted_content }, "the compaction");
     } else equal(done, item.added, "an item of an unknown type");
   }
 

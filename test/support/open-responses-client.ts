@@ -141,15 +141,22 @@ export class ContractClient {
     return turnOf(events, breaches);
   }
 
+  /** A request to compact, and its answer as it came. */
+  async compact(request: object) {
+    const answer = await this.#post(request, "/compact");
+    const body = (await answer.json()) as { readonly output?: readonly { readonly type: string }[] };
+    return { status: answer.status, body, output: body.output ?? [] };
+  }
+
   async connect(): Promise<ContractSocket> {
     const socket = new WebSocket(this.#url.replace("http", "ws"), { headers: this.#headers });
     await once(socket, "open");
     return new ContractSocket(socket, this.#model);
   }
 
-  #post(request: object): Promise<Response> {
+  #post(request: object, path = ""): Promise<Response> {
     const body = JSON.stringify({ model: this.#model, ...request });
-    return fetch(this.#url, { method: "POST", headers: this.#headers, body });
+    return fetch(`${this.#url}${path}`, { method: "POST", headers: this.#headers, body });
   }
 }
 

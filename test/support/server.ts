@@ -12,7 +12,7 @@ import type { ApiKey } from "../../src/keys/configured-keys.ts";
 import { KeyRing } from "../../src/keys/key-ring.ts";
 import { modelNotFound } from "../../src/protocol/errors.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
+import { ClearSeal, FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
 import type { Tls } from "../../src/transports/http.ts";
 import type { TransportLimits } from "../../src/transports/limits.ts";
 import type { Load } from "../../src/transports/load.ts";
@@ -56,6 +56,7 @@ export class TestServer {
       models: options.models ?? modelsOf(this.backend),
       store: this.store,
       runtime: this.runtime,
+      seal: new ClearSeal(),
       observer: { observe: (event) => this.events.push(event) },
       limits: { ...DEFAULT_LIMITS, ...options.limits },
     });

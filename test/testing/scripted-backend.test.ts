@@ -2,10 +2,11 @@ import { describe, expect, test } from "vitest";
 import type { BackendEvent, BackendRequest } from "../../src/core/ports.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import { answer, finish, Gate, ScriptedBackend } from "../../src/testing/index.ts";
+import { open } from "../support/compactions.ts";
 
 function ask(input = "hello"): BackendRequest {
   const { input: items, ...settings } = parseCreateRequest({ model: "m", input });
-  return { model: "m", parent: null, input: items, settings, session: {} };
+  return { model: "m", parent: null, input: items, settings, session: {}, open };
 }
 
 async function collect(batches: AsyncIterable<readonly BackendEvent[]>): Promise<readonly BackendEvent[]> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { answer, callFunctions } from "../../src/testing/index.ts";
+import { answer, callFunctions, finish } from "../../src/testing/index.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
 const KEYS = [
@@ -79,6 +79,73 @@ describe("GET of a response", () => {
       expect(json.error).toMatchObject({ type: "invalid_request_error", code: "not_found", param: null });
     }
     expect(answers[1]?.json.error?.message).toBe(`Response with id '${UNKNOWN}' not found.`);
+  });
+});
+
+describe("the events of a stored response", () => {
+  const everything = [
+    [{ type: "reasoning.delta", delta: "Hm" }],
+    [
+      { type: "text.delta", delta: "Hel" },
+      { type: "text.delta", delta: "lo" },
+    ],
+    [
+      { type: "call", key: 0, kind: "function", callId: null, name: "look" },
+      { type: "call.delta", key: 0, delta: '{"a":1}' },
+    ],
+    finish("max_output_tokens"),
+  ] as const;
+
+  test("are streamed again, byte for byte, from any of them on", async () => {
+    const server = await startServer({ steps: [everything] });
+    const made = await server.http().stream({ input: "a", ...settings });
+    const id = made.frames[0]?.response?.id ?? "";
+    const again = await get(server, id, "?stream=true");
+    expect(again.headers["content-type"]).toBe("text/event-stream");
+    expect(again.text).toBe(made.text);
+    const blocks = made.text.split(/(?<=\n\n)/);
+    for (const after of [0, 5, made.frames.length - 2, made.frames.length - 1]) {
+      const rest = await get(server, id, `?stream=true&starting_after=${after}`);
+      expect([after, rest.text]).toEqual([after, blocks.slice(after + 1).join("")]);
+    }
+  });
+
+  test("of a WebSocket are those that it carried", async () => {
+    const server = await startServer({ steps: [everything] });
+    const client = await server.connect();
+    const { frames, response } = await client.turn({ input: "a", stream_id: "main" });
+    const { text } = await get(server, response.id, "?stream=true");
+    const events = text.split("\n\n").flatMap((block) => /^data: (\{.*)$/m.exec(block)?.[1] ?? []);
+    expect(events.map((event) => ({ ...JSON.parse(event), stream_id: "main" }))).toEqual(frames);
+  });
+
+  test("repeat no more of the request than the client hears anyway", async () => {
+    const server = await startServer({ steps: [answer("one")] });
+    const { id } = (await server.http().create({ input: "a", ...settings })).json;
+    const headers = { originator: "codex_exec" };
+    const { text } = await server.http().call(`/v1/responses/${id}?stream=true`, { headers });
+    expect(text).not.toContain("Be kind.");
+    expect(await server.http().call(`/v1/responses/${id}`, { headers })).toMatchObject({
+      json: { instructions: "Be kind." },
+    });
+  });
+
+  test.each([
+    ["stream=maybe", "stream"],
+    ["stream=true&starting_after=x", "starting_after"],
+    ["stream=true&starting_after=", "starting_after"],
+    ["stream=true&starting_after=1.5", "starting_after"],
+  ])("are not streamed for %s", async (query, param) => {
+    const server = await startServer({ steps: [answer("done")] });
+    const { id } = (await server.http().create({ input: "a" })).json;
+    const { status, json } = await get(server, id, `?${query}`);
+    expect([status, json.error?.code, json.error?.param]).toEqual([400, "invalid_value", param]);
+  });
+
+  test("are not found when it was not stored", async () => {
+    const server = await startServer();
+    const { status, json } = await get(server, UNKNOWN, "?stream=true");
+    expect([status, json.error?.code]).toEqual([404, "not_found"]);
   });
 });
 

@@ -4,10 +4,15 @@
  */
 
 import type OpenAI from "openai";
+import type { InputTokenCountParams, InputTokenCountResponse } from "openai/resources/responses/input-tokens";
 import type {
+  CompactedResponse,
   EasyInputMessage,
   FunctionTool,
   Response as TheirResponse,
+  ResponseCompactionItem,
+  ResponseCompactionItemParam,
+  ResponseCompactParams,
   ResponseCreateParams,
   ResponseCustomToolCall,
   ResponseCustomToolCallOutput,
@@ -30,10 +35,12 @@ import type {
   ResponseUsage,
 } from "openai/resources/responses/responses";
 import type { Static } from "typebox";
+import type { CompactedContext, InputTokens } from "../../src/protocol/context-request.ts";
 import type { ErrorBody, ErrorEvent, ErrorFrame, ErrorObject } from "../../src/protocol/errors.ts";
 import type { FailedSteer, ServerEvent, SteerRef, Stub, TerminalEvent } from "../../src/protocol/events.ts";
 import type {
   ITEM_SCHEMAS,
+  OutputCompaction,
   OutputCustomToolCall,
   OutputFunctionCall,
   OutputItem,
@@ -248,9 +255,23 @@ export type Requests = [
   Assignable<"previous_response_id" | "input", keyof ResponseSteerEvent>,
 ];
 
+/** Requests about a context, read by the same schema. */
+export type ContextRequests = [
+  // Theirs has fewer cache options than a create request.
+  Assignable<Omit<WithModel<ResponseCompactParams>, "prompt_cache_options">, Static<typeof CreateRequestSchema>>,
+  Assignable<WithModel<InputTokenCountParams>, Static<typeof CreateRequestSchema>>,
+  Assignable<CompactedContext["object"], CompactedResponse["object"]>,
+  Assignable<CompactedContext["usage"], Usage>,
+  Nothing<UnknownKeys<CompactedContext, CompactedResponse>>,
+  Assignable<InputTokens, DeepReadonly<InputTokenCountResponse>>,
+  Nothing<UnknownKeys<InputTokens, InputTokenCountResponse>>,
+  Assignable<OutputCompaction, DeepReadonly<ResponseCompactionItem>>,
+  Assignable<ResponseCompactionItemParam, Static<(typeof ITEM_SCHEMAS)["compaction"]>>,
+];
+
 /** A field of our schema that no request of theirs has is a misspelt one. */
 type TheirField = keyof ResponseCreateParams | keyof ResponsesClientEvent.ResponseCreate;
 export type RequestKeys = [
   Nothing<Exclude<keyof typeof CreateRequestSchema.properties, TheirField | OnlyOpenResponses>>,
-  Nothing<Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra" | "compacts">>,
+  Nothing<Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra" | "compaction">>,
 ];

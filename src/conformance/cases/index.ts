@@ -1,5 +1,7 @@
 import type { Case, Group } from "../case.ts";
+import { COMPACTIONS } from "./compaction.ts";
 import { CONTINUATION } from "./continuation.ts";
+import { CONVERSATION_CASES } from "./conversations.ts";
 import { CREATE } from "./create.ts";
 import { EQUIVALENCE } from "./equivalence.ts";
 import { ERRORS } from "./errors.ts";
@@ -21,6 +23,8 @@ import { SNAPSHOTS } from "./snapshots.ts";
 import { STEERING } from "./steering.ts";
 import { STORE } from "./store.ts";
 import { TENANCY } from "./tenancy.ts";
+import { TOKENS } from "./tokens.ts";
+import { TOOL_KINDS } from "./tool-kinds.ts";
 import { TOOLS } from "./tools.ts";
 import { WARMUP } from "./warmup.ts";
 
@@ -32,10 +36,12 @@ export const GROUPS: readonly Group[] = [
   EVENTS,
   SNAPSHOTS,
   TOOLS,
+  TOOL_KINDS,
   FORMATS,
   CONTINUATION,
   EVICTION,
   REFERENCES,
+  CONVERSATION_CASES,
   STORE,
   RETRIEVALS,
   LANES_GROUP,
@@ -43,6 +49,8 @@ export const GROUPS: readonly Group[] = [
   WARMUP,
   STEERING,
   INTERRUPTS,
+  TOKENS,
+  COMPACTIONS,
   LIMITS,
   KEEPALIVE,
   TENANCY,

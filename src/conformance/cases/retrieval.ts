@@ -1,7 +1,7 @@
 import type { Group } from "../case.ts";
 import { RETRIEVAL } from "../features.ts";
 import { SAY_OK } from "../prompts.ts";
-import { demand, same } from "../violation.ts";
+import { demand, same, skip } from "../violation.ts";
 import { errorOf, list, object } from "../wire.ts";
 
 /** Stored responses over HTTP. */
@@ -113,6 +113,26 @@ export const RETRIEVALS: Group = {
         }
         same(orders[0]?.length, 3, "How many items there are over all pages");
         same(orders[1], orders[0]?.toReversed(), "The ids in descending order");
+      },
+    },
+    {
+      id: "retrieval.replay",
+      level: "extension",
+      title:
+        "GET /responses/{id}?stream=true streams a response's events again; starting_after leaves out the first ones.",
+      rule: "R4",
+      from: "OpenAI: stream, starting_after",
+      mend: "Record what the events are made from, and give each the number that it had.",
+      run: async (trial) => {
+        await trial.requires(RETRIEVAL);
+        const made = await trial.post({ input: SAY_OK, store: true, stream: true });
+        const response = object(made.events.at(-1)?.["response"], "The response of the last event");
+        const again = await trial.request("GET", `/responses/${String(response["id"])}?stream=true`);
+        if (again.status === 400) skip("it streams again only what was made in the background");
+        same(again.status, 200, "The status of GET with stream=true");
+        same(again.events, made.events, "The events that are streamed again");
+        const rest = await trial.request("GET", `/responses/${String(response["id"])}?stream=true&starting_after=2`);
+        same(rest.events, made.events.slice(3), "The events behind number 2");
       },
     },
   ],

@@ -1,0 +1,105 @@
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { FastifyReply } from "fastify";
+import { encodeSseAfter, SSE_DONE } from "../protocol/codec.ts";
+import { type Echo, withEcho } from "../protocol/echo.ts";
+import { isTerminal, type ServerEvent } from "../protocol/events.ts";
+import type { TransportLimits } from "./limits.ts";
+import { Outbox, type Wire } from "./outbox.ts";
+import { Silence } from "./silence.ts";
+
+/** Keeps proxies from taking a silent stream for a dead one; clients skip it. */
+const SSE_COMMENT = ": keepalive\n\n";
+
+export type SseOptions = {
+  readonly limits: TransportLimits;
+  /** What events repeat of the request. */
+  readonly echo: Echo;
+  /** Events with this number, or a lower one, are left out. */
+  readonly after?: number;
+  /** Told when the client is gone, or given up, or the stream has ended. */
+  readonly left: () => void;
+  /** Told when the stream has been silent for long, beside the comment that it then says. */
+  readonly silent?: () => void;
+};
+
+/** An answer that is a stream of events. Its headers leave with the first of them, so until then it can be another one. */
+export class SseStream {
+  readonly #reply: FastifyReply;
+  readonly #options: SseOptions;
+  readonly #outbox: Outbox;
+  readonly #silence: Silence;
+  #isOver = false;
+
+  constructor(reply: FastifyReply, options: SseOptions) {
+    this.#reply = reply;
+    this.#options = options;
+    this.#outbox = new Outbox(sseWire(reply.raw, this.#leave), options.limits);
+    this.#silence = new Silence(options.limits.silenceMs, () => {
+      void this.#outbox.write([SSE_COMMENT]);
+      options.silent?.();
+    });
+    reply.raw.on("close", this.#leave);
+  }
+
+  /** Bytes of all that was written. */
+  get written(): number {
+    return this.#outbox.written;
+  }
+
+  /** Whether nobody reads it any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Sends the headers, if they have not left yet. */
+  open(): void {
+    const { raw } = this.#reply;
+    if (raw.headersSent || this.#isOver) return;
+    this.#reply.hijack();
+    raw.writeHead(200, {
+      ...(this.#reply.getHeaders() as OutgoingHttpHeaders),
+      "content-type": "text/event-stream",
+      "cache-control": "no-cache",
+      "x-accel-buffering": "no",
+    });
+    this.#silence.listen();
+  }
+
+  /** Sends events together, and `[DONE]` behind the terminal one. A promise means that the client is behind. */
+  write(events: readonly ServerEvent[]): void | Promise<void> {
+    this.open();
+    this.#silence.broken();
+    const { echo, after = -1 } = this.#options;
+    const blocks = events.flatMap((event) => encodeSseAfter(withEcho(event, echo), after));
+    const last = events.at(-1);
+    return this.#outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
+  }
+
+  /** Ends the answer; a client that left before the first event gets none. */
+  end(): void {
+    if (this.#reply.raw.headersSent) this.#reply.raw.end();
+    else this.#reply.hijack();
+  }
+
+  readonly #leave = (): void => {
+    this.#isOver = true;
+    this.#reply.raw.off("close", this.#leave);
+    this.#silence.rest();
+    this.#outbox.close();
+    this.#options.left();
+  };
+}
+
+function sseWire(raw: ServerResponse, leave: () => void): Wire {
+  const { socket } = raw;
+  return {
+    send: (frame, sent) => raw.write(frame, sent),
+    cork: () => socket?.cork(),
+    uncork: () => socket?.uncork(),
+    giveUp: () => {
+      // Before the socket says that it is closed, which is later: until then the backend would run on.
+      leave();
+      raw.destroy();
+    },
+  };
+}
