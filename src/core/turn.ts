@@ -184,7 +184,7 @@ export class Turn {
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, input, batches, rootOf }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, input, batches, rootOf, made }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -195,7 +195,7 @@ export class Turn {
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
       const { response } = ended;
-      await this.#commit({ response, ...rootOf({ parent, input, response }) });
+      made?.(await this.#commit({ response, ...rootOf({ parent, input, response }) }));
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -231,13 +231,14 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
+  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<ResponseNode> {
     const { origin, keep } = this.#options;
     const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
     if (this.#moves !== null) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves) });
     if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
     this.#node = node;
     if (!this.#isAbandoned()) keep(node);
+    return node;
   }
 
   /** Nothing is said to a client that has left. */
