@@ -509,10 +509,8 @@ describe("context management", () => {
     const { id: conversation } = await conversations.create({ items: [developer("Be brief.")], metadata: {} });
     await turn(open(), { conversation, input: "u1" }).response();
     await turn(open(), { conversation, input: "u2", context_management: MANAGED }).response();
-    expect((await conversations.items(conversation)).map(({ type }) => type)).toEqual([
-      ...["message", "message", "message"],
-      ...["message", "compaction", "message"],
-    ]);
+    const types = (await conversations.items(conversation)).map(({ type }) => type);
+    expect(types.join(" ")).toBe("message message message message compaction message");
     await turn(open(), { conversation, input: [TRIGGER] }).response();
     await turn(open(), { conversation, input: "u3" }).response();
     const left = ["developer: Be brief.", "user: u1"];
