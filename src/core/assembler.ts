@@ -2,6 +2,7 @@ import { type ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
 import type { Item, OutputItem } from "../protocol/items.ts";
+import { listedId } from "../protocol/listed-item.ts";
 import { NO_USAGE, type Response, type Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import type { CompactionEvent } from "./compaction.ts";
@@ -22,7 +23,7 @@ type TurnEvent = BackendEvent | CompactionEvent;
  */
 export class Assembler {
   readonly #frame: ResponseFrame;
-  readonly #runtime: Runtime;
+  readonly #runtime: Pick<Runtime, "now" | "newId">;
   readonly #moves: Move[] | null;
   readonly #log = new EventLog();
   /** Items that are done, by output index; a hole stands for one that is open or was dropped. */
@@ -38,7 +39,7 @@ export class Assembler {
   #boundary: "none" | "wanted" | "reached" = "none";
 
   /** @param moves takes what the events are made from, so that they can be made again; null records nothing */
-  constructor(frame: ResponseFrame, runtime: Runtime, moves: Move[] | null = null) {
+  constructor(frame: ResponseFrame, runtime: Pick<Runtime, "now" | "newId">, moves: Move[] | null = null) {
     this.#runtime = runtime;
     this.#frame = frame;
     this.#moves = moves;
@@ -282,9 +283,11 @@ export class Assembler {
     this.#last = call;
   }
 
-  #wholeItem(item: Item): void {
+  #wholeItem(whole: Item): void {
     this.#closeText("completed");
     const output_index = this.#added++;
+    const id = listedId(whole, this.id, "output", output_index);
+    const item: Item = whole["id"] === id ? whole : { ...whole, id };
     this.#output[output_index] = Object.freeze(item);
     this.#log.write({ type: EVENT.itemAdded, sequence_number: this.#log.next(), output_index, item });
     this.#log.write({ type: EVENT.itemDone, sequence_number: this.#log.next(), output_index, item });

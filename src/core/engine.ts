@@ -3,8 +3,10 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
+import { Conversations } from "./conversations.ts";
 import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
+import type { ResponseNode } from "./node.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
 import { Compactions } from "./compacted.ts";
 import { decodeMoves } from "./recording.ts";
@@ -49,6 +51,11 @@ export class Engine {
     return this.#ports.models.list();
   }
 
+  /** The conversations of a tenant. */
+  conversations(tenant: Tenant): Conversations {
+    return new Conversations(this.#ports, tenant);
+  }
+
   /** A stored response; undefined when nobody knows it. */
   async retrieve(tenant: Tenant, id: string): Promise<Response | undefined> {
     return (await this.#ports.store.get(tenant, id))?.response;
@@ -86,10 +93,8 @@ export class Engine {
    */
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
     const { models, store, limits } = this.#ports;
-    const { previous_response_id: id } = request;
     const { backend, model } = await models.resolve(request.model);
-    const parent = id === null ? null : await store.load(tenant, id);
-    if (parent === undefined) throw previousResponseNotFound(id ?? "");
+    const parent = await this.#parentOf(tenant, request);
     const input = await resolveReferences(
       request.input,
       parent,
@@ -99,6 +104,15 @@ export class Engine {
     const compactions = new Compactions(this.#ports.seal, tenant);
     compactions.check(input);
     return backend.count({ model, parent, input, settings, session: this, open: compactions.open }, signal);
+  }
+
+  /** What a request would continue, of what is stored. */
+  async #parentOf(tenant: Tenant, request: CreateRequest): Promise<ResponseNode | null> {
+    const { previous_response_id: id, conversation } = request;
+    if (conversation !== null) return this.conversations(tenant).chain(conversation);
+    const parent = id === null ? null : await this.#ports.store.load(tenant, id);
+    if (parent === undefined) throw previousResponseNotFound(id ?? "");
+    return parent;
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

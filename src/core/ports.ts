@@ -223,6 +223,8 @@ export interface Runtime {
   now(): number;
   /** Milliseconds of a clock that only goes forward. */
   monotonic(): number;
+  /** Does something again and again, until the returned function is called; it keeps no process alive. */
+  every(milliseconds: number, task: () => void): () => void;
   newId(kind: IdKind): string;
 }
 

@@ -6,9 +6,8 @@ import type { FinishReason, Runtime } from "./ports.ts";
 import type { Move } from "./recording.ts";
 
 /** A recording holds all that time and chance had a part in. */
-const NO_CHANCE: Runtime = {
+const NO_CHANCE: Pick<Runtime, "now" | "newId"> = {
   now: () => 0,
-  monotonic: () => 0,
   newId: () => {
     throw new Error("a recording leaves no id to be made");
   },

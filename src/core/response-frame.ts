@@ -9,7 +9,7 @@ export type ResponseFrame = Omit<
 >;
 
 /** The frame of a new response. */
-export function responseFrame(request: CreateRequest, runtime: Runtime): ResponseFrame {
+export function responseFrame(request: CreateRequest, runtime: Pick<Runtime, "now" | "newId">): ResponseFrame {
   const { format, verbosity } = request.text;
   return {
     id: runtime.newId("response"),
@@ -17,6 +17,7 @@ export function responseFrame(request: CreateRequest, runtime: Runtime): Respons
     created_at: Math.floor(runtime.now() / 1000),
     model: request.model,
     previous_response_id: request.previous_response_id,
+    ...(request.conversation !== null && { conversation: Object.freeze({ id: request.conversation }) }),
     instructions: request.instructions,
     tools: request.tools,
     tool_choice: request.tool_choice,

@@ -6,16 +6,31 @@ export class FakeRuntime implements Runtime {
   readonly #counts = new Map<IdKind, number>();
   #now: number;
   #elapsed = 0;
+  readonly #timers = new Set<{ at: number; readonly every: number; readonly task: () => void }>();
 
   /** @param now the time that it is, in milliseconds since 1970 */
   constructor(now = 1_800_000_000_000) {
     this.#now = now;
   }
 
-  /** Lets time pass. */
+  /** Lets time pass, all at once; what is done again and again is done as often as it was due, then. */
   advance(milliseconds: number): void {
     this.#now += milliseconds;
     this.#elapsed += milliseconds;
+    for (const timer of this.#timers) {
+      for (; timer.at <= this.#elapsed && this.#timers.has(timer); timer.at += timer.every) timer.task();
+    }
+  }
+
+  /** Time passes, and nothing is done meanwhile: the machine stands still. */
+  stall(milliseconds: number): void {
+    this.#now += milliseconds;
+  }
+
+  every(milliseconds: number, task: () => void): () => void {
+    const timer = { at: this.#elapsed + milliseconds, every: milliseconds, task };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
   }
 
   now(): number {
