@@ -83,9 +83,12 @@ async function ended(key: string, id: string): Promise<void> {
   }
 }
 
+function other(id: string): string {
+  return id.replace(/^([a-z]+_)(.{6})/, (_id, prefix: string) => `${prefix}000000`);
+}
+
 /** Ids as the server makes them, of things that are not there. */
 function nobodys(things: Things): Things {
-  const other = (id: string): string => id.replace(/^([a-z]+_)(.{6})/, (_id, prefix: string) => `${prefix}000000`);
   const middle = Math.floor(things.compaction.length / 2);
   const flipped = things.compaction[middle] === "A" ? "B" : "A";
   return {
@@ -260,16 +263,18 @@ const NAMELESS = [
   "POST /v1/conversations",
 ] as const;
 
+/** An answer without the ids that were asked for. */
+function anonymous({ status, text }: Answer, ids: Things): string {
+  const rest = Object.values(ids).reduce((left, id) => left.replaceAll(id, "…"), text);
+  return `${status} ${rest}`;
+}
+
 describe("for another tenant, as for nobody's", () => {
   test.each([...turns, ...stored].filter(({ name }) => OFFERS.background || !/background|cancel/.test(name)))(
     "$name",
     async ({ status, ask }) => {
       const things = await makeThings(KEYS.owner);
       const missing = nobodys(things);
-      const anonymous = ({ status, text }: Answer, ids: Things): string => {
-        const known = Object.values(ids).reduce((rest, id) => rest.replaceAll(id, "…"), text);
-        return `${status} ${known}`;
-      };
       const theirs = await ask(KEYS.stranger, things);
       expect(theirs.status).toBe(status);
       expect(anonymous(theirs, things)).toBe(anonymous(await ask(KEYS.stranger, missing), missing));
