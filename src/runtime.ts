@@ -6,5 +6,9 @@ import { ID_PREFIX } from "./protocol/ids.ts";
 export const systemRuntime: Runtime = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  every: (milliseconds, task) => {
+    const timer = setInterval(task, milliseconds).unref();
+    return () => clearInterval(timer);
+  },
   newId: (kind) => `${ID_PREFIX[kind]}_${randomUUID().replaceAll("-", "")}`,
 };

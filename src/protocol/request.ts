@@ -82,7 +82,6 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
 
 /** Fields that change what a request means and that this server does not offer: refused, never ignored. */
 const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
-  { field: "background", asks: (value) => value === true, message: "Background responses are not supported." },
   { field: "conversation", asks: isGiven, message: "Conversations are not supported." },
   { field: "prompt", asks: isGiven, message: "Prompt templates are not supported." },
 ];
@@ -126,6 +125,8 @@ export type CreateRequest = {
   readonly truncation: "auto" | "disabled";
   readonly store: boolean;
   readonly stream: boolean;
+  /** Whether the response is made whether or not anybody waits for it. */
+  readonly background: boolean;
   readonly metadata: { readonly [key: string]: string };
   readonly user: string | null;
   readonly safety_identifier: string | null;
@@ -160,6 +161,10 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     const message = "Missing required parameter: 'input' (or 'previous_response_id').";
     throw new ApiError("missing_required_parameter", message, { param: "input" });
   }
+  if (body.background === true && body.store === false) {
+    const message = "Background responses must be stored: 'background: true' and 'store: false' exclude each other.";
+    throw new ApiError("invalid_value", message, { param: "background" });
+  }
   const tools = body.tools ?? [];
   checkTools(tools, "tools");
   const choice = body.tool_choice ?? "auto";
@@ -188,6 +193,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     truncation: body.truncation ?? "disabled",
     store: body.store ?? true,
     stream: body.stream ?? false,
+    background: body.background ?? false,
     metadata: body.metadata ?? {},
     user: body.user ?? null,
     safety_identifier: body.safety_identifier ?? null,

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Assembler } from "../../src/core/assembler.ts";
 import { responseFrame } from "../../src/core/response-frame.ts";
+import type { Engine } from "../../src/core/engine.ts";
 import type { BackendEvent } from "../../src/core/ports.ts";
 import { decodeMoves, encodeMoves, type Move } from "../../src/core/recording.ts";
 import { replayed } from "../../src/core/replay.ts";
@@ -97,6 +98,13 @@ describe("what was recorded of a response", () => {
   });
 });
 
+async function eventsOf(engine: Engine, id: string): Promise<readonly ServerEvent[]> {
+  const all: ServerEvent[] = [];
+  const followed = await engine.runs.follow("acme", id);
+  for await (const events of followed?.events() ?? []) all.push(...events);
+  return all;
+}
+
 describe("the events of a stored response", () => {
   const gate = new Gate();
   const calls: Step = [
@@ -123,8 +131,7 @@ describe("the events of a stored response", () => {
     });
     await second.end;
     for (const { events, terminal } of [told, second]) {
-      const again = await engine.replay("acme", terminal?.response.id ?? "");
-      expect([...(again ?? [])].flat()).toEqual(events);
+      expect(await eventsOf(engine, terminal?.response.id ?? "")).toEqual(events);
     }
     expect(told.events.map(({ type }) => type)).toContain("keepalive");
   });
@@ -134,9 +141,9 @@ describe("the events of a stored response", () => {
     const session = open();
     const { id } = await turn(session).response();
     const { id: unstored } = await turn(session, { store: false }).response();
-    expect(await engine.replay("acme", unstored)).toBeUndefined();
-    expect(await engine.replay("globex", id)).toBeUndefined();
+    expect(await engine.runs.follow("acme", unstored)).toBeUndefined();
+    expect(await engine.runs.follow("globex", id)).toBeUndefined();
     await engine.delete("acme", id);
-    expect(await engine.replay("acme", id)).toBeUndefined();
+    expect(await engine.runs.follow("acme", id)).toBeUndefined();
   });
 });
