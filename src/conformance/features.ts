@@ -97,6 +97,15 @@ export const CONTEXT_MANAGEMENT: Feature = {
   },
 };
 
+/** POST /responses with 'background': true. */
+export const BACKGROUND: Feature = {
+  what: "background responses ('background': true)",
+  isOffered: async (trial) => {
+    const { status, text } = await trial.post({ input: SAY_OK, background: true });
+    return status === 200 && (JSON.parse(text) as { readonly background?: unknown }).background === true;
+  },
+};
+
 /** Whether the server wants a key at all: one that does not cannot refuse a wrong one. */
 export const KEYS: Feature = {
   what: "access by key only (it lets in whoever comes)",

@@ -53,29 +53,30 @@ export async function answerDetached(
 /** Streams the events of a response to whoever asks, as fast as it reads them; whoever leaves leaves it running. */
 export async function sendEvents(
   context: TransportContext,
-  { events }: Followed,
+  followed: Followed,
   request: FastifyRequest,
   reply: FastifyReply,
   after = -1,
 ): Promise<void> {
   const { limits, policy } = context;
   const sse = new SseStream(reply, { limits, echo: echoFor(policy, request.headers), after, left: () => undefined });
-  for await (const batch of events()) {
+  for await (const batch of followed.events()) {
     await sse.write(batch);
     if (sse.isOver) return;
   }
   sse.end();
 }
 
-async function first({ events }: Followed): Promise<Response | undefined> {
-  for await (const [event] of events()) return event !== undefined && "response" in event ? event.response : undefined;
+async function first(followed: Followed): Promise<Response | undefined> {
+  for await (const [event] of followed.events())
+    return event !== undefined && "response" in event ? event.response : undefined;
   return undefined;
 }
 
 /** The response when it has ended; undefined when it never does, or nobody waits for it any more. */
-async function last({ events }: Followed, reply: FastifyReply): Promise<Response | undefined> {
+async function last(followed: Followed, reply: FastifyReply): Promise<Response | undefined> {
   let end: ServerEvent | undefined;
-  for await (const batch of events()) {
+  for await (const batch of followed.events()) {
     if (reply.raw.destroyed) return undefined;
     end = batch.at(-1);
   }

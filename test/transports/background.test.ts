@@ -29,6 +29,8 @@ async function pair(steps: readonly Step[]) {
   const store = new MemoryStore({ budgetBytes: 1 << 26, now: () => 1_800_000_000_000 });
   const owner = await startServer({ steps, store });
   const other = await startServer({ store });
+  // No two processes make the same ids.
+  for (let count = 0; count < 100; count++) other.runtime.newId("response");
   return { store, owner, other };
 }
 

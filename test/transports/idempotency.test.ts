@@ -108,7 +108,10 @@ test.each([[""], ["x".repeat(256)]])("a key that is none is refused: %j", async 
 describe("on another server that shares the store", () => {
   async function pair(steps: readonly Step[], later: readonly Step[] = []) {
     const store = new MemoryStore({ budgetBytes: 1 << 26, now: () => 1_800_000_000_000 });
-    return { store, owner: await startServer({ steps, store }), other: await startServer({ steps: later, store }) };
+    const [owner, other] = [await startServer({ steps, store }), await startServer({ steps: later, store })];
+    // No two processes make the same ids.
+    for (let count = 0; count < 100; count++) other.runtime.newId("response");
+    return { store, owner, other };
   }
 
   test("it gets the answer of the first, when that is done or while it runs", async () => {

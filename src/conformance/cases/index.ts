@@ -1,5 +1,6 @@
 import type { Case, Group } from "../case.ts";
 import { COMPACTIONS } from "./compaction.ts";
+import { BACKGROUNDS } from "./background.ts";
 import { CONTINUATION } from "./continuation.ts";
 import { CREATE } from "./create.ts";
 import { EQUIVALENCE } from "./equivalence.ts";
@@ -40,6 +41,7 @@ export const GROUPS: readonly Group[] = [
   REFERENCES,
   STORE,
   RETRIEVALS,
+  BACKGROUNDS,
   LANES_GROUP,
   FORKS,
   WARMUP,
