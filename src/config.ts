@@ -144,11 +144,6 @@ function findConflicts(
 ): readonly Problem[] {
   const problems: Problem[] = [];
   const where = (name: SettingName): string => origins[name] ?? name;
-  const isOpen = config.apiKeys.length === 0 && !config.allowUnauthenticated && !broken.has("apiKeys");
-  if (isOpen && !isLoopback(config.host)) {
-    const what = `"${config.host}" lets other machines connect, but there are no API keys: add --${flagOf("apiKeys")} tenant=key, or --${flagOf("allowUnauthenticated")} if whoever reaches the port may use the model`;
-    problems.push({ where: where("host"), what });
-  }
   for (const [one, other] of [
     ["tlsCert", "tlsKey"],
     ["tlsKey", "tlsCert"],

@@ -21,6 +21,7 @@ export type TurnFields = {
   readonly cachedTokens: number | null;
   readonly outputTokens: number | null;
   readonly reasoningTokens: number | null;
+  readonly compacted: boolean;
   readonly firstOutputMs: number | null;
   readonly durationMs: number;
 };
@@ -45,6 +46,7 @@ function formatTurn(turn: TurnFields): string {
     `${bytes(turn.bytesIn)} → ${bytes(turn.bytesOut)}`,
   ];
   if (turn.inputTokens !== null) parts.push(tokens(turn));
+  if (turn.compacted) parts.push("compacted");
   if (turn.firstOutputMs !== null) parts.push(`first after ${duration(turn.firstOutputMs)}`);
   return [...parts, duration(turn.durationMs), turn.responseId].join(" · ");
 }

@@ -132,6 +132,7 @@ function turnFields(report: TurnReport): TurnFields {
     cachedTokens: usage?.input_tokens_details.cached_tokens ?? null,
     outputTokens: usage?.output_tokens ?? null,
     reasoningTokens: usage?.output_tokens_details.reasoning_tokens ?? null,
+    compacted: report.compacted,
     firstOutputMs: report.timeToFirstOutput === null ? null : rounded(report.timeToFirstOutput),
     durationMs: rounded(report.duration),
   };

@@ -5,9 +5,10 @@ import { ChatCompletionsBackend } from "./backends/chat-completions.ts";
 import { CoalescingBackend } from "./backends/coalesce.ts";
 import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
-import { completeConfig } from "./config.ts";
+import { completeConfig, isLoopback } from "./config.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { KeyBook } from "./keys/key-book.ts";
 import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
@@ -28,6 +29,8 @@ export type RunningServer = {
   /** Where it is reached, such as `http://127.0.0.1:4400`. */
   readonly url: string;
   readonly port: number;
+  /** Whether clients need a key. */
+  readonly needsKey: boolean;
   /**
    * Refuses new turns, lets those that run end within `graceSeconds`, and resolves when nothing is left of the server.
    * Further calls wait for the same end.
@@ -71,10 +74,12 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     seal: createSeal(config, log),
     limits: engineLimits(config),
   });
+  const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
+  const access = new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: isForOthers });
   const listener = new Listener({
     engine,
     runtime,
-    access: new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: false }),
+    access,
     version: VERSION,
     isTemporary: parts.isTemporary ?? false,
     limits: transportLimits(config),
@@ -90,7 +95,12 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   });
   const release = (): Promise<void> =>
     inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
-  const address = await listener.listen(config).catch(async (error: unknown) => {
+  const start = async () => {
+    if (isForOthers && !(await access.hasKeys())) throw new StartError(whyNotOpen(config));
+    const needsKey = await access.needsKey();
+    return { ...(await listener.listen(config)), needsKey };
+  };
+  const address = await start().catch(async (error: unknown) => {
     await release();
     throw whyNotListening(error, config);
   });
@@ -102,6 +112,22 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   };
   let ended: Promise<void> | undefined;
   return { ...address, close: () => (ended ??= shutDown()) };
+}
+
+/** The keys in the store of a configuration, for its operator. */
+export type OpenKeys = { readonly book: KeyBook; readonly close: () => Promise<void> };
+export type { KeyTerms } from "./keys/key-record.ts";
+export type { KeyBook, ListedKey } from "./keys/key-book.ts";
+
+/** @throws StartError when there is no such store */
+export async function openKeys(config: Config): Promise<OpenKeys> {
+  if (config.store === "memory:") {
+    throw new StartError(
+      "keys are kept in the store, and 'memory:' keeps nothing: give --store, or --api-key to serve",
+    );
+  }
+  const store = await openConfiguredStore(config, createLog({ level: "silent" }));
+  return { book: new KeyBook(store.records), close: () => store.close() };
 }
 
 /** Where a server of this configuration is reached from this machine. */
@@ -259,6 +285,13 @@ function readPem(file: string): Buffer {
       cause: error,
     });
   }
+}
+
+function whyNotOpen({ host }: Config): string {
+  return (
+    `--host "${host}" lets other machines connect, but there are no API keys: make one with 'turnwire keys add', or add ` +
+    "--api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model"
+  );
 }
 
 /** Failures of `listen` that an operator can mend, in words. */

@@ -155,6 +155,11 @@ function decodeModels(given: readonly string[] | { readonly [name: string]: stri
 /** Which tenant a key belongs to. Several keys of one tenant let an operator change them without a gap. */
 type ApiKey = { readonly tenant: string; readonly key: string };
 
+/** What a tenant may be called. */
+export function isTenant(text: string): boolean {
+  return TENANT.test(text);
+}
+
 const TENANT = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 // What fits into a header and cannot be mistaken for two words.
 const KEY = /^[\x21-\x7e]+$/;
@@ -171,7 +176,7 @@ function decodeApiKeys(given: readonly string[] | { readonly [tenant: string]: u
       );
   const seen = new Set<string>();
   for (const { tenant, key } of pairs) {
-    if (!TENANT.test(tenant)) throw new Error("needs a tenant of letters, digits, '.', '_' or '-' before the '='");
+    if (!isTenant(tenant)) throw new Error("needs a tenant of letters, digits, '.', '_' or '-' before the '='");
     if (!KEY.test(key)) throw new Error(`needs a key without spaces for the tenant '${tenant}'`);
     if (seen.has(key)) throw new Error(`has the same key twice, the second time for the tenant '${tenant}'`);
     seen.add(key);

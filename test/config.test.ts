@@ -3,7 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Ajv } from "ajv";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { completeConfig, ConfigError, ConfigSchema, type ConfigSources, parseConfig } from "../src/config.ts";
+import {
+  completeConfig,
+  ConfigError,
+  ConfigSchema,
+  type ConfigSources,
+  parseConfig,
+  isLoopback,
+} from "../src/config.ts";
 import { flagOf, SETTING_NAMES, settingOf, variableOf } from "../src/config-sources.ts";
 
 /** For each setting a text that is not its default. */
@@ -286,22 +293,17 @@ describe("values", () => {
   });
 });
 
-describe("without API keys", () => {
-  test.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("it listens on %s", (host) => {
-    expect(parse("--host", host).config.host).toBe(host);
+describe("an address", () => {
+  test.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("%s is for this machine alone", (host) => {
+    expect(isLoopback(host)).toBe(true);
   });
 
-  test.each(["0.0.0.0", "::", "192.168.1.1", "localhost.example.com", "127.example.com"])("it refuses %s", (host) => {
-    expect(problems({ args: ["--host", host] })).toEqual([
-      `--host "${host}" lets other machines connect, but there are no API keys: add --api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model`,
-    ]);
-    expect(() => completeConfig({ host })).toThrow(ConfigError);
-  });
-
-  test("a key or --allow-unauthenticated lifts that", () => {
-    expect(problems({ args: ["--host", "0.0.0.0", "--api-key", "a=b"] })).toEqual([]);
-    expect(problems({ args: ["--host", "0.0.0.0", "--allow-unauthenticated"] })).toEqual([]);
-  });
+  test.each(["0.0.0.0", "::", "192.168.1.1", "localhost.example.com", "127.example.com"])(
+    "%s is for others too",
+    (host) => {
+      expect(isLoopback(host)).toBe(false);
+    },
+  );
 });
 
 test("a certificate needs its key, and the key its certificate", () => {

@@ -148,7 +148,13 @@ describe("startServer", () => {
 
 describe("a server that cannot start", () => {
   test("says that its settings do not go together", async () => {
-    expect(await failure(startServer({ host: "0.0.0.0" }))).toBeInstanceOf(ConfigError);
+    expect(await failure(startServer({ tlsCert: "a.pem", store: "memory:" }))).toBeInstanceOf(ConfigError);
+  });
+
+  test("says that others could use it without a key, in the configuration or in the store", async () => {
+    const error = await failure(startServer({ host: "0.0.0.0", port: 0, store: "memory:", logLevel: "silent" }));
+    expect(error).toBeInstanceOf(StartError);
+    expect((error as Error).message).toContain("there are no API keys");
   });
 
   test("says that its port is in use, and lets its parts go", async () => {

@@ -12,6 +12,7 @@ import { ServerCounter } from "./server-counter.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
 import type { ChatTools } from "./chat-tools.ts";
 import { Rope } from "./rope.ts";
+import { type AnswerHead, UpstreamCall } from "./upstream-call.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export type ChatCompletionsOptions = ChatRequestOptions & {
@@ -152,51 +153,41 @@ export class ChatCompletionsBackend implements Backend {
     signal: AbortSignal,
   ): AsyncGenerator<readonly BackendEvent[]> {
     const watchdog = new Watchdog(signal);
-    try {
-      const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
-      const body = requestBody(head, rope.pieces(), request);
-      const response = await this.#send(body, watchdog);
-      yield* this.#read(response, head, watchdog);
-    } finally {
-      watchdog.stop();
-    }
-  }
-
-  async *#read(
-    response: Dispatcher.ResponseData,
-    head: ChatHead,
-    watchdog: Watchdog,
-  ): AsyncGenerator<readonly BackendEvent[]> {
     const decoder = new SseDecoder(MAX_EVENT_LENGTH);
     const stream = new ChatStream(head);
-    const chunks = (response.body as unknown as NodeChunks).iterator({ destroyOnReturn: false });
+    let call: UpstreamCall | null = null;
     try {
-      for (;;) {
+      const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
+      call = await this.#send(requestBody(head, rope.pieces(), request), watchdog);
+      while (!stream.ended) {
         watchdog.expect(this.#options.silenceTimeoutMs, "sent nothing for too long");
-        const { done, value } = await chunks.next();
+        const chunks = await call.read();
         watchdog.relax();
         const events: BackendEvent[] = [];
-        for (const data of done ? decoder.end() : decoder.push(value)) stream.read(data, events);
-        if (done) stream.end(events);
+        for (const chunk of chunks ?? []) for (const data of decoder.push(chunk)) stream.read(data, events);
+        if (chunks === null) {
+          for (const data of decoder.end()) stream.read(data, events);
+          stream.end(events);
+        }
         if (events.length > 0) yield events;
-        if (stream.ended) return;
       }
     } catch (error) {
       throw (
         watchdog.explain(error) ?? (error instanceof ApiError ? error : brokenStream("broke off its answer", error))
       );
     } finally {
-      // After its last event the connection is worth keeping: what still comes is read and thrown away.
-      if (stream.ended) response.body.on("error", () => undefined).resume();
-      else response.body.on("error", () => undefined).destroy();
+      // After its last event the connection is worth keeping.
+      if (stream.ended) call?.discard();
+      else call?.abort();
+      watchdog.stop();
     }
   }
 
   /** Sends the request, again if need be, until an event stream begins. @throws ApiError */
-  async #send(body: RequestBody, watchdog: Watchdog): Promise<Dispatcher.ResponseData> {
+  async #send(body: RequestBody, watchdog: Watchdog): Promise<UpstreamCall> {
     for (let attempt = 0; ; attempt += 1) {
       const result = await this.#attempt(body, watchdog);
-      if ("response" in result) return result.response;
+      if ("call" in result) return result.call;
       if (!result.transient || attempt >= this.#options.retries) throw result.error;
       const asked = (result.error.retryAfter ?? 0) * 1000;
       if (asked > LONGEST_RETRY_WAIT_SECONDS * 1000) throw result.error;
@@ -209,26 +200,27 @@ export class ChatCompletionsBackend implements Backend {
 
   async #attempt(body: RequestBody, watchdog: Watchdog): Promise<Attempt> {
     watchdog.expect(this.#options.firstByteTimeoutMs, "did not begin to answer in time");
-    let response: Dispatcher.ResponseData;
+    const request: Dispatcher.DispatchOptions = {
+      method: "POST",
+      path: `${this.#path}/chat/completions`,
+      headers: { ...this.#headers, ...body.headers },
+      body: body.bytes as Uint8Array,
+    };
+    const call = new UpstreamCall(this.#pool, request, watchdog.signal);
+    let answer: AnswerHead;
     try {
-      response = await this.#pool.request({
-        method: "POST",
-        path: `${this.#path}/chat/completions`,
-        headers: { ...this.#headers, ...body.headers },
-        body: body.bytes as Uint8Array,
-        signal: watchdog.signal,
-      });
+      answer = await call.head;
     } catch (error) {
       const explained = watchdog.explain(error);
       if (explained !== null) throw explained;
       return { error: unreachable(error), transient: true };
     }
-    const { statusCode, headers } = response;
-    const type = String(headers["content-type"] ?? "");
-    if (statusCode === 200 && type.startsWith("text/event-stream")) return { response };
-    const text = await readBeginning(response);
+    const { status, headers } = answer;
+    const type = headers["content-type"] ?? "";
+    if (status === 200 && type.startsWith("text/event-stream")) return { call };
+    const text = await readBeginning(call);
     watchdog.relax();
-    if (statusCode === 200) {
+    if (status === 200) {
       const cause = new Error(`the model server answered with content type '${type}'`, { cause: quote(text) });
       return {
         error: brokenStream("answered with something that is not a chat completion stream", cause),
@@ -238,8 +230,8 @@ export class ChatCompletionsBackend implements Backend {
     const retryAfter = headers["retry-after"];
     const seconds = parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter);
     return {
-      error: refusedByServer(statusCode, seconds === undefined ? undefined : String(seconds), text),
-      transient: TRANSIENT.has(statusCode),
+      error: refusedByServer(status, seconds === undefined ? undefined : String(seconds), text),
+      transient: TRANSIENT.has(status),
     };
   }
 
@@ -257,12 +249,7 @@ export class ChatCompletionsBackend implements Backend {
   }
 }
 
-type Attempt =
-  | { readonly response: Dispatcher.ResponseData }
-  | { readonly error: ApiError; readonly transient: boolean };
-
-/** The part of a Node stream that `undici` leaves out of its types. */
-type NodeChunks = { iterator(options: { destroyOnReturn: boolean }): AsyncIterator<Uint8Array, undefined> };
+type Attempt = { readonly call: UpstreamCall } | { readonly error: ApiError; readonly transient: boolean };
 
 type RequestBody = {
   readonly bytes: Uint8Array | Iterable<Uint8Array>;
@@ -298,17 +285,19 @@ function requestPieces(head: string, messages: readonly Uint8Array[], request: B
 }
 
 /** The beginning of an error's text, so that a large page of HTML costs nothing. */
-async function readBeginning(response: Dispatcher.ResponseData): Promise<string> {
+async function readBeginning(call: UpstreamCall): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
-    for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length >= ERROR_BODY_BYTES) break;
+    while (length < ERROR_BODY_BYTES) {
+      const more = await call.read();
+      if (more === null) break;
+      for (const chunk of more) length += chunk.length;
+      chunks.push(...more);
     }
   } catch {
     // A broken error page is still an error page; what has come of it will do.
   }
-  return Buffer.concat(chunks).toString("utf8");
+  call.abort();
+  return Buffer.concat(chunks).subarray(0, ERROR_BODY_BYTES).toString("utf8");
 }

@@ -8,7 +8,10 @@ import { brokenStream } from "./chat-errors.ts";
 export class Watchdog {
   readonly #abort = new AbortController();
   readonly #client: AbortSignal;
-  #timer: NodeJS.Timeout | undefined;
+  /** Started once and put off each time: most calls expect the same thing many times. */
+  #timer: { readonly timeout: NodeJS.Timeout; readonly milliseconds: number } | null = null;
+  /** What is expected, as the complaint about its absence; null when nobody waits. */
+  #complaint: string | null = null;
   #verdict: ApiError | null = null;
 
   constructor(client: AbortSignal) {
@@ -24,16 +27,18 @@ export class Watchdog {
 
   /** From now on something must come within this time, or the call ends with "The model server `complaint`." */
   expect(milliseconds: number, complaint: string): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#verdict = brokenStream(complaint);
-      this.#abort.abort();
-    }, milliseconds);
+    this.#complaint = complaint;
+    if (this.#timer?.milliseconds === milliseconds) {
+      this.#timer.timeout.refresh();
+      return;
+    }
+    clearTimeout(this.#timer?.timeout);
+    this.#timer = { timeout: setTimeout(this.#onSilence, milliseconds), milliseconds };
   }
 
   /** It has come. */
   relax(): void {
-    clearTimeout(this.#timer);
+    this.#complaint = null;
   }
 
   /** What the watchdog has to say of an error; null when it was not the one to end the call. */
@@ -64,9 +69,15 @@ export class Watchdog {
 
   /** Ends the watch; nothing of it remains. */
   stop(): void {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#timer?.timeout);
     this.#client.removeEventListener("abort", this.#onClientAbort);
   }
+
+  readonly #onSilence = (): void => {
+    if (this.#complaint === null) return;
+    this.#verdict = brokenStream(this.#complaint);
+    this.#abort.abort();
+  };
 
   readonly #onClientAbort = (): void => {
     this.#abort.abort();

@@ -5,12 +5,11 @@ import { VERSION } from "../version.ts";
 import { maskUrl, show } from "./config.ts";
 
 /** What somebody who has just started the server wants to know, on one screen. */
-export function banner(url: string, config: Config): string {
+export function banner(url: string, config: Config, needsKey = config.apiKeys.length > 0): string {
   const model = exampleModel(config);
-  const hasKeys = config.apiKeys.length > 0;
-  const key = hasKeys ? "<key>" : "none";
-  const header = hasKeys ? ' -H "authorization: Bearer $OPENAI_API_KEY"' : "";
-  const headers = hasKeys ? ",{headers:{authorization:'Bearer '+process.env.OPENAI_API_KEY}}" : "";
+  const key = needsKey ? "<key>" : "none";
+  const header = needsKey ? ' -H "authorization: Bearer $OPENAI_API_KEY"' : "";
+  const headers = needsKey ? ",{headers:{authorization:'Bearer '+process.env.OPENAI_API_KEY}}" : "";
   // In a checkout this Node.js comes with the install; the machine's own may be too old to know WebSocket.
   const node = process.execPath.includes("node_modules") ? "npx node" : "node";
   const socket = url.replace(/^http/, "ws");
@@ -19,7 +18,7 @@ export function banner(url: string, config: Config): string {
     ["page", url],
     ["api", `${url}/v1/responses   (POST: JSON or SSE; upgrade: WebSocket)`],
     ["model", modelLine(config)],
-    ["keys", keysLine(config)],
+    ["keys", keysLine(config, needsKey)],
     ["data", dataLine(config)],
     null,
     [
@@ -56,9 +55,11 @@ function dataLine({ store, storeBytes, dataDir }: Config): string {
   return store === "sqlite:" ? `stored responses in the folder ${dataDir}` : `stored responses in ${maskUrl(store)}`;
 }
 
-function keysLine({ apiKeys, host }: Config): string {
+function keysLine({ apiKeys, host }: Config, needsKey: boolean): string {
   const tenants = [...new Set(apiKeys.map(({ tenant }) => tenant))];
-  if (tenants.length > 0) return `of ${tenants.join(", ")}`;
+  const stored = "'turnwire keys list' shows those in the store";
+  if (tenants.length > 0) return `of ${tenants.join(", ")}; ${stored}`;
+  if (needsKey) return `needed; ${stored}`;
   if (isLoopback(host)) return "none: only this machine can connect";
   return styleText("yellow", "none: whoever reaches this port may use the model");
 }

@@ -6,11 +6,12 @@ import { conformance } from "./conformance.ts";
 import { doctor } from "./doctor.ts";
 import { commandHelp, overview } from "./help.ts";
 import { run } from "./run.ts";
+import { keys } from "./keys.ts";
 import { serve } from "./serve.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 
 /** Every command, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, run, doctor, conformance, printConfig];
+const COMMANDS: readonly Command[] = [serve, run, keys, doctor, conformance, printConfig];
 /** What runs when no command is named. */
 const DEFAULT = serve;
 

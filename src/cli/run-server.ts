@@ -1,5 +1,4 @@
 import { mkdirSync, openSync, renameSync, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { destination } from "pino";
 import type { ParsedConfig } from "../config.ts";
@@ -60,17 +59,16 @@ async function probe(url: string): Promise<Found> {
 }
 
 /** A server in this process that leaves the terminal to the program. */
-async function startOwn({ config, origins }: ParsedConfig, notes: readonly string[]): Promise<UsedServer> {
-  const folder = origins.dataDir === "default" ? stateFolder(process.env) : config.dataDir;
-  const logFile = join(folder, "run.log");
+async function startOwn({ config }: ParsedConfig, notes: readonly string[]): Promise<UsedServer> {
+  const logFile = join(config.dataDir, "run.log");
   const { createLog } = await import("../observe.ts");
   const { StartError, startServer } = await import("../server.ts");
   const log = createLog({
     level: config.logLevel,
-    destination: destination({ dest: openLog(folder, logFile), sync: false }),
+    destination: destination({ dest: openLog(config.dataDir, logFile), sync: false }),
   });
   try {
-    const server = await startServer({ ...config, dataDir: folder }, { log, isTemporary: true });
+    const server = await startServer(config, { log, isTemporary: true });
     log.info({ url: server.url, pid: process.pid }, "listening for one program");
     const simulator = config.backend === undefined ? ["no --backend: a simulator answers, not a model"] : [];
     return {
@@ -82,12 +80,6 @@ async function startOwn({ config, origins }: ParsedConfig, notes: readonly strin
     if (error instanceof StartError) throw new UserError(error.message, EXIT.failure);
     throw error;
   }
-}
-
-/** Not the current folder, which belongs to the program's work. */
-function stateFolder(environment: NodeJS.ProcessEnv): string {
-  const home = environment["XDG_STATE_HOME"] ?? environment["LOCALAPPDATA"] ?? join(homedir(), ".local", "state");
-  return join(home, "turnwire");
 }
 
 function openLog(folder: string, file: string): number {

@@ -22,7 +22,7 @@ export const serve: Command = {
     ],
     [
       "serve it to others, with a key for each tenant",
-      "TURNWIRE_API_KEYS=team-a=k1,team-b=k2 turnwire --host 0.0.0.0 --backend http://localhost:8000/v1",
+      "turnwire keys add team-a && turnwire --host 0.0.0.0 --backend http://localhost:8000/v1",
     ],
     ["offer a model by another name", "turnwire --backend http://localhost:11434/v1 --model gpt-5=qwen3:32b"],
   ],
@@ -51,11 +51,11 @@ async function start(config: Config, log: Log): Promise<RunningServer> {
 
 function announce(server: RunningServer, config: Config, log: Log, isTerminal: boolean): void {
   if (isTerminal) {
-    process.stdout.write(banner(server.url, config));
+    process.stdout.write(banner(server.url, config, server.needsKey));
     return;
   }
   if (config.backend === undefined) log.warn("no --backend: a simulator answers, not a model");
-  if (config.apiKeys.length === 0) {
+  if (!server.needsKey) {
     if (isLoopback(config.host)) log.info("no API keys: only this machine can connect");
     else log.warn({ host: config.host }, "no API keys: whoever reaches the port is let in");
   }

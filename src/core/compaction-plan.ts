@@ -1,6 +1,6 @@
 import { ApiError } from "../protocol/errors.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
-import { isCompactionTrigger, isItem, isToolCall, isToolOutput, type Item, type Part } from "../protocol/items.ts";
+import { isCompactionTrigger, isItem, isToolCall, type Item, type Part } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Compactions } from "./compacted.ts";
 import { ASK_FOR_SUMMARY, isSummary } from "./compaction-prompt.ts";
@@ -79,7 +79,7 @@ export function planCompaction(subject: Subject, isTooLong = false): CompactionP
   if (whole === undefined || left === undefined || left[unit] > whole[unit] * WORTHWHILE) return null;
   // Words that the model need not see twice, unless they belong to calls that it then would not see answered.
   const isInput = after.every((item, index) => item === input[input.length - after.length + index]);
-  const old = isInput && !after.some(isToolOutput) ? input.slice(0, input.length - after.length) : input;
+  const old = isInput && !after.some(isOutput) ? input.slice(0, input.length - after.length) : input;
   const standing = contextItems(parent, [], compactions).filter(isStanding);
   return { parent, summarised: [...old, ASK_FOR_SUMMARY], context: answered, before, after, standing, isAll: false };
 }
@@ -106,17 +106,25 @@ function contextItems(tip: ResponseNode | null, input: readonly Item[], { open }
 /** The end of a context that no model has answered; where it answers calls, these calls as well. */
 function unanswered(context: readonly Item[]): readonly Item[] {
   let start = context.findLastIndex(isOfModel) + 1;
-  const missing = new Set(context.slice(start).flatMap((item) => (isToolOutput(item) ? item.call_id : [])));
+  const missing = new Set(context.slice(start).flatMap((item) => (isOutput(item) ? item["call_id"] : [])));
   for (let index = start - 1; index >= 0 && missing.size > 0; index -= 1) {
     const item = context[index];
-    if (item === undefined || !isToolCall(item) || !missing.delete(item.call_id)) continue;
-    start = index;
+    if (item !== undefined && isCall(item) && missing.delete(item["call_id"])) start = index;
   }
   return context.slice(start);
 }
 
 function isOfModel(item: Item): boolean {
-  return isSummary(item) || isToolCall(item) || isItem(item, "reasoning") || isAssistant(item);
+  return isSummary(item) || isCall(item) || isItem(item, "reasoning") || isAssistant(item);
+}
+
+/** Calls and outputs of tools of any kind, those that this server knows nothing of included. */
+function isCall({ type }: Item): boolean {
+  return type.endsWith("_call");
+}
+
+function isOutput(item: Item): boolean {
+  return item.type.endsWith("_output") && typeof item["call_id"] === "string";
 }
 
 function isAssistant(item: Item): boolean {
@@ -179,11 +187,11 @@ function shorten(text: string, length: number): string {
 export function laterHalf(context: readonly Item[]): readonly Item[] | null {
   const sizes = context.map((item) => sizeOfItems([item]).tokens);
   let toDrop = sizes.reduce((sum, tokens) => sum + tokens, 0) / 2;
-  const unanswered = new Set<string>();
+  const unanswered = new Set<unknown>();
   for (const [index, item] of context.entries()) {
     if (toDrop <= 0 && unanswered.size === 0) return context.slice(index);
     if (isToolCall(item)) unanswered.add(item.call_id);
-    if (isToolOutput(item)) unanswered.delete(item.call_id);
+    if (isOutput(item)) unanswered.delete(item["call_id"]);
     toDrop -= sizes[index] ?? 0;
   }
   return null;

@@ -264,6 +264,8 @@ export type TurnReport = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly usage: Usage | null;
+  /** Whether the model has summarised the context on the way. */
+  readonly compacted: boolean;
   /** From the start of the turn to its first delta or item; null when there was none. */
   readonly timeToFirstOutput: number | null;
   readonly duration: number;

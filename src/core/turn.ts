@@ -346,6 +346,7 @@ export class Turn {
       bytesIn: origin.bytesIn,
       bytesOut: origin.bytesOut(),
       usage: this.#assembler.usage,
+      compacted: this.#terminal?.response.output.some((item) => item.type === "compaction") ?? false,
       timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,
       duration: runtime.monotonic() - startedAt,
       store: request.store,

@@ -44,8 +44,11 @@ const ADVICE: { readonly [T in Topic]: { readonly [F in Front]: string } } = {
 
 const WHERE = "docs/deploy.md has whole configurations";
 
+/** What gives away who stands in front; of a WebSocket there are only the headers of its 101. */
+type Seen = { readonly headers: Answer["headers"]; readonly body?: string };
+
 /** What to change about something: at the one who is known to be in front, or at any. */
-export function adviceFor(topic: Topic, answer?: Pick<Answer, "headers" | "body">): string {
+export function adviceFor(topic: Topic, answer?: Seen): string {
   const front = answer === undefined ? null : frontOf(answer);
   const advice = ADVICE[topic];
   if (front !== null) return `${front}: ${advice[front]}. ${WHERE}.`;
@@ -54,7 +57,7 @@ export function adviceFor(topic: Topic, answer?: Pick<Answer, "headers" | "body"
 }
 
 /** Who gave an answer that the server of the API would not have given. */
-export function frontOf({ headers, body }: Pick<Answer, "headers" | "body">): Front | null {
+export function frontOf({ headers, body = "" }: Seen): Front | null {
   const server = String(headers["server"] ?? "");
   const known = FRONTS.find((front) => server.toLowerCase().includes(front.toLowerCase()));
   if (known !== undefined) return known;

@@ -63,6 +63,18 @@ export class KeyBook {
     return byId.length > 0 ? byId : keys.filter(({ name }) => name === text);
   }
 
+  /** Gives a key other terms. @returns undefined when it was not there any more */
+  async change(id: string, terms: Partial<KeyTerms>): Promise<ListedKey | undefined> {
+    for (;;) {
+      const [record] = await this.#records.list(SERVER, KIND, { prefix: id.slice(ID_PREFIX.length), limit: 1 });
+      if (record === undefined) return undefined;
+      const key = { ...decodeKey(record.value), ...terms };
+      // Whoever has changed it meanwhile may have changed something else.
+      if ((await this.#records.write({ ...record, value: encodeKey(key) }, record.version)) === undefined) continue;
+      return { ...key, id };
+    }
+  }
+
   /** @returns false when it was not there any more */
   async revoke(id: string): Promise<boolean> {
     let isGone = false;

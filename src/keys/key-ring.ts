@@ -48,6 +48,11 @@ export class KeyRing implements Access {
     this.#state = isClosed || configured.length > 0 ? { kind: "closed" } : { kind: "open", since: -Infinity };
   }
 
+  /** Whether there is anybody to let in. */
+  async hasKeys(): Promise<boolean> {
+    return this.#configured.size > 0 || this.#book.hasAny();
+  }
+
   async needsKey(): Promise<boolean> {
     if (this.#state.kind === "closed") return true;
     if (this.#runtime.monotonic() - this.#state.since < KEYLESS_MS) return false;

@@ -81,10 +81,11 @@ export class Connection {
     this.#echo = echo;
     this.#onError = onError;
     this.#inbox = new Inbox(socket, limits);
+    const compressFrom = echo === "full" ? limits.deflateThreshold : limits.minimalDeflateThreshold;
     this.#outbox = new Outbox(
       {
         // Without a threshold of our own the library would compress every delta: it has none while windows last.
-        send: (frame, sent) => socket.send(frame, { compress: frame.length >= limits.deflateThreshold }, sent),
+        send: (frame, sent) => socket.send(frame, { compress: frame.length >= compressFrom }, sent),
         cork: () => stream.cork(),
         uncork: () => stream.uncork(),
         giveUp: () => this.close("slow_client"),

@@ -32,6 +32,8 @@ export type TransportLimits = {
   readonly maxDeflateConnections: number;
   /** Bytes from which on a message to the client is worth compressing. */
   readonly deflateThreshold: number;
+  /** The same for a client that does not get its instructions and tools back, whose snapshots are small for that. */
+  readonly minimalDeflateThreshold: number;
   /** Milliseconds after which a WebSocket connection takes no new turns; 0 is no limit … */
   readonly connectionMs: number;
   /** … that the turns it has may still take … */
@@ -73,6 +75,7 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   maxConnectionsPerTenant: 0,
   maxDeflateConnections: 1000,
   deflateThreshold: 4 * 1024,
+  minimalDeflateThreshold: 512,
   connectionMs: 60 * 60_000,
   connectionGraceMs: 5 * 60_000,
   connectionLingerMs: 5000,

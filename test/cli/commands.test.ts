@@ -58,7 +58,8 @@ describe("a mistake on the command line", () => {
   test("in a command that resembles none is answered with all", async () => {
     expect(await run(["xyz"])).toMatchObject({
       code: 2,
-      stderr: "turnwire: 'xyz' is not a command; the commands are serve, run, doctor, conformance, config, help\n",
+      stderr:
+        "turnwire: 'xyz' is not a command; the commands are serve, run, keys, doctor, conformance, config, help\n",
     });
     expect(await run(["help", "xyz"])).toMatchObject({ code: 2 });
   });

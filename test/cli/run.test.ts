@@ -67,7 +67,7 @@ describe("run", () => {
     const programs = new Programs();
     programs.add("agent", TELLS_ALL);
     const { stdout, stderr } = await run(["run", "--port", "0", "agent"], programs.environment);
-    const file = join(programs.folder, ".local", "state", "turnwire", "run.log");
+    const file = join(programs.folder, ".turnwire", "run.log");
     expect(stderr).toContain(file);
     expect(stdout.trim().split("\n")).toHaveLength(1);
     expect(stderr).not.toContain('"msg"');
@@ -173,7 +173,7 @@ describe("run", () => {
       stdout: "",
       stderr: "turnwire: there is no program 'nonesuch' here; is it installed, and its folder in PATH?\n",
     });
-    expect(existsSync(join(programs.folder, ".local"))).toBe(false);
+    expect(existsSync(join(programs.folder, ".turnwire"))).toBe(false);
   });
 
   test("goes past a proxy to a server on this machine", async () => {

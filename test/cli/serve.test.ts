@@ -112,7 +112,8 @@ describe("a server that cannot start", () => {
 
   test("because others could use it without a key, says what to do", async () => {
     const { code, stderr } = await run(["--host", "0.0.0.0"]);
-    expect(code).toBe(2);
+    expect(code).toBe(1);
+    expect(stderr).toContain("turnwire keys add");
     expect(stderr).toContain("--allow-unauthenticated");
   });
 });

@@ -14,6 +14,35 @@ export type Mutant = {
 
 export const MUTANTS: readonly Mutant[] = [
   {
+    name: "a call forgets its namespace",
+    file: "core/open-item.ts",
+    find: "{ name: this.#name, namespace: this.#namespace }",
+    replace: "{ name: this.#name }",
+    caughtBy: "kinds.namespace",
+  },
+  {
+    name: "tools that an item adds are there for one turn only",
+    file: "core/standing.ts",
+    find: "    current = follow(current, node.input);",
+    replace: "    current = NOTHING;",
+    caughtBy: "kinds.additional-tools",
+  },
+  {
+    name: "settings that an item changes are there for one turn only",
+    file: "core/standing.ts",
+    find: "let current = standing ?? NOTHING;",
+    replace: "return NOTHING;\n  let current = standing ?? NOTHING;",
+    caughtBy: "kinds.configuration-update",
+  },
+  {
+    name: "a call of another kind wants an output",
+    file: "core/node.ts",
+    find: 'else if (item.type.endsWith("_call")',
+    replace:
+      'else if (item.type.endsWith("_call")) open.push(item as never);\n    else if (item.type.endsWith("_call")',
+    caughtBy: "kinds.history",
+  },
+  {
     name: "numbers begin at 1",
     file: "core/open-item.ts",
     find: "#sequence = 0;",

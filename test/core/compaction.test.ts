@@ -202,7 +202,8 @@ describe("context management", () => {
   });
 
   test("beyond it summarises what the model has answered, and goes on in the same response", async () => {
-    const { open, scripted } = makeEngine({ steps: [longAnswer(), answer("All of it."), answer("a2"), answer("a3")] });
+    const steps = [longAnswer(), answer("All of it."), answer("a2"), answer("a3")];
+    const { open, scripted, reports } = makeEngine({ steps });
     const session = open();
     await turn(session, { input: [developer("Be brief."), user(`u1 ${LONG}`)], store: false }).end;
     const told = turn(session, {
@@ -222,6 +223,7 @@ describe("context management", () => {
       "response.output_item.added",
     ]);
     expect(response.output).toMatchObject([{ type: "compaction" }, { type: "message", content: [{ text: "a2" }] }]);
+    expect(reports().map(({ compacted }) => compacted)).toEqual([false, true]);
     // Both calls of the model.
     expect(response.usage).toMatchObject({ input_tokens: 6, output_tokens: 4, total_tokens: 10 });
     const [, summarised, generated] = scripted.calls;
@@ -299,6 +301,16 @@ describe("context management", () => {
     ]);
   });
 
+  test("so do the outputs of tools that this server knows nothing of", async () => {
+    const { open, scripted } = makeEngine({ steps: [answer("All of it."), answer("a1")] });
+    const calls = ["s1", "s2"].map((call_id) => ({ type: "shell_call", call_id, action: { commands: ["ls"] } }));
+    const outputs = calls.map(({ call_id }) => ({ type: "shell_call_output", call_id, output: [] }));
+    const input = [user("u1"), assistant(LONG), ...calls, ...outputs];
+    await turn(open(), { input, context_management: MANAGED }).end;
+    const tail = ["shell_call", "shell_call", "shell_call_output", "shell_call_output"];
+    expect(gists(scripted.calls[1]?.context)).toEqual(["user: u1", "summary: All of it.", ...tail]);
+  });
+
   test("is done again when the context has grown again: the earlier summary is summarised, the user's words stay", async () => {
     const steps = [longAnswer(), answer("First."), longAnswer(), answer("Second."), answer("a3")];
     const { open, scripted } = makeEngine({ steps });
@@ -342,6 +354,24 @@ describe("context management", () => {
       "summary: Two images.",
       "user: Look+input_image",
     ]);
+  });
+
+  test("a thread of images that outgrows its connection lives on", async () => {
+    const image = { type: "input_image", image_url: `data:image/png;base64,${"A".repeat(50_000)}` };
+    const live = async (context_management: readonly object[]) => {
+      const steps = Array.from({ length: 40 }, () => answer("ok"));
+      const session = makeEngine({ steps, limits: { sessionBytes: 200_000 } }).open();
+      let previous_response_id: string | null = null;
+      for (let count = 0; count < 15; count += 1) {
+        const request = { previous_response_id, input: [user([image])], store: false, context_management };
+        const told = turn(session, request);
+        if ((await told.end).error !== null) return count;
+        previous_response_id = (await told.response()).id;
+      }
+      return Infinity;
+    };
+    expect(await live([])).toBeLessThan(5);
+    expect(await live([{ type: "compaction", compact_threshold_bytes: 120_000 }])).toBe(Infinity);
   });
 
   test("images of the newest items are seen once more, and not kept for later when they are many bytes", async () => {
@@ -461,6 +491,15 @@ describe("context management", () => {
     expect((await told.response()).output).toMatchObject([{ type: "compaction" }]);
     await turn(session, { previous_response_id: "resp_2", input: "u3" }).end;
     expect(gists(scripted.calls[3]?.context)?.slice(1)).toEqual(["summary: All.", "user: u2", "user: u3"]);
+  });
+
+  test("the events of a stored one are told again as they were", async () => {
+    const { open, engine } = makeEngine({ steps: [longAnswer(), answer("All of it."), answer("a2")] });
+    const session = open();
+    await turn(session, { input: LONG }).end;
+    const told = turn(session, { previous_response_id: "resp_1", input: "u2", context_management: MANAGED });
+    await told.end;
+    expect([...((await engine.replay("acme", "resp_2")) ?? [])].flat()).toEqual(told.events);
   });
 
   test("signs of life are given while a long summary is written", async () => {

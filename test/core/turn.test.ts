@@ -169,6 +169,7 @@ describe("a turn that is not refused", () => {
         bytesIn: 10,
         bytesOut: told.events.length,
         usage: told.terminal?.response.usage,
+        compacted: false,
         timeToFirstOutput: 40,
         duration: 42,
         store: true,

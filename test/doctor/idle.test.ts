@@ -40,7 +40,7 @@ describe("idle connections", () => {
 });
 
 describe("what became of the three connections means", () => {
-  const measured = { idleMs: 90_000, serverPings: 0 };
+  const measured = { idleMs: 90_000, serverPings: 0, headers: {} };
 
   test("nothing when all are open, and pings of the server are counted", () => {
     const finding = describeIdle({ silent: null, pings: null, messages: null }, { ...measured, serverPings: 3 });

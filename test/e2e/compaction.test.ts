@@ -160,6 +160,30 @@ describe("a compaction item", () => {
     for (const file of files) expect(readFileSync(join(folder, file), "latin1")).not.toContain("canary");
   });
 
+  test("in a stored chain works after a restart as well, and says so when its key has gone", async () => {
+    const settings = { backend: upstream.url, store: "sqlite:", dataDir: folder } as const;
+    upstream.script(text("word ".repeat(400)), text("A long story."), text("Yes."), text("And yes."));
+    const before = await start(settings);
+    const first = await before.responses.create({ model: "m", input: "Tell me a story." });
+    const context_management = [{ type: "compaction", compact_threshold: 15 }];
+    const managed = { model: "m", previous_response_id: first.id, input: "More?", context_management };
+    const { id } = await before.responses.create(managed);
+    await stop();
+    const after = await start(settings);
+    const next = { model: "m", previous_response_id: id, input: "Sure?" };
+    expect((await after.responses.create(next)).output_text).toBe("And yes.");
+    expect(messagesOf(3)?.slice(1)).toEqual([
+      expect.stringContaining("A long story."),
+      "user: More?",
+      "assistant: Yes.",
+      "user: Sure?",
+    ]);
+    await stop();
+    rmSync(join(folder, "compaction.key"));
+    const error = { status: 400, code: "invalid_value", param: "previous_response_id" };
+    await expect((await start(settings)).responses.create(next)).rejects.toMatchObject(error);
+  });
+
   test("works on another server with the same keys, and with a new one in front of them", async () => {
     upstream.script(text("s"), text("ok"), text("ok"));
     const input = await tell(await start({ backend: upstream.url, compactionKeys: KEY }));

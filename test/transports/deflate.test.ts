@@ -15,6 +15,15 @@ function bytesOf(client: WsClient): { readonly up: number; readonly down: number
   return { up: bytesWritten, down: bytesRead };
 }
 
+/** Bytes that a client with this echo gets in twenty turns. */
+async function twentyTurns(echo: "full" | "minimal"): Promise<number> {
+  const steps = Array.from({ length: 20 }, () => answer("ok"));
+  const server = await startServer({ policy: { deflate: "on", echo }, steps });
+  const client = await server.connect({ deflate: true });
+  for (const _step of steps) await client.turn({ input: "x", instructions: "y".repeat(500) });
+  return bytesOf(client).down;
+}
+
 describe("an offer to compress", () => {
   test.each([
     ["off", {}, false],
@@ -96,6 +105,11 @@ describe("a connection that compresses", () => {
     // The large ones are gone, the 400 small ones are there.
     expect(some.wire).toBeLessThan(some.plain - 5 * 100_000);
     expect(some.wire).toBeGreaterThan(400 * 200);
+  });
+
+  test("gets snapshots without their echo compressed, small as they are", async () => {
+    // With its 500 letters a snapshot is still below the other threshold.
+    expect(await twentyTurns("minimal")).toBeLessThan((await twentyTurns("full")) / 2);
   });
 
   test("is closed with 1009 for a small message that is large inside", async () => {

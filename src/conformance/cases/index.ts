@@ -24,6 +24,7 @@ import { STEERING } from "./steering.ts";
 import { STORE } from "./store.ts";
 import { TENANCY } from "./tenancy.ts";
 import { TOKENS } from "./tokens.ts";
+import { TOOL_KINDS } from "./tool-kinds.ts";
 import { TOOLS } from "./tools.ts";
 import { WARMUP } from "./warmup.ts";
 
@@ -35,6 +36,7 @@ export const GROUPS: readonly Group[] = [
   EVENTS,
   SNAPSHOTS,
   TOOLS,
+  TOOL_KINDS,
   FORMATS,
   CONTINUATION,
   EVICTION,

@@ -34,7 +34,7 @@ export async function checkIdle(visit: Visit): Promise<Finding> {
   clearInterval(nudges);
   const fates = { silent: silentMs ?? null, pings: pingsMs ?? null, messages: messagesMs ?? null };
   await Promise.all(peers.map((peer) => peer.leave()));
-  return describeIdle(fates, { idleMs: visit.idleMs, serverPings: silent.pings });
+  return describeIdle(fates, { idleMs: visit.idleMs, serverPings: silent.pings, headers: silent.headers });
 }
 
 async function cutAfter(peer: Peer, idleMs: number): Promise<number | null> {
@@ -48,11 +48,15 @@ async function cutAfter(peer: Peer, idleMs: number): Promise<number | null> {
   return fate;
 }
 
+type Measured = {
+  readonly idleMs: number;
+  readonly serverPings: number;
+  /** Of the 101. */
+  readonly headers: Peer["headers"];
+};
+
 /** What the fates of the three connections mean together. */
-export function describeIdle(
-  fates: Fates,
-  { idleMs, serverPings }: { readonly idleMs: number; readonly serverPings: number },
-): Finding {
+export function describeIdle(fates: Fates, { idleMs, serverPings, headers }: Measured): Finding {
   const { silent, pings, messages } = fates;
   const data = { silentMs: silent, pingsMs: pings, messagesMs: messages, idleMs, serverPings };
   if (silent === null && pings === null && messages === null) {
@@ -61,12 +65,12 @@ export function describeIdle(
     return ok("idle", `idle connections stay open for ${formatSeconds(idleMs)}${keeps}${hint}`, data);
   }
   if (silent !== null && pings === null) {
-    const advice = `Pings count as traffic here: the server's have to come more often (--ping-seconds below ${Math.max(1, Math.floor(silent / 1000))}). Better: ${adviceFor("idle")}`;
+    const advice = `Pings count as traffic here: the server's have to come more often (--ping-seconds below ${Math.max(1, Math.floor(silent / 1000))}). Better: ${adviceFor("idle", { headers })}`;
     return warning("idle", `a connection that is silent for ${formatSeconds(silent)} is cut`, advice, data);
   }
   if (silent !== null && messages === null) {
     const seconds = Math.max(1, Math.floor(silent / 1000));
-    const advice = `Pings do not count as traffic here, only messages: --keepalive on --keepalive-seconds ${seconds}. Better: ${adviceFor("idle")}`;
+    const advice = `Pings do not count as traffic here, only messages: --keepalive on --keepalive-seconds ${seconds}. Better: ${adviceFor("idle", { headers })}`;
     return problem(
       "idle",
       `a connection without messages is cut after ${formatSeconds(silent)}, in spite of pings`,
@@ -75,6 +79,6 @@ export function describeIdle(
     );
   }
   const first = Math.min(...[silent, pings, messages].filter((ms) => ms !== null));
-  const advice = `It is not idleness: something ends every connection of that age. ${adviceFor("idle")}`;
+  const advice = `It is not idleness: something ends every connection of that age. ${adviceFor("idle", { headers })}`;
   return problem("idle", `connections are cut after ${formatSeconds(first)}, whatever is sent on them`, advice, data);
 }

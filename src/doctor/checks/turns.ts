@@ -26,7 +26,7 @@ const LONGEST_EVENT = 16 * 2 ** 20;
 /** The same turn over both ways: only what differs between them can be blamed on the path. */
 export async function checkStream(visit: Visit, model: string, isOpen: boolean): Promise<Finding> {
   const fields = { model, input: COUNT, store: false };
-  let sse: Turn;
+  let sse: Streamed;
   try {
     sse = await streamOver(visit, { ...fields, stream: true });
   } catch (error) {
@@ -34,7 +34,7 @@ export async function checkStream(visit: Visit, model: string, isOpen: boolean):
   }
   const failure = failureOf(sse.last);
   if (failure !== null) return problem("stream", `the model does not answer (${failure})`, MODEL_ADVICE);
-  return describeStream(sse.arrivals, isOpen ? await socketArrivals(visit, fields) : null);
+  return describeStream(sse.arrivals, isOpen ? await socketArrivals(visit, fields) : null, sse.headers);
 }
 
 const MODEL_ADVICE = "The server's log has the cause. Does the model server run, and does it know the model?";
@@ -45,7 +45,11 @@ const TELLING_MS = 300;
 const LATE = 0.8;
 
 /** Whether events came while the answer was made, by the times of their arrival. */
-export function describeStream(arrivals: readonly number[], overSocket: readonly number[] | null): Finding {
+export function describeStream(
+  arrivals: readonly number[],
+  overSocket: readonly number[] | null,
+  headers: Answer["headers"] = {},
+): Finding {
   const total = arrivals.at(-1) ?? 0;
   const first = arrivals[0] ?? 0;
   const data = { firstMs: first, totalMs: total, moments: momentsOf(arrivals) };
@@ -60,7 +64,7 @@ export function describeStream(arrivals: readonly number[], overSocket: readonly
   return problem(
     "stream",
     `something on the way holds events back: they come ${how} (${told})`,
-    adviceFor("buffering"),
+    adviceFor("buffering", { headers }),
     data,
   );
 }
@@ -86,7 +90,9 @@ async function socketArrivals(visit: Visit, fields: Frame): Promise<readonly num
   }
 }
 
-async function streamOver(visit: Visit, fields: Frame): Promise<Turn> {
+type Streamed = Turn & { readonly headers: Answer["headers"] };
+
+async function streamOver(visit: Visit, fields: Frame): Promise<Streamed> {
   const decoder = new SseDecoder(LONGEST_EVENT);
   const arrivals: number[] = [];
   const types: string[] = [];
@@ -107,7 +113,7 @@ async function streamOver(visit: Visit, fields: Frame): Promise<Turn> {
   });
   if (answer.status !== 200) throw new Error(describeRefusal(answer));
   if (arrivals.length === 0) throw new Error("no events in the answer");
-  return { arrivals, types, last };
+  return { arrivals, types, last, headers: answer.headers };
 }
 
 function describeRefusal(answer: Answer): string {

@@ -1,0 +1,114 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { Dispatcher } from "undici";
+
+export type AnswerHead = { readonly status: number; readonly headers: IncomingHttpHeaders };
+
+/** How many bytes of an answer may wait for their reader before no more are taken from the network. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+/**
+ * One request to a model server and its answer, taken from the client library below its streams: an answer comes in many
+ * small chunks, and a stream costs each of them as much as all that is done with it here.
+ */
+export class UpstreamCall {
+  /** Rejects when there is no answer. */
+  readonly head: Promise<AnswerHead>;
+  readonly #head = Promise.withResolvers<AnswerHead>();
+  readonly #signal: AbortSignal;
+  #controller: Dispatcher.DispatchController | null = null;
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #end: { readonly error: Error | null } | null = null;
+  /** Whoever waits for the next chunk. */
+  #reader: PromiseWithResolvers<readonly Uint8Array[] | null> | null = null;
+  #isDiscarding = false;
+
+  /** Sends a request; an abort of `signal` ends it, and its answer, wherever it is. */
+  constructor(pool: Pick<Dispatcher, "dispatch">, request: Dispatcher.DispatchOptions, signal: AbortSignal) {
+    this.head = this.#head.promise;
+    this.#signal = signal;
+    // Whoever waits for it hears of a failure; nobody may.
+    this.head.catch(() => undefined);
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+    try {
+      pool.dispatch(request, this.#handler());
+    } catch (error) {
+      this.#finish(error as Error);
+    }
+  }
+
+  /** The chunks that have come since the last call, in order; null at the end. Rejects when the answer breaks off. */
+  read(): Promise<readonly Uint8Array[] | null> {
+    this.#reader = Promise.withResolvers();
+    const { promise } = this.#reader;
+    if (this.#chunks.length > 0 || this.#end !== null) this.#serve();
+    return promise;
+  }
+
+  /** Nobody reads on: what still comes is thrown away, so that the connection can be used again. */
+  discard(): void {
+    this.#isDiscarding = true;
+    this.#chunks = [];
+    if (this.#controller?.paused) this.#controller.resume();
+  }
+
+  /** Ends the call and its connection. */
+  abort(): void {
+    this.#onAbort();
+  }
+
+  /** Gives what there is to whoever waits for it. */
+  #serve(): void {
+    const reader = this.#reader;
+    if (reader === null) return;
+    this.#reader = null;
+    const chunks = this.#chunks;
+    if (chunks.length > 0) {
+      this.#chunks = [];
+      this.#bytes = 0;
+      if (this.#controller?.paused) this.#controller.resume();
+      reader.resolve(chunks);
+    } else if (this.#end?.error) {
+      reader.reject(this.#end.error);
+    } else {
+      reader.resolve(null);
+    }
+  }
+
+  #handler(): Dispatcher.DispatchHandler {
+    return {
+      onRequestStart: (controller) => {
+        this.#controller = controller;
+        if (this.#signal.aborted || this.#end !== null) controller.abort(new Error("The call was ended."));
+      },
+      onResponseStart: (_controller, status, headers) => {
+        if (status >= 200) this.#head.resolve({ status, headers });
+      },
+      onResponseData: (controller, chunk) => {
+        if (this.#isDiscarding) return;
+        this.#chunks.push(chunk);
+        this.#bytes += chunk.length;
+        if (this.#bytes > HIGH_WATER_BYTES) controller.pause();
+        this.#serve();
+      },
+      onResponseEnd: () => this.#finish(null),
+      onResponseError: (_controller, error) => this.#finish(error),
+    };
+  }
+
+  readonly #onAbort = (): void => {
+    // The connection may be somebody else's by now.
+    if (this.#end !== null) return;
+    const error = new Error("The call was ended.");
+    this.#controller?.abort(error);
+    this.#finish(error);
+  };
+
+  #finish(error: Error | null): void {
+    if (this.#end !== null) return;
+    this.#end = { error };
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#head.reject(error ?? new Error("The answer had no head."));
+    this.#serve();
+  }
+}
