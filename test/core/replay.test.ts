@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Assembler } from "../../src/core/assembler.ts";
 import { responseFrame } from "../../src/core/response-frame.ts";
-import type { Engine } from "../../src/core/engine.ts";
 import type { BackendEvent } from "../../src/core/ports.ts";
 import { decodeMoves, encodeMoves, type Move } from "../../src/core/recording.ts";
 import { replayed } from "../../src/core/replay.ts";
@@ -12,7 +11,7 @@ import { parseCreateRequest } from "../../src/protocol/request.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { answer, FakeRuntime, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { anyEvent, anyFinish } from "../support/backend-events.ts";
-import { makeEngine, turn } from "./harness.ts";
+import { eventsOf, makeEngine, turn } from "./harness.ts";
 
 type Doing = { readonly batch: readonly BackendEvent[]; readonly beside: "nothing" | "aside" | "steer" };
 type End = "finish" | "interrupt" | "steer" | "fail";
@@ -97,13 +96,6 @@ describe("what was recorded of a response", () => {
     ]);
   });
 });
-
-async function eventsOf(engine: Engine, id: string): Promise<readonly ServerEvent[]> {
-  const all: ServerEvent[] = [];
-  const followed = await engine.runs.follow("acme", id);
-  for await (const events of followed?.events() ?? []) all.push(...events);
-  return all;
-}
 
 describe("the events of a stored response", () => {
   const gate = new Gate();
