@@ -106,6 +106,12 @@ export const BACKGROUND: Feature = {
   },
 };
 
+/** POST /conversations. */
+export const CONVERSATIONS: Feature = {
+  what: "conversations (POST /conversations)",
+  isOffered: async (trial) => (await trial.request("POST", "/conversations", { json: {} })).status === 200,
+};
+
 /** Whether the server wants a key at all: one that does not cannot refuse a wrong one. */
 export const KEYS: Feature = {
   what: "access by key only (it lets in whoever comes)",

@@ -2,6 +2,7 @@ import { type ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
 import type { Item, OutputItem } from "../protocol/items.ts";
+import { listedId } from "../protocol/listed-item.ts";
 import { NO_USAGE, type Response, type Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import type { CompactionEvent } from "./compaction.ts";
@@ -299,9 +300,11 @@ export class Assembler {
     this.#last = call;
   }
 
-  #wholeItem(item: Item): void {
+  #wholeItem(whole: Item): void {
     this.#closeText("completed");
     const output_index = this.#added++;
+    const id = listedId(whole, this.id, "output", output_index);
+    const item: Item = whole["id"] === id ? whole : { ...whole, id };
     this.#output[output_index] = Object.freeze(item);
     this.#log.write({ type: EVENT.itemAdded, sequence_number: this.#log.next(), output_index, item });
     this.#log.write({ type: EVENT.itemDone, sequence_number: this.#log.next(), output_index, item });

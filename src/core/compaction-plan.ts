@@ -132,7 +132,7 @@ function isAssistant(item: Item): boolean {
 }
 
 function isStanding(item: Item): boolean {
-  return isItem(item, "additional_tools") || isItem(item, "configuration_update");
+  return isItem(item, "additional_tools") || isItem(item, "configuration_update") || isItem(item, "tool_search_output");
 }
 
 /** The instructions in a context, each once, and the newest of the user's words; as items of the response. */

@@ -1,9 +1,10 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import { Conversations } from "./conversations.ts";
 import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
-import { isContinuable } from "./node.ts";
+import { isContinuable, type ResponseNode } from "./node.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
 import { Claims } from "./claims.ts";
 import { Compactions } from "./compacted.ts";
@@ -51,6 +52,11 @@ export class Engine {
   /** The names of the models that are served. */
   models(): Promise<readonly string[]> {
     return this.#ports.models.list();
+  }
+
+  /** The conversations of a tenant. */
+  conversations(tenant: Tenant): Conversations {
+    return new Conversations(this.#ports, tenant);
   }
 
   /** The turns that outlive their clients, and the responses that are stored. */
@@ -106,10 +112,8 @@ export class Engine {
    */
   async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
     const { models, store, limits } = this.#ports;
-    const { previous_response_id: id } = request;
     const { backend, model } = await models.resolve(request.model);
-    const parent = id === null ? null : await store.load(tenant, id);
-    if (parent === undefined || (parent !== null && !isContinuable(parent))) throw previousResponseNotFound(id ?? "");
+    const parent = await this.#parentOf(tenant, request);
     const input = await resolveReferences(
       request.input,
       parent,
@@ -119,6 +123,15 @@ export class Engine {
     const compactions = new Compactions(this.#ports.seal, tenant);
     compactions.check(input);
     return backend.count({ model, parent, input, settings, session: this, open: compactions.open }, signal);
+  }
+
+  /** What a request would continue, of what is stored. */
+  async #parentOf(tenant: Tenant, request: CreateRequest): Promise<ResponseNode | null> {
+    const { previous_response_id: id, conversation } = request;
+    if (conversation !== null) return this.conversations(tenant).chain(conversation);
+    const parent = id === null ? null : await this.#ports.store.load(tenant, id);
+    if (parent === undefined || (parent !== null && !isContinuable(parent))) throw previousResponseNotFound(id ?? "");
+    return parent;
   }
 
   /** Refuses new turns and resolves when all others have ended; those that have not by the deadline are failed. */

@@ -1,23 +1,48 @@
+import type { ItemSide } from "../protocol/ids.ts";
 import type { Item } from "../protocol/items.ts";
-import { type ListedItem, listedItem } from "../protocol/listed-item.ts";
+import { listedId, type ListedItem, listedItem } from "../protocol/listed-item.ts";
 import type { ResponseNode } from "./node.ts";
 import type { StoredResponse } from "./ports.ts";
+
+/** An item of a chain: where it is, and by what id it is listed. */
+export type ChainItem = { readonly node: ResponseNode; readonly item: Item; readonly id: string };
+
+/** The items of a chain, oldest first. No two have the same id, whatever clients have called them. */
+export function itemsOf(tip: ResponseNode | null): readonly ChainItem[] {
+  const chain: ResponseNode[] = [];
+  for (let node = tip; node !== null; node = node.parent) chain.push(node);
+  const taken = new Set<string>();
+  const found: ChainItem[] = [];
+  const add = (node: ResponseNode, items: readonly Item[], side: ItemSide): void => {
+    for (const [index, item] of items.entries()) {
+      const named = listedId(item, node.id, side, index);
+      const id = taken.has(named) ? listedId({ type: item.type }, node.id, side, index) : named;
+      taken.add(id);
+      found.push({ node, item, id });
+    }
+  };
+  for (const node of chain.toReversed()) {
+    add(node, node.input, "input");
+    add(node, node.response.output, "output");
+  }
+  return found;
+}
+
+/** The item as a list shows it. */
+export function listed({ node, item, id }: ChainItem): ListedItem {
+  return listedItem({ ...item, id }, node.id, "input", 0);
+}
 
 /**
  * The items that a response was made from, oldest first: input and output of every response before it in its chain, then
  * its own input.
  */
 export function inputItems(chain: ResponseNode): readonly ListedItem[] {
-  const before: ResponseNode[] = [];
-  for (let node = chain.parent; node !== null; node = node.parent) before.unshift(node);
-  return [...before.flatMap((node) => [...ownInput(node), ...ownOutput(node)]), ...ownInput(chain)];
+  const all = itemsOf(chain);
+  return all.slice(0, all.length - chain.response.output.length).map(listed);
 }
 
 /** What was sent with one response, whatever came before it. */
 export function ownInput({ input, response }: StoredResponse): readonly ListedItem[] {
   return input.map((item, index) => listedItem(item, response.id, "input", index));
-}
-
-function ownOutput({ response }: StoredResponse): readonly ListedItem[] {
-  return (response.output as readonly Item[]).map((item, index) => listedItem(item, response.id, "output", index));
 }

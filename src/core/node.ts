@@ -50,13 +50,13 @@ export function measure(value: unknown): number {
 
 /**
  * Tool calls and their outputs must pair up once the new input follows the parent: each output answers a call that
- * is still open, and no call stays open. Call ids may be used again once answered. Only the parent's own output can leave
+ * is still open, and no call stays open. Call ids may be used again once answered. Of a turn only its own output can leave
  * calls open, so the chain is not walked. Calls of kinds that this server does not make may be answered, and need not be.
  *
  * @throws ApiError `tool_call_not_found`, `tool_output_missing`
  */
 export function checkInput(parent: ResponseNode | null, input: readonly Item[]): void {
-  const open: ToolCallItem[] = parent === null ? [] : (parent.response.output as readonly Item[]).filter(isToolCall);
+  const open = openCalls(parent);
   /** Ids of other calls that an output may answer. */
   const others = new Set<string>();
   for (const item of input) {
@@ -77,4 +77,21 @@ export function checkInput(parent: ResponseNode | null, input: readonly Item[]):
       unanswered.call_id,
     );
   }
+}
+
+/** The model of a node that no model has made: it holds items that were added to a conversation by hand. */
+export const NO_MODEL = "";
+
+/** Calls that wait for an answer at the end of a chain. What was added by hand may leave some, and need not pair up. */
+function openCalls(tip: ResponseNode | null): (Item & ToolCallItem)[] {
+  const added: ResponseNode[] = [];
+  let node = tip;
+  for (; node?.response.model === NO_MODEL; node = node.parent) added.push(node);
+  const open = node === null ? [] : (node.response.output as readonly Item[]).filter(isToolCall);
+  for (const item of added.toReversed().flatMap(({ input }) => input)) {
+    if (isToolCall(item)) open.push(item);
+    const answered = isToolOutput(item) ? open.findIndex((call) => call.call_id === item.call_id) : -1;
+    if (answered !== -1) open.splice(answered, 1);
+  }
+  return open;
 }

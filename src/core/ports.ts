@@ -223,9 +223,9 @@ export interface Runtime {
   now(): number;
   /** Milliseconds of a clock that only goes forward. */
   monotonic(): number;
-  newId(kind: IdKind): string;
-  /** Does something again and again, until the function that it returns is called; it keeps no process alive. */
+  /** Does something again and again, until the returned function is called; it keeps no process alive. */
   every(milliseconds: number, task: () => void): () => void;
+  newId(kind: IdKind): string;
 }
 
 /**

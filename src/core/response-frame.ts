@@ -20,6 +20,7 @@ export function responseFrame(request: CreateRequest, runtime: Chance, id?: stri
     created_at: Math.floor(runtime.now() / 1000),
     model: request.model,
     previous_response_id: request.previous_response_id,
+    ...(request.conversation !== null && { conversation: Object.freeze({ id: request.conversation }) }),
     instructions: request.instructions,
     tools: request.tools,
     tool_choice: request.tool_choice,

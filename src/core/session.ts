@@ -3,6 +3,8 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
+import { ConversationTurn } from "./conversation-turn.ts";
+import { Conversations } from "./conversations.ts";
 import { type ItemSource, storedItems } from "./item-references.ts";
 import { DEFAULT_LANE, Lanes } from "./lanes.ts";
 import { LocalCache } from "./local-cache.ts";
@@ -212,6 +214,7 @@ export class Session {
       session: this,
       permit: this.#options.permit,
       sessionEnd: this.#end.signal,
+      conversation: this.#conversation(request),
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id)),
       items: this.#items,
       keep: (node) => this.#cache.keep(node, { lane, numbers: turn.numbers }),
@@ -289,6 +292,11 @@ export class Session {
     if (node === undefined) return this.#cache.whyGone(request.previous_response_id);
     if (request.items === null) return "invalid_input";
     return whyOver(node.response);
+  }
+
+  #conversation({ conversation, store }: CreateRequest): ConversationTurn | null {
+    if (conversation === null) return null;
+    return new ConversationTurn(new Conversations(this.#ports, this.tenant), conversation, { store });
   }
 
   async #resolve(id: string | null): Promise<ResponseNode | null> {

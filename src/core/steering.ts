@@ -48,7 +48,8 @@ export class Steers {
   whyNot(limit: number): SteerErrorCode | null {
     const { terminal, request, isSteerable } = this.#target;
     if (terminal !== null) return whyOver(terminal.response);
-    if (request.compaction !== null || isCompactionTrigger(request.input.at(-1))) return "steering_not_supported";
+    const compacts = request.compaction !== null || isCompactionTrigger(request.input.at(-1));
+    if (compacts || request.conversation !== null) return "steering_not_supported";
     if (this.count >= limit) return "too_many_pending_steers";
     return isSteerable ? null : "response_not_active";
   }

@@ -5,52 +5,18 @@ import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
-import type { Detached } from "./detached.ts";
 import { responseFrame } from "./response-frame.ts";
 import { type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
-import { type ItemSource, resolveReferences } from "./item-references.ts";
+import { resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
-import type { Emit, EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
+import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
+import type { TurnOptions } from "./turn-options.ts";
 
 /** Why a turn is stopped from outside. The last three end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered" | "cancelled";
-
-/** Where a turn comes from, for its report. */
-type TurnOrigin = {
-  readonly tenant: Tenant;
-  readonly transport: Transport;
-  /** Id of the session. */
-  readonly session: string;
-  /** Size of the request as it came. */
-  readonly bytesIn: number;
-  /** What has been sent of this turn so far. */
-  readonly bytesOut: () => number;
-};
-
-export type TurnOptions = {
-  readonly request: CreateRequest;
-  readonly origin: TurnOrigin;
-  readonly emit: Emit;
-  /** What it has when it outlives its client. */
-  readonly detached: Detached | undefined;
-  /** Stands for the connection in front of the backend. */
-  readonly session: object;
-  /** Ends with the connection. */
-  readonly sessionEnd: AbortSignal;
-  /** Asked whether the turn may be, and told what it has used. */
-  readonly permit: Permit | undefined;
-  /** Finds the parent. @throws ApiError `previous_response_not_found` */
-  readonly resolveParent: () => Promise<ResponseNode | null>;
-  /** Where items are found that the input refers to. */
-  readonly items: ItemSource;
-  /** Keeps the node in the session. */
-  readonly keep: (node: ResponseNode) => void;
-  /** Told right before the first event, from when on the turn can be named by its response's id. */
-  readonly begun: (turn: Turn) => void;
-};
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -174,12 +140,14 @@ export class Turn {
       started = await this.#begin();
       await this.#options.detached?.admit({ ...started, response: this.#assembler.snapshot("queued") });
     } catch (thrown) {
+      await this.#options.conversation?.release();
       if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
     }
-    this.#options.begun(this);
+    this.#options.begun();
     const last = await this.#generate(started);
+    if (this.#options.conversation !== null) await this.#options.conversation.release();
     if (last === null || this.#isAbandoned()) return "abandoned";
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
     // hears that it is over.
@@ -206,8 +174,9 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { session, sessionEnd, permit, resolveParent, items } = this.#options;
-    const parent = await admitted(permit, this.request.model, resolveParent());
+    const { session, sessionEnd, permit, conversation, resolveParent, items } = this.#options;
+    const found = conversation?.parent(this.responseId) ?? resolveParent();
+    const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
     const input = await resolveReferences(this.request.input, parent, items);
     this.#assertWanted();
@@ -272,7 +241,11 @@ export class Turn {
     const node = this.#nodeOf(content);
     await this.#put(node);
     // A response that was cancelled is there to be looked at, and not to be continued.
-    if (!isContinuable(node)) return;
+    if (!isContinuable(node)) {
+      await this.#options.conversation?.release();
+      return;
+    }
+    if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
     this.#node = node;
     if (!this.#isAbandoned()) this.#options.keep(node);
   }

@@ -78,6 +78,19 @@ export function serverStopped(): ApiError {
   return new ApiError("server_error", "The server stopped while this response was running.");
 }
 
+export function conversationNotFound(id: string): ApiError {
+  return new ApiError("not_found", `Conversation with id '${id}' not found.`, { param: "conversation" });
+}
+
+export function conversationItemNotFound(id: string): ApiError {
+  return new ApiError("not_found", `Item with id '${id}' not found in this conversation.`);
+}
+
+export function conversationLocked(): ApiError {
+  const message = "Another process is currently operating on this conversation. Please retry in a few seconds.";
+  return new ApiError("conversation_locked", message, { param: "conversation" });
+}
+
 export function toolCallNotFound(kind: "function call" | "custom tool call", callId: string): ApiError {
   const message = `No tool call found for ${kind} output with call_id ${callId}.`;
   return new ApiError("tool_call_not_found", message, { param: "input" });

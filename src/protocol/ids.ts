@@ -1,6 +1,7 @@
 /** The prefixes of the ids that the server makes; the rest of an id is opaque to clients. */
 export const ID_PREFIX = {
   response: "resp",
+  conversation: "conv",
   message: "msg",
   functionCall: "fc",
   customToolCall: "ctc",

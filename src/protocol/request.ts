@@ -10,10 +10,18 @@ import { compileCheck, nullable, oneOf } from "./validation.ts";
  * border: an unknown value goes in, and a `CreateRequest` comes out that nobody checks again.
  */
 
+export const MetadataSchema = Type.Record(Type.String(), Type.String({ maxLength: 512 }), {
+  propertyNames: Type.String({ maxLength: 64 }),
+  maxProperties: 16,
+});
+
 export const CreateRequestSchema = Type.Object({
   model: Type.String({ minLength: 1 }),
   input: nullable(Type.Union([Type.String(), Type.Array(Type.Object({}))])),
   previous_response_id: nullable(Type.String()),
+  conversation: nullable(
+    Type.Union([Type.String({ minLength: 1 }), Type.Object({ id: Type.String({ minLength: 1 }) })]),
+  ),
   instructions: nullable(Type.String()),
   tools: nullable(Type.Array(ToolSchema)),
   tool_choice: nullable(Type.Union([oneOf("auto", "none", "required"), Type.Object({ type: Type.String() })])),
@@ -37,12 +45,7 @@ export const CreateRequestSchema = Type.Object({
   store: nullable(Type.Boolean()),
   stream: nullable(Type.Boolean()),
   background: nullable(Type.Boolean()),
-  metadata: nullable(
-    Type.Record(Type.String(), Type.String({ maxLength: 512 }), {
-      propertyNames: Type.String({ maxLength: 64 }),
-      maxProperties: 16,
-    }),
-  ),
+  metadata: nullable(MetadataSchema),
   user: nullable(Type.String()),
   safety_identifier: nullable(Type.String()),
   prompt_cache_key: nullable(Type.String()),
@@ -65,7 +68,6 @@ const NOT_FOR_THE_MODEL = [
   "type",
   "access_programs",
   "client_metadata",
-  "conversation",
   "image",
   "moderation",
   "multi_agent",
@@ -82,7 +84,6 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
 
 /** Fields that change what a request means and that this server does not offer: refused, never ignored. */
 const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
-  { field: "conversation", asks: isGiven, message: "Conversations are not supported." },
   { field: "prompt", asks: isGiven, message: "Prompt templates are not supported." },
 ];
 
@@ -109,6 +110,8 @@ export type CreateRequest = {
   readonly model: string;
   readonly input: readonly Item[];
   readonly previous_response_id: string | null;
+  /** Id of the conversation that the turn reads and, if it is stored, adds to. */
+  readonly conversation: string | null;
   readonly instructions: string | null;
   readonly tools: readonly Tool[];
   readonly tool_choice: ToolChoice;
@@ -157,13 +160,19 @@ export function parseCreateRequest(value: unknown): CreateRequest {
       throw new ApiError("unsupported_parameter", message, { param: field });
     }
   }
-  if ((body.input ?? null) === null && (body.previous_response_id ?? null) === null) {
-    const message = "Missing required parameter: 'input' (or 'previous_response_id').";
+  const conversation = (typeof body.conversation === "string" ? body.conversation : body.conversation?.id) ?? null;
+  const previous = body.previous_response_id ?? null;
+  if ((body.input ?? null) === null && previous === null && conversation === null) {
+    const message = "Missing required parameter: 'input' (or 'previous_response_id', or 'conversation').";
     throw new ApiError("missing_required_parameter", message, { param: "input" });
   }
   if (body.background === true && body.store === false) {
     const message = "Background responses must be stored: 'background: true' and 'store: false' exclude each other.";
     throw new ApiError("invalid_value", message, { param: "background" });
+  }
+  if (previous !== null && conversation !== null) {
+    const message = "Mutually exclusive parameters: provide only one of 'previous_response_id' and 'conversation'.";
+    throw new ApiError("invalid_value", message, { param: "conversation" });
   }
   const tools = body.tools ?? [];
   checkTools(tools, "tools");
@@ -174,7 +183,8 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   return {
     model: body.model,
     input: parseInput(body.input ?? []),
-    previous_response_id: body.previous_response_id ?? null,
+    previous_response_id: previous,
+    conversation,
     instructions: body.instructions ?? null,
     tools: tools.map(showTool),
     tool_choice: choice,
@@ -226,12 +236,14 @@ function lowest(values: readonly (number | null | undefined)[]): number | null {
 
 /** The shape that `checkBody` has proved. */
 type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
-  readonly [Field in Exclude<keyof CreateRequest, "model" | "input" | "extra" | "text" | "reasoning" | "compaction">]?:
-    | CreateRequest[Field]
-    | null;
+  readonly [Field in Exclude<
+    keyof CreateRequest,
+    "model" | "input" | "extra" | "text" | "reasoning" | "compaction" | "conversation"
+  >]?: CreateRequest[Field] | null;
 } & {
   readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;
   readonly reasoning?: { readonly effort?: string | null; readonly summary?: string | null } | null;
+  readonly conversation?: string | { readonly id: string } | null;
   readonly prompt_cache_options?: { readonly prewarm?: boolean | null } | null;
   readonly context_management?:
     | readonly {

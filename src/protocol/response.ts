@@ -38,6 +38,8 @@ export type Response = {
   readonly incomplete_details: { readonly reason: IncompleteReason } | null;
   readonly model: string;
   readonly previous_response_id: string | null;
+  /** The conversation that it belongs to; absent where it belongs to none. */
+  readonly conversation?: { readonly id: string };
   readonly instructions: string | null;
   readonly output: readonly OutputItem[];
   readonly error: ResponseError | null;

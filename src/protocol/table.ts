@@ -81,6 +81,7 @@ export const ERROR = {
   websocket_stream_limit_reached: { status: 400, type: "invalid_request_error" },
   websocket_connection_limit_reached: { status: 400, type: "invalid_request_error" },
   previous_response_not_found: { status: 400, type: "invalid_request_error" },
+  conversation_locked: { status: 400, type: "invalid_request_error" },
   tool_call_not_found: { status: 400, type: "invalid_request_error", ours: true },
   tool_output_missing: { status: 400, type: "invalid_request_error", ours: true },
   item_not_found: { status: 404, type: "invalid_request_error", ours: true },

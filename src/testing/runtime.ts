@@ -4,30 +4,33 @@ import { ID_PREFIX, type IdKind } from "../protocol/ids.ts";
 /** A runtime whose clock stands until it is told to move and whose ids count from 1: `resp_1`, `resp_2`, `msg_1`, … */
 export class FakeRuntime implements Runtime {
   readonly #counts = new Map<IdKind, number>();
-  readonly #tasks = new Set<{ readonly task: () => void; readonly every: number; due: number }>();
   #now: number;
   #elapsed = 0;
+  readonly #timers = new Set<{ at: number; readonly every: number; readonly task: () => void }>();
 
   /** @param now the time that it is, in milliseconds since 1970 */
   constructor(now = 1_800_000_000_000) {
     this.#now = now;
   }
 
-  /** Lets time pass; what was to be done meanwhile is done once, at the end. */
+  /** Lets time pass, all at once; what is done again and again is done as often as it was due, then. */
   advance(milliseconds: number): void {
     this.#now += milliseconds;
     this.#elapsed += milliseconds;
-    for (const entry of this.#tasks) {
-      if (entry.due > this.#elapsed) continue;
-      entry.due = this.#elapsed + entry.every;
-      entry.task();
+    for (const timer of this.#timers) {
+      for (; timer.at <= this.#elapsed && this.#timers.has(timer); timer.at += timer.every) timer.task();
     }
   }
 
+  /** Time passes, and nothing is done meanwhile: the machine stands still. */
+  stall(milliseconds: number): void {
+    this.#now += milliseconds;
+  }
+
   every(milliseconds: number, task: () => void): () => void {
-    const entry = { task, every: milliseconds, due: this.#elapsed + milliseconds };
-    this.#tasks.add(entry);
-    return () => this.#tasks.delete(entry);
+    const timer = { at: this.#elapsed + milliseconds, every: milliseconds, task };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
   }
 
   now(): number {

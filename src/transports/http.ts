@@ -7,6 +7,7 @@ import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/error
 import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
+import { serveConversations } from "./conversations.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
 import { ModelList } from "./model-list.ts";
@@ -112,6 +113,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       guarded(api);
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
+      serveConversations(api, context);
       route(api, "GET", "/models", async (request) => models.list(request.getDecorator<Permit>("permit")));
       // Names of models have slashes, which some clients encode and others do not.
       route(api, "GET", "/models/*", async (request) =>

@@ -26,6 +26,7 @@ describe("the smallest request", () => {
       model: "m",
       input: [{ type: "message", role: "user", content: "Hi" }],
       previous_response_id: null,
+      conversation: null,
       instructions: null,
       tools: [],
       tool_choice: "auto",
@@ -52,6 +53,21 @@ describe("the smallest request", () => {
       compaction: null,
       extra: {},
     } satisfies CreateRequest);
+  });
+
+  test.each(["conv_1", { id: "conv_1" }])("may leave out its input in a conversation: %j", (conversation) => {
+    expect(parseCreateRequest({ model: "m", conversation })).toMatchObject({ conversation: "conv_1", input: [] });
+  });
+
+  test.each([7, {}, { id: 7 }, { id: "" }, ""])("names a conversation by its id: %j", (conversation) => {
+    expect(refusal({ ...BASE, conversation })?.[1]).toMatch(/^conversation/);
+  });
+
+  test("goes on from a response or in a conversation, not both", () => {
+    const both = { previous_response_id: "resp_1", conversation: "conv_1" };
+    expect(refusal({ ...BASE, ...both })).toEqual(["invalid_value", "conversation"]);
+    expect(parse({ ...both, conversation: null }).previous_response_id).toBe("resp_1");
+    expect(parse({ ...both, previous_response_id: null }).conversation).toBe("conv_1");
   });
 
   test("may leave out its input when it continues a response", () => {
@@ -455,11 +471,7 @@ describe("a setting out of its bounds is refused", () => {
 });
 
 describe("what this server does not offer is refused, never ignored", () => {
-  test.each([
-    ["conversation", "conv_1"],
-    ["conversation", { id: "conv_1" }],
-    ["prompt", { id: "pmpt_1" }],
-  ])("%s: %j", (field, value) => {
+  test.each([["prompt", { id: "pmpt_1" }]])("%s: %j", (field, value) => {
     expect(refusal({ ...BASE, [field]: value })).toEqual(["unsupported_parameter", field]);
   });
 
@@ -469,7 +481,7 @@ describe("what this server does not offer is refused, never ignored", () => {
   });
 
   test("but not where the value says what happens anyway", () => {
-    const request = parse({ background: false, conversation: null, prompt: null });
+    const request = parse({ background: false, prompt: null });
     expect(request).toEqual(parseCreateRequest(BASE));
   });
 });

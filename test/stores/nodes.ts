@@ -24,7 +24,7 @@ export function makeNode(id: string, fields: NodeFields = {}): ResponseNode {
   const request = parseCreateRequest({ model: "m", input, previous_response_id: parent?.id, ...fields.request });
   let ids = 0;
   const newId = (kind: string): string => (kind === "response" ? id : `${kind}_${id}_${ids++}`);
-  const runtime = { now: () => 1_700_000_000_000, monotonic: () => 0, newId };
+  const runtime = { now: () => 1_700_000_000_000, newId };
   const assembler = new Assembler(responseFrame(request, runtime), runtime);
   assembler.push(fields.output ?? [{ type: "text.delta", delta: `output of ${id}` }]);
   assembler.push([{ type: "finish", reason: "stop" }]);

@@ -2,6 +2,7 @@ import type { Case, Group } from "../case.ts";
 import { COMPACTIONS } from "./compaction.ts";
 import { BACKGROUNDS } from "./background.ts";
 import { CONTINUATION } from "./continuation.ts";
+import { CONVERSATION_CASES } from "./conversations.ts";
 import { CREATE } from "./create.ts";
 import { EQUIVALENCE } from "./equivalence.ts";
 import { ERRORS } from "./errors.ts";
@@ -41,6 +42,7 @@ export const GROUPS: readonly Group[] = [
   CONTINUATION,
   EVICTION,
   REFERENCES,
+  CONVERSATION_CASES,
   STORE,
   RETRIEVALS,
   BACKGROUNDS,

@@ -1,0 +1,143 @@
+import type { Conversation, Metadata } from "../protocol/conversation.ts";
+import { conversationItemNotFound, conversationNotFound } from "../protocol/errors.ts";
+import type { Item } from "../protocol/items.ts";
+import type { ListedItem } from "../protocol/listed-item.ts";
+import { addedNode } from "./added-node.ts";
+import {
+  chainOf,
+  changeConversation,
+  ConversationHold,
+  type ConversationPorts,
+  type ConversationValue,
+  valueOf,
+} from "./conversation-hold.ts";
+import { itemsOf, listed } from "./input-items.ts";
+import { resolveReferences, storedItems } from "./item-references.ts";
+import type { ResponseNode } from "./node.ts";
+import type { Limits, RecordName, StoreRecord, Tenant } from "./ports.ts";
+
+/**
+ * The conversations of one tenant. A conversation is a record that stands on the last node of a chain: a turn in it
+ * continues that node, and a fork shares what is before it. It keeps its chain for as long as it is there itself, whatever
+ * becomes of the responses in it.
+ */
+export class Conversations {
+  readonly #ports: ConversationPorts & { readonly limits: Limits };
+  readonly #tenant: Tenant;
+
+  constructor(ports: ConversationPorts & { readonly limits: Limits }, tenant: Tenant) {
+    this.#ports = ports;
+    this.#tenant = tenant;
+  }
+
+  /** @throws ApiError `item_not_found` */
+  async create({
+    items,
+    metadata,
+  }: {
+    readonly items: readonly Item[];
+    readonly metadata: Metadata;
+  }): Promise<Conversation> {
+    const { runtime, store } = this.#ports;
+    const name = this.#name(runtime.newId("conversation"));
+    const node = await this.#put(null, await this.#resolve(items, null));
+    const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lock: null };
+    const record = { ...name, value, node: node?.id ?? null, expiresAt: null };
+    const version = await store.records.write(record, 0);
+    if (version === undefined) throw new Error(`The new id ${name.id} was there already.`);
+    return shown({ ...record, version });
+  }
+
+  /** @throws ApiError `not_found`, here as in all that follows */
+  async get(id: string): Promise<Conversation> {
+    return shown(await this.#record(id));
+  }
+
+  async update(id: string, metadata: Metadata): Promise<Conversation> {
+    const change = (record: StoreRecord) => ({ value: { ...valueOf(record), metadata } });
+    return shown(await changeConversation(this.#ports, this.#name(id), change));
+  }
+
+  async delete(id: string): Promise<void> {
+    if (!(await this.#ports.store.records.delete(this.#name(id)))) throw conversationNotFound(id);
+  }
+
+  /** All of its items, oldest first. */
+  async items(id: string): Promise<readonly ListedItem[]> {
+    return itemsOf(await this.chain(id)).map(listed);
+  }
+
+  /** The chain that it stands on now; null when it is empty. */
+  async chain(id: string): Promise<ResponseNode | null> {
+    return chainOf(this.#ports, await this.#record(id));
+  }
+
+  /** Adds items. @throws ApiError `conversation_locked`, `item_not_found` */
+  async add(id: string, items: readonly Item[]): Promise<readonly ListedItem[]> {
+    const hold = await this.hold(id, this.#ports.runtime.newId("response"));
+    try {
+      const { parent } = hold;
+      const node = await this.#put(parent, await this.#resolve(items, parent));
+      if (node === null) return [];
+      await hold.move(node.id);
+      return itemsOf(node).slice(-node.input.length).map(listed);
+    } finally {
+      await hold.release();
+    }
+  }
+
+  /** Takes one item out; those behind it move to a chain without it, under the ids that they have. */
+  async remove(id: string, itemId: string): Promise<Conversation> {
+    const hold = await this.hold(id, this.#ports.runtime.newId("response"));
+    try {
+      const all = itemsOf(hold.parent);
+      const gone = all.find((each) => each.id === itemId);
+      if (gone === undefined) throw conversationItemNotFound(itemId);
+      const rest = all.slice(all.findIndex(({ node }) => node === gone.node)).filter((each) => each !== gone);
+      const before = gone.node.parent;
+      const named = rest.map(({ item, id: own }) => ({ ...item, id: own }));
+      await hold.move(((await this.#put(before, named)) ?? before)?.id ?? null);
+    } finally {
+      await hold.release();
+    }
+    return this.get(id);
+  }
+
+  /** @throws ApiError `conversation_locked` */
+  hold(id: string, holder: string): Promise<ConversationHold> {
+    return ConversationHold.take(this.#ports, this.#name(id), holder);
+  }
+
+  /** Takes back a response that was stored for a conversation and did not get into it. */
+  async discard(node: ResponseNode): Promise<void> {
+    await this.#ports.store.delete(this.#tenant, node.id);
+  }
+
+  #name(id: string): RecordName {
+    return { tenant: this.#tenant, kind: "conversation", id };
+  }
+
+  async #record(id: string): Promise<StoreRecord> {
+    const record = await this.#ports.store.records.get(this.#name(id));
+    if (record === undefined) throw conversationNotFound(id);
+    return record;
+  }
+
+  #resolve(items: readonly Item[], parent: ResponseNode | null): Promise<readonly Item[]> {
+    const { store, limits } = this.#ports;
+    return resolveReferences(items, parent, storedItems(store, this.#tenant, limits.referencedResponses));
+  }
+
+  /** Stores items behind a chain, under no id that anybody could use; null when there are none. */
+  async #put(parent: ResponseNode | null, items: readonly Item[]): Promise<ResponseNode | null> {
+    if (items.length === 0) return null;
+    const node = addedNode(this.#ports.runtime, { tenant: this.#tenant, parent, input: items });
+    await this.#ports.store.put(node, { listed: false });
+    return node;
+  }
+}
+
+function shown(record: StoreRecord): Conversation {
+  const { created_at, metadata } = valueOf(record);
+  return { id: record.id, object: "conversation", created_at, metadata };
+}
