@@ -105,15 +105,15 @@ test.each([[""], ["x".repeat(256)]])("a key that is none is refused: %j", async 
   expect([status, json.error?.param]).toEqual([400, "idempotency-key"]);
 });
 
-describe("on another server that shares the store", () => {
-  async function pair(steps: readonly Step[], later: readonly Step[] = []) {
-    const store = new MemoryStore({ budgetBytes: 1 << 26, now: () => 1_800_000_000_000 });
-    const [owner, other] = [await startServer({ steps, store }), await startServer({ steps: later, store })];
-    // No two processes make the same ids.
-    for (let count = 0; count < 100; count++) other.runtime.newId("response");
-    return { store, owner, other };
-  }
+async function pair(steps: readonly Step[], later: readonly Step[] = []) {
+  const store = new MemoryStore({ budgetBytes: 1 << 26, now: () => 1_800_000_000_000 });
+  const [owner, other] = [await startServer({ steps, store }), await startServer({ steps: later, store })];
+  // No two processes make the same ids.
+  for (let count = 0; count < 100; count++) other.runtime.newId("response");
+  return { store, owner, other };
+}
 
+describe("on another server that shares the store", () => {
   test("it gets the answer of the first, when that is done or while it runs", async () => {
     const { gate, step } = held();
     const { owner, other } = await pair([step]);
