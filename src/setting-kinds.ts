@@ -72,6 +72,15 @@ export const secondsOrNever = (options: { default: number; description: string }
     value: "<seconds>",
   }) as const;
 
+/** Minutes, or 0 for never; parts of one are for trying out what happens then. */
+export const minutesOrNever = (options: { default: number; description: string }) =>
+  ({
+    schema: Type.Number({ minimum: 0, maximum: 30_000, ...options }),
+    expects: "a number of minutes, or 0",
+    fromText: toNumber,
+    value: "<n>",
+  }) as const;
+
 export const seconds = (options: { default: number; description: string }) =>
   ({
     // Beyond this a timer of Node.js would fire at once.

@@ -4,6 +4,7 @@ import {
   choice,
   folder,
   integer,
+  minutesOrNever,
   type Kind,
   onOff,
   optionalText,
@@ -77,9 +78,7 @@ export const SETTINGS = {
     group: "WebSocket",
   },
   connectionMinutes: {
-    ...integer({
-      minimum: 0,
-      maximum: 30_000,
+    ...minutesOrNever({
       default: 60,
       description: "Age at which a connection takes no new turns and is closed after those it has; 0 is no limit.",
     }),

@@ -94,15 +94,19 @@ function chatToolChoice(choice: ToolChoice, tools: ChatTools, options: ChatReque
 /** The functions that a choice names: one, all of a namespace, or none where it names a tool that was left out. */
 function chosen(named: Tool, tools: ChatTools, { strictTools }: ChatRequestOptions): readonly string[] {
   if (named.type === "namespace") {
-    const inside = [...tools.behind].flatMap(([name, { namespace }]) => (namespace === named["name"] ? name : []));
+    const inside = [...tools.behind].flatMap(([name, tool]) =>
+      tool.kind !== "client" && tool.namespace === named["name"] ? name : [],
+    );
     if (inside.length === 0) throw unknownToolChoice(String(named["name"]));
     return inside;
   }
   if (named.type !== "function" && named.type !== "custom") {
+    if (tools.behind.get(named.type)?.kind === "client") return [named.type];
     if (strictTools || !tools.omitted.includes(named.type)) throw unsupportedTool(named.type, "tool_choice");
     return [];
   }
-  const tool = findTool([...tools.behind.values()], named);
+  const own = [...tools.behind.values()].filter((tool) => tool.kind !== "client");
+  const tool = findTool(own, named);
   if (tool === undefined) throw unknownToolChoice(String(named["name"]));
   return [tools.renamed.get(keyOf(tool.namespace, tool.name)) ?? chatName(tool.namespace, tool.name)];
 }

@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import type { BackendEvent, FinishReason } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { ChatHead } from "./chat-request.ts";
 import { brokenStream, reportedByServer } from "./chat-errors.ts";
+import { type ClientTool, clientCall } from "./client-tools.ts";
 import { CustomInput } from "./custom-input.ts";
 
 /** The parts of a chunk that are read. Servers differ in all else, so everything may be missing. */
@@ -32,7 +34,15 @@ type ChatUsage = {
   readonly completion_tokens_details?: { readonly reasoning_tokens?: number | null } | null;
 };
 
-type OpenCall = { readonly key: number; id: string | null; name: string; custom: CustomInput | null; started: boolean };
+type OpenCall = {
+  readonly key: number;
+  id: string | null;
+  name: string;
+  custom: CustomInput | null;
+  /** A call that is an item of its own kind: it is told when it is whole. */
+  client: { readonly tool: ClientTool; text: string } | null;
+  started: boolean;
+};
 
 /** Reads the chunks of one chat stream as backend events. */
 export class ChatStream {
@@ -100,6 +110,10 @@ export class ChatStream {
     const text = argumentsText(delta.function?.arguments);
     if (!call.started && call.name !== "") this.#start(call, events);
     if (text === "" || !call.started) return;
+    if (call.client !== null) {
+      call.client.text += text;
+      return;
+    }
     const piece = call.custom === null ? text : call.custom.push(text);
     if (piece !== "") events.push({ type: "call.delta", key: call.key, delta: piece });
   }
@@ -110,7 +124,7 @@ export class ChatStream {
     const known = this.#calls.get(index);
     const isNew = known !== undefined && delta.id && delta.function?.name && known.id !== null && known.id !== delta.id;
     if (known !== undefined && !isNew) return known;
-    const call: OpenCall = { key: this.#callCount++, id: null, name: "", custom: null, started: false };
+    const call: OpenCall = { key: this.#callCount++, id: null, name: "", custom: null, client: null, started: false };
     if (known !== undefined) this.#calls.set(-call.key - 1, known);
     this.#calls.set(index, call);
     return call;
@@ -121,18 +135,27 @@ export class ChatStream {
       throw new ApiError("server_error", `The model called the tool '${call.name}', which tool_choice does not allow.`);
     }
     // A model may call what it was never offered: the client knows best what to say to that.
-    const { kind, name, namespace } = this.#tools.behind.get(call.name) ?? {
-      kind: "function",
-      name: call.name,
-      namespace: null,
-    };
-    if (kind === "custom") call.custom = new CustomInput();
+    const tool = this.#tools.behind.get(call.name);
     call.started = true;
+    if (tool?.kind === "client") {
+      call.client = { tool, text: "" };
+      return;
+    }
+    const { kind, name, namespace } = tool ?? { kind: "function", name: call.name, namespace: null };
+    if (kind === "custom") call.custom = new CustomInput();
     const said = { type: "call", key: call.key, kind, callId: call.id, name } as const;
     events.push(namespace === null ? said : { ...said, namespace });
   }
 
   #flush(call: OpenCall, events: BackendEvent[]): void {
+    if (call.client !== null) {
+      const { tool, text } = call.client;
+      const item = clientCall(tool.type, call.id ?? `call_${randomUUID()}`, text);
+      if (item !== undefined) events.push({ type: "item", item });
+      // Of an answer that was cut short the last call is half a call, and nobody is to run it.
+      else if (this.#finish === "stop") throw brokenStream(`made a call of '${tool.type}' that cannot be read`);
+      return;
+    }
     const rest = call.custom?.end() ?? "";
     if (rest !== "") events.push({ type: "call.delta", key: call.key, delta: rest });
   }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type CallableTool, callableTools, hostedTools, type Tool } from "../protocol/tools.ts";
+import { type ClientTool, clientTool } from "./client-tools.ts";
 
 /** Tools as chat functions. Chat knows neither namespaces nor custom tools, so both take the form of a function. */
 export type ChatTools = {
@@ -7,7 +8,7 @@ export type ChatTools = {
   /** The JSON array of all functions; null when there are none. */
   readonly json: string | null;
   /** What stands behind each function, by the function's name. */
-  readonly behind: ReadonlyMap<string, CallableTool>;
+  readonly behind: ReadonlyMap<string, CallableTool | ClientTool>;
   /** The functions whose name is not what `chatName` makes of them, since another tool has that name: name by `keyOf`. */
   readonly renamed: ReadonlyMap<string, string>;
   /** Types of the tools that were left out. */
@@ -33,7 +34,7 @@ export function chatTools(tools: readonly Tool[]): ChatTools {
 
 function mapTools(tools: readonly Tool[]): ChatTools {
   const callable = callableTools(tools);
-  const behind = new Map<string, CallableTool>();
+  const behind = new Map<string, CallableTool | ClientTool>();
   const renamed = new Map<string, string>();
   // A name that a client gave outright is never taken from it, wherever it stands in the list.
   const given = new Set(callable.flatMap(({ name, namespace }) => (namespace === null ? name : [])));
@@ -46,9 +47,15 @@ function mapTools(tools: readonly Tool[]): ChatTools {
     }
     behind.set(own, tool);
   }
+  const clients = new Map(tools.flatMap((tool) => clientTool(tool) ?? []).map((tool) => [tool.type as string, tool]));
+  for (const [type, tool] of clients) {
+    // Its calls in the history have this name and no other, so a function of the same name leaves no place for it.
+    if (behind.has(type)) clients.delete(type);
+    else behind.set(type, tool);
+  }
   const functions = [...behind].map(([name, tool]) => chatFunction(name, tool));
   const json = functions.length === 0 ? null : JSON.stringify(functions);
-  return { functions, json, behind, renamed, omitted: hostedTools(tools) };
+  return { functions, json, behind, renamed, omitted: hostedTools(tools).filter((type) => !clients.has(type)) };
 }
 
 /** What chat servers take for the name of a function. */
@@ -76,7 +83,12 @@ function shortened(joined: string, namespace: string | null, name: string): stri
   return `${joined.replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(digest.length + 1 - LONGEST_NAME)}_${digest}`;
 }
 
-function chatFunction(name: string, { kind, tool }: CallableTool): ChatFunction {
+function chatFunction(name: string, behind: CallableTool | ClientTool): ChatFunction {
+  if (behind.kind === "client") {
+    const { description, parameters } = behind;
+    return { type: "function", function: { name, description, parameters } };
+  }
+  const { kind, tool } = behind;
   const description = (tool["description"] as string | null | undefined) ?? undefined;
   if (kind === "function") {
     const parameters = tool["parameters"] ?? { type: "object", properties: {} };

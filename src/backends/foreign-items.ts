@@ -1,4 +1,6 @@
 import { isItem, isToolCall, isToolOutput, type Item, type Part } from "../protocol/items.ts";
+import { callableTools } from "../protocol/tools.ts";
+import { chatName } from "./chat-tools.ts";
 
 /**
  * Items of tools that chat knows nothing of, in terms of those that it knows: a conversation that began elsewhere, or with
@@ -61,6 +63,11 @@ function said(item: Item): unknown {
 
 /** What the tool answered, as text and images. */
 function output(item: Item): string | readonly Part[] {
+  if (isItem(item, "tool_search_output")) {
+    // The tools themselves come with the request.
+    const names = callableTools(item.tools ?? []).map(({ namespace, name }) => chatName(namespace, name));
+    return names.length === 0 ? "No tools were found." : `Found, and can be called now: ${names.join(", ")}`;
+  }
   const value = item["output"] ?? content(item);
   if (Array.isArray(value)) return value.map(part);
   return imageUrl(value) === undefined ? text(value) : [part(value)];

@@ -55,8 +55,9 @@ function follow(before: Standing, items: readonly Item[]): Standing {
   if (known?.before === before) return known.after;
   let after = before;
   for (const item of items) {
-    if (isItem(item, "additional_tools")) {
-      after = { ...after, tools: [...after.tools, ...item.tools] };
+    if (isItem(item, "additional_tools") || isItem(item, "tool_search_output")) {
+      const { tools = [] } = item;
+      if (tools.length > 0) after = { ...after, tools: [...after.tools, ...tools] };
     } else if (isItem(item, "configuration_update")) {
       const { effort } = item.reasoning ?? {};
       after = {

@@ -47,6 +47,7 @@ function parseItem(raw: { readonly [field: string]: unknown }, path: string): It
   if (check === undefined) return item;
   check(item, path);
   if (isItem(item, "additional_tools")) checkTools(item.tools, `${path}.tools`);
+  if (isItem(item, "tool_search_output")) checkTools(item.tools ?? [], `${path}.tools`);
   if (isItem(item, "configuration_update") && item.text) checkFormat(item.text.format, `${path}.text.format`);
   for (const field of ["content", "output", "summary"] as const) {
     const parts = item[field];

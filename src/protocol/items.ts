@@ -78,6 +78,10 @@ export const ITEM_SCHEMAS = {
   compaction: Type.Object({ type: Type.Literal("compaction"), encrypted_content: Text }),
   item_reference: Type.Object({ type: Type.Literal("item_reference"), id: Text }),
   additional_tools: Type.Object({ type: Type.Literal("additional_tools"), tools: Type.Array(ToolSchema) }),
+  tool_search_output: Type.Object({
+    type: Type.Literal("tool_search_output"),
+    tools: Type.Optional(Type.Array(ToolSchema)),
+  }),
   configuration_update: Type.Object({
     type: Type.Literal("configuration_update"),
     reasoning: nullable(Type.Object({ effort: nullable(Type.String()) })),
@@ -131,6 +135,8 @@ type ReasoningItem = {
 };
 /** Tools that can be called from this item on. */
 type AdditionalTools = { readonly type: "additional_tools"; readonly tools: readonly Tool[] };
+/** Tools that a search has found: they can be called from this item on. */
+type ToolSearchOutput = { readonly type: "tool_search_output"; readonly tools?: readonly Tool[] };
 /** Settings that are in force from this item on. */
 type ConfigurationUpdate = {
   readonly type: "configuration_update";
@@ -154,6 +160,7 @@ type KnownItem = {
   compaction: CompactionItem;
   item_reference: ItemReference;
   additional_tools: AdditionalTools;
+  tool_search_output: ToolSearchOutput;
   configuration_update: ConfigurationUpdate;
 };
 

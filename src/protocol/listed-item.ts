@@ -12,6 +12,10 @@ const PREFIX: { readonly [type: string]: string | undefined } = {
   custom_tool_call: ID_PREFIX.customToolCall,
   custom_tool_call_output: "ctco",
   reasoning: ID_PREFIX.reasoning,
+  shell_call: "sh",
+  local_shell_call: "lsh",
+  apply_patch_call: "apc",
+  tool_search_call: "tsc",
   compaction: "cmp",
 };
 

@@ -59,8 +59,9 @@ describe("items of other tools", () => {
     ],
     [
       { type: "tool_search_output", call_id: "c", tools: [{ type: "function", name: "f" }] },
-      output("c", '{"tools":[{"type":"function","name":"f"}]}'),
+      output("c", "Found, and can be called now: f"),
     ],
+    [{ type: "tool_search_output", call_id: "c", tools: [] }, output("c", "No tools were found.")],
     [{ type: "hologram_output", call_id: "c", output: 5 }, output("c", "5")],
     [
       { type: "mcp_call", id: "m", server_label: "s", name: "ask", arguments: '{"q":1}', output: "yes" },

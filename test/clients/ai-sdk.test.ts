@@ -19,7 +19,7 @@ function toolsOf({ runTool }: World): ToolSet {
   );
 }
 
-const STORES = ["store: false"] as const;
+const STORES = ["store: false", "store: true and references to items"] as const;
 const storeOf = (name: (typeof STORES)[number]) => ({ openai: { store: name !== "store: false" } });
 const common = { system: "You write logs.", prompt: PROMPT, stopWhen: stepCountIs(10), maxRetries: 0 } as const;
 

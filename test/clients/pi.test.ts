@@ -19,7 +19,7 @@ import { type Arguments, expectLoopDone, openWorld, PROMPT, TOOLS, type World } 
 
 /** pi, by its library: the API that it uses for Codex's models, which has a WebSocket, and the plain one. */
 
-const TRANSPORTS: readonly Transport[] = ["auto", "websocket", "websocket-cached"];
+const TRANSPORTS: readonly Transport[] = ["auto", "websocket", "websocket-cached", "sse"];
 
 const tools: Tool[] = TOOLS.map((tool) => ({ ...tool }));
 
@@ -90,6 +90,15 @@ describe("pi", () => {
       expect(turns.map((turn) => turn.transport)).toEqual(Array(5).fill(expected));
     },
   );
+
+  test("falls back to HTTP where there are no WebSockets", async () => {
+    const world = await openWorld(["--websocket", "off"]);
+    const model = modelOf("openai-codex-responses", world.baseUrl);
+    const answer = await runLoop(world, (context) =>
+      streamCodex(model, context, { apiKey: accountKey(), transport: "auto", sessionId: "fallback" }),
+    );
+    await expectLoopDone(world, answer);
+  });
 
   test("runs a loop of tools over HTTP by its plain API", async () => {
     const world = await openWorld();

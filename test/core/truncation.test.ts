@@ -33,7 +33,7 @@ class ShortSighted implements Backend {
     const context = [...contextOf(request.parent ?? undefined), ...request.input];
     if (context.length <= this.#most) return this.scripted.stream(request, signal);
     this.refused.push(context);
-    return refusing();
+    return REFUSING;
   }
 
   models = async () => [];
@@ -42,10 +42,8 @@ class ShortSighted implements Backend {
   close = async () => undefined;
 }
 
-// biome-ignore lint/correctness/useYield: it fails before it says anything
-async function* refusing(): AsyncGenerator<never> {
-  throw tooLong();
-}
+/** Fails before it says anything. */
+const REFUSING: AsyncIterable<never> = { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(tooLong()) }) };
 
 const texts = (context: readonly Item[] | undefined): readonly unknown[] | undefined =>
   context?.map(({ type, content, call_id }) =>
@@ -53,7 +51,7 @@ const texts = (context: readonly Item[] | undefined): readonly unknown[] | undef
       ? content
       : Array.isArray(content)
         ? (content[0] as { text: string }).text
-        : `${type} ${call_id}`,
+        : `${type} ${String(call_id)}`,
   );
 
 const LONG = Array.from({ length: 12 }, (_, index) => user(`${index} ${"x".repeat(100)}`));
@@ -134,9 +132,16 @@ describe("with truncation: auto", () => {
   test("no call is parted from its output, nor from the calls beside it", async () => {
     const input = [
       user("task"),
-      ...[call("a"), call("b"), output("b"), output("a")],
-      ...[call("c"), call("d"), output("c"), output("d")],
-      ...[call("e"), output("e")],
+      call("a"),
+      call("b"),
+      output("b"),
+      output("a"),
+      call("c"),
+      call("d"),
+      output("c"),
+      output("d"),
+      call("e"),
+      output("e"),
     ];
     for (let most = 3; most <= input.length; most += 1) {
       const backend = new ShortSighted(most, [answer("ok")]);

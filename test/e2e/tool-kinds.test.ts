@@ -206,3 +206,80 @@ test("hosted tools are left out of the request and fail nothing, also where they
   await client.turn({ input: "go", tools: [{ type: "web_search" }], tool_choice: "required" });
   expect(upstream.calls[1]?.body).not.toHaveProperty("tools");
 });
+
+describe("tools that the API defines and the client runs", () => {
+  const tools = [{ type: "shell", environment: { type: "local" } }, { type: "apply_patch" }, fn("read")];
+
+  test("are called by items of their own kind, and their outputs are read", async () => {
+    const patch = { type: "update_file", path: "a.txt", diff: "@@\n-a\n+b" };
+    upstream.script(
+      calls(
+        { id: "c1", name: "shell", arguments: '{"commands":["ls"],"timeout_ms":500}' },
+        { id: "c2", name: "apply_patch", arguments: JSON.stringify(patch) },
+        { id: "c3", name: "read", arguments: "{}" },
+      ),
+      text("done"),
+    );
+    const client = await connect();
+    const first = await client.turn({ input: "go", tools, store: false });
+    expect(offered(0)).toEqual(["read", "shell", "apply_patch"]);
+    expect(first.response.output).toMatchObject([
+      { type: "function_call", name: "read" },
+      {
+        type: "shell_call",
+        id: expect.stringMatching(/^sh_/),
+        call_id: "c1",
+        status: "completed",
+        action: { commands: ["ls"], timeout_ms: 500, max_output_length: null },
+      },
+      { type: "apply_patch_call", id: expect.stringMatching(/^apc_/), call_id: "c2", operation: patch },
+    ]);
+    const done = first.frames.filter(({ type }) => type === "response.output_item.done").map(({ item }) => item);
+    expect(done.map((item) => (item as { type: string }).type).toSorted()).toEqual([
+      "apply_patch_call",
+      "function_call",
+      "shell_call",
+    ]);
+    const outcome = { type: "exit", exit_code: 0 };
+    const input = [
+      { type: "shell_call_output", call_id: "c1", output: [{ stdout: "a.txt", stderr: "", outcome }] },
+      { type: "apply_patch_call_output", call_id: "c2", status: "completed", output: "patched" },
+      { type: "function_call_output", call_id: "c3", output: "text" },
+    ];
+    await client.turn({ input, tools, store: false, previous_response_id: first.response.id });
+    const messages = upstream.calls[1]?.body.messages ?? [];
+    expect(messages.slice(-3).map(({ tool_call_id, content }) => [tool_call_id, content])).toEqual([
+      ["c1", "a.txt"],
+      ["c2", "patched"],
+      ["c3", "text"],
+    ]);
+  });
+
+  test("can be chosen, and fail the response where the model calls them in a way that nobody can read", async () => {
+    upstream.script(calls({ id: "c1", name: "shell", arguments: '{"commands":5}' }));
+    const client = await connect();
+    const { response } = await client.turn({ input: "go", tools, tool_choice: { type: "shell" } });
+    expect(upstream.calls[0]?.body["tool_choice"]).toEqual({ type: "function", function: { name: "shell" } });
+    expect(response).toMatchObject({ status: "failed", error: { code: "server_error" } });
+    expect(response.error?.message).toContain("'shell'");
+  });
+
+  test("may find others, which can be called from then on", async () => {
+    const search = { type: "tool_search", execution: "client", description: "Finds.", parameters: { type: "object" } };
+    upstream.script(
+      calls({ id: "c1", name: "tool_search", arguments: '{"q":"files"}' }),
+      calls({ id: "c2", name: "agents__spawn", arguments: "{}" }),
+    );
+    const client = await connect();
+    const first = await client.turn({ input: "go", tools: [search], store: false });
+    expect(first.response.output).toMatchObject([
+      { type: "tool_search_call", call_id: "c1", execution: "client", arguments: { q: "files" } },
+    ]);
+    const found = { type: "tool_search_output", call_id: "c1", execution: "client", tools: [agents] };
+    const previous_response_id = first.response.id;
+    const second = await client.turn({ input: [found], tools: [search], store: false, previous_response_id });
+    expect(offered(1)).toEqual(["agents__spawn", "agents__js", "tool_search"]);
+    expect(upstream.calls[1]?.body.messages.at(-1)?.["content"]).toContain("agents__spawn, agents__js");
+    expect(second.response.output).toMatchObject([{ type: "function_call", name: "spawn", namespace: "agents" }]);
+  });
+});
