@@ -338,9 +338,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "background is accepted on a WebSocket",
-    file: "protocol/request.ts",
-    find: 'field: "background", asks: (value) => value === true,',
-    replace: 'field: "background", asks: () => false,',
+    file: "protocol/client-event.ts",
+    find: "if (!request.background) return request;",
+    replace: "if (request !== null) return request;",
     caughtBy: "create.background",
   },
   {
