@@ -46,15 +46,21 @@ async function openDesk(name: string, { command, args }: Installed, loop: readon
   return { model, home, work, run, turns };
 }
 
+/** Two commands of a shell, by the client's own tool for it, and an answer. */
+function loop(shell: (command: string) => { readonly name: string; readonly input: object }): readonly Step[] {
+  return [{ calls: [shell("echo one >> log.txt")] }, { calls: [shell("cat log.txt")] }, { text: "All done." }];
+}
+
 const codexProgram = codex();
 const whyNoCodex = codexProgram.missing === null ? "" : ` (skipped: ${codexProgram.missing})`;
 
 describe.skipIf(codexProgram.missing !== null)(`turnwire run codex${whyNoCodex}`, () => {
-  const shell = (cmd: string) => ({ name: "exec_command", input: { cmd } });
-  const loop = [{ calls: [shell("echo one >> log.txt")] }, { calls: [shell("cat log.txt")] }, { text: "All done." }];
-
   test("does a task over one WebSocket, past a configuration that leads elsewhere and is left as it is", async () => {
-    const desk = await openDesk("codex", codexProgram, loop);
+    const desk = await openDesk(
+      "codex",
+      codexProgram,
+      loop((cmd) => ({ name: "exec_command", input: { cmd } })),
+    );
     const file = join(desk.home, ".codex/config.toml");
     const login = join(desk.home, ".codex/auth.json");
     await mkdir(join(desk.home, ".codex"));
@@ -78,11 +84,12 @@ const opencodeProgram = opencode();
 const whyNoOpencode = opencodeProgram.missing === null ? "" : ` (skipped: ${opencodeProgram.missing})`;
 
 describe.skipIf(opencodeProgram.missing !== null)(`turnwire run opencode${whyNoOpencode}`, () => {
-  const shell = (command: string) => ({ name: "bash", input: { command, description: "Writes a log" } });
-  const loop = [{ calls: [shell("echo one >> log.txt")] }, { calls: [shell("cat log.txt")] }, { text: "All done." }];
-
   test("does a task over a WebSocket, without a login", async () => {
-    const desk = await openDesk("opencode", opencodeProgram, loop);
+    const desk = await openDesk(
+      "opencode",
+      opencodeProgram,
+      loop((command) => ({ name: "bash", input: { command, description: "Writes a log" } })),
+    );
     const { code, stdout } = await desk.run(
       "run",
       "--format",
