@@ -502,6 +502,23 @@ describe("context management", () => {
     expect(await eventsOf(engine, "resp_2")).toEqual(told.events);
   });
 
+  test("in a conversation leaves all of its items, and the model sees what is left", async () => {
+    const steps = [longAnswer(), answer("First."), answer("a2"), answer("Second."), answer("a3")];
+    const { open, engine, scripted } = makeEngine({ steps });
+    const conversations = engine.conversations("acme");
+    const { id: conversation } = await conversations.create({ items: [developer("Be brief.")], metadata: {} });
+    await turn(open(), { conversation, input: "u1" }).response();
+    await turn(open(), { conversation, input: "u2", context_management: MANAGED }).response();
+    const types = (await conversations.items(conversation)).map(({ type }) => type);
+    expect(types.join(" ")).toBe("message message message message compaction message");
+    await turn(open(), { conversation, input: [TRIGGER] }).response();
+    await turn(open(), { conversation, input: "u3" }).response();
+    const left = ["developer: Be brief.", "user: u1"];
+    expect(gists(scripted.calls[2]?.context)).toEqual([...left, "summary: First.", "user: u2"]);
+    expect(gists(scripted.calls[4]?.context)).toEqual([...left, "user: u2", "summary: Second.", "user: u3"]);
+    expect(await conversations.items(conversation)).toHaveLength(10);
+  });
+
   test("signs of life are given while a long summary is written", async () => {
     const { open } = makeEngine({
       steps: [longAnswer(), answer(...Array<string>(5).fill("s".repeat(900))), answer("a2")],
