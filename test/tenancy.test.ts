@@ -14,9 +14,6 @@ import { type Frame, WsClient } from "./support/ws-client.ts";
 const KEYS = { owner: "key-of-owner", stranger: "key-of-stranger" } as const;
 const BASES = ["/v1/responses", "/responses", "/v1/codex/responses"] as const;
 
-/** What this server does not offer yet has no rows yet. */
-const OFFERS = { background: false } as const;
-
 let server: RunningServer;
 let routes: readonly string[];
 
@@ -62,7 +59,7 @@ async function makeThings(key: string): Promise<Things> {
     expect([path, status]).toEqual([path, 200]);
     return JSON.parse(text) as Made;
   };
-  const kept = await make("/v1/responses", { input: "mine", background: OFFERS.background });
+  const kept = await make("/v1/responses", { input: "mine", background: true });
   const spoken = await make("/v1/responses", { input: "mine" });
   const compacted = await make("/v1/responses/compact", { input: "mine" });
   const compaction = compacted.output.find(({ type }) => type === "compaction")?.encrypted_content ?? "";
@@ -270,19 +267,16 @@ function anonymous({ status, text }: Answer, ids: Things): string {
 }
 
 describe("for another tenant, as for nobody's", () => {
-  test.each([...turns, ...stored].filter(({ name }) => OFFERS.background || !/background|cancel/.test(name)))(
-    "$name",
-    async ({ status, ask }) => {
-      const things = await makeThings(KEYS.owner);
-      const missing = nobodys(things);
-      const theirs = await ask(KEYS.stranger, things);
-      expect(theirs.status).toBe(status);
-      expect(anonymous(theirs, things)).toBe(anonymous(await ask(KEYS.stranger, missing), missing));
-      const own = await ask(KEYS.owner, things);
-      expect(anonymous(own, things)).not.toBe(anonymous(theirs, things));
-      expect(own.status ?? 200).toBe(200);
-    },
-  );
+  test.each([...turns, ...stored])("$name", async ({ status, ask }) => {
+    const things = await makeThings(KEYS.owner);
+    const missing = nobodys(things);
+    const theirs = await ask(KEYS.stranger, things);
+    expect(theirs.status).toBe(status);
+    expect(anonymous(theirs, things)).toBe(anonymous(await ask(KEYS.stranger, missing), missing));
+    const own = await ask(KEYS.owner, things);
+    expect(anonymous(own, things)).not.toBe(anonymous(theirs, things));
+    expect(own.status ?? 200).toBe(200);
+  });
 });
 
 describe("for another tenant, a response that runs", () => {
@@ -309,6 +303,19 @@ describe("for another tenant, a response that runs", () => {
     expect(said).toEqual(said.length === 0 ? [] : [said[0], said[0]]);
     expect((await owner.rest()).last.type).toBe("response.completed");
   });
+});
+
+test("an idempotency key of another tenant is another key", async () => {
+  const headers = { "content-type": "application/json", "idempotency-key": "same" };
+  const ask = async (key: string): Promise<string> => {
+    const body = JSON.stringify({ model: "sim", input: "mine" });
+    const { status, json } = await http(key).call("/v1/responses", { method: "POST", headers, body });
+    expect(status).toBe(200);
+    return json.id;
+  };
+  const id = await ask(KEYS.owner);
+  expect(await ask(KEYS.stranger)).not.toBe(id);
+  expect(await ask(KEYS.owner)).toBe(id);
 });
 
 test("no route is without a row", () => {

@@ -4,7 +4,7 @@ import type { StoredKey } from "../../src/keys/key-record.ts";
 import { answer, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { addKey } from "../keys/stored-key.ts";
 import { rawUpgrade } from "../support/raw-upgrade.ts";
-import { startServer, type TestServerOptions } from "../support/server.ts";
+import { MODEL, startServer, type TestServerOptions } from "../support/server.ts";
 
 const usage = (total_tokens: number) => ({
   input_tokens: total_tokens - 1,
@@ -151,6 +151,24 @@ describe("a key that has begun as many turns as it may", () => {
     expect((await client.turn(next)).last).toMatchObject(LIMITED);
     server.runtime.advance(60_000);
     expect((await client.turn(next)).last.type).toBe("response.completed");
+  });
+
+  test.each([
+    ["in the background", { background: true }, {}],
+    ["with an idempotency key", {}, { "idempotency-key": "once" }],
+  ])("is refused %s as well, and may come again", async (_how, fields, more) => {
+    const { server, key } = await start({ turnsPerMinute: 1 }, { steps: [answer("one"), answer("two")] });
+    const ask = () =>
+      server.http(key).call("/v1/responses", {
+        method: "POST",
+        headers: { "content-type": "application/json", ...more },
+        body: JSON.stringify({ model: MODEL, input: "a", ...fields }),
+      });
+    expect((await server.http(key).create({ input: "a" })).status).toBe(200);
+    const { status, headers } = await ask();
+    expect([status, headers["retry-after"]]).toEqual([429, "60"]);
+    server.runtime.advance(60_000);
+    expect((await ask()).status).toBe(200);
   });
 
   test("does not keep another key of the same tenant from its own", async () => {
