@@ -190,7 +190,7 @@ export class Turn {
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, input, batches, rootOf }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, input, batches, rootOf, made }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -201,7 +201,7 @@ export class Turn {
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
       const { response } = ended;
-      await this.#commit({ response, ...rootOf({ parent, input, response }) });
+      await this.#commit({ response, ...rootOf({ parent, input, response }) }, made);
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -237,7 +237,7 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
+  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">, made: Generation["made"]): Promise<void> {
     const node = this.#nodeOf(content);
     await this.#put(node);
     // A response that was cancelled is there to be looked at, and not to be continued.
@@ -247,6 +247,7 @@ export class Turn {
     }
     if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
     this.#node = node;
+    made?.(node);
     if (!this.#isAbandoned()) this.#options.keep(node);
   }
 
