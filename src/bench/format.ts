@@ -1,3 +1,5 @@
+import type { LinkSpec } from "./link.ts";
+
 /** Numbers as people read them, in tables and in plots. */
 
 /** `812 B`, `76.4 KB`, `75.0 MB`: powers of a thousand. */
@@ -23,4 +25,23 @@ export function percentText(share: number): string {
 
 export function millisecondsText(ms: number): string {
   return `${significant(ms)} ms`;
+}
+
+/** A number as it is written, for the marks of an axis. */
+export function plain(value: number): string {
+  return value >= 1000 ? value.toLocaleString("en") : String(Number(value.toPrecision(3)));
+}
+
+/** Bytes for the marks of an axis: `100 KB`, `2.5 MB`. */
+export function roundBytes(bytes: number): string {
+  if (bytes < 1000) return `${plain(bytes)} B`;
+  return bytes < 1e6 ? `${plain(bytes / 1000)} KB` : `${plain(bytes / 1e6)} MB`;
+}
+
+/** A link in words: `60 ms, 20 Mbit/s up, 100 down`. */
+export function linkText(link: Pick<LinkSpec, "rttMs" | "upBitsPerSecond" | "downBitsPerSecond"> | null): string {
+  if (link === null) return "loopback";
+  const rate = (bits: number | null): string =>
+    bits === null || bits === Infinity ? "unbounded" : `${plain(bits / 1e6)} Mbit/s`;
+  return `${plain(link.rttMs)} ms, ${rate(link.upBitsPerSecond)} up, ${rate(link.downBitsPerSecond)} down`;
 }

@@ -1,5 +1,5 @@
 import { styleText } from "node:util";
-import { bytesText, millisecondsText, percentText, significant } from "./format.ts";
+import { bytesText, linkText, millisecondsText, percentText, significant } from "./format.ts";
 import type { Report, RunRow } from "./report.ts";
 import { MODE_TITLES, MODES, type Mode } from "./requests.ts";
 import { type Figure, spread } from "./statistics.ts";
@@ -68,7 +68,7 @@ function runsSection({ runs, workload, settings }: Report): string {
   const rows = runs.map((row) => {
     const base = runs.find((other) => isSameLink(row, other) && other.target === row.target && other.mode === "full");
     return [
-      `${row.link?.name ?? "loopback"}, ${row.target}: ${MODE_TITLES[row.mode]}`,
+      `${linkText(row.link)}, ${row.target}: ${MODE_TITLES[row.mode]}`,
       `${significant(row.seconds.median)} s ± ${(spread(row.seconds) * 50).toFixed(0)} %`,
       base === undefined ? "" : significant(row.seconds.median / base.seconds.median),
       `${significant(row.modelSeconds)} s`,
@@ -86,7 +86,7 @@ function isSameLink(one: RunRow, other: RunRow): boolean {
 }
 
 /** What the prefix cache was worth in a run, in words. */
-function prefixWorth(runs: readonly RunRow[], prefillMsPerToken: number): string {
+export function prefixWorth(runs: readonly RunRow[], prefillMsPerToken: number): string {
   const run = runs.find(({ mode }) => mode === "websocket") ?? runs[0];
   if (run === undefined || prefillMsPerToken === 0) return "";
   const all = (run.promptTokens * prefillMsPerToken) / 1000;

@@ -114,6 +114,9 @@ async function measureAll(flags: BenchFlags): Promise<number> {
   const { textReport } = await import("../bench/text-report.ts");
   const isOwn = flags.target === undefined;
   const model = modelOf(flags);
+  // Before anything is started: a mistake is told at once.
+  const plan = await planOf(flags, model);
+  const given = targetsOf(flags);
   const port = count("upstream-port", flags["upstream-port"], isOwn ? 0 : 4499, 0);
   const upstream = await Upstream.start(model, port).catch((error: Error) => {
     throw new UserError(`the scripted model cannot listen: ${error.message}`, EXIT.failure);
@@ -122,10 +125,8 @@ async function measureAll(flags: BenchFlags): Promise<number> {
   const show = progress();
   try {
     const targets =
-      own === undefined
-        ? targetsOf(flags)
-        : [{ name: "turnwire", url: own.url, key: null, pid: own.pid, isOwn: true as boolean }];
-    const report = await measure({ ...(await planOf(flags, model)), upstream, targets, onProgress: show.step });
+      own === undefined ? given : [{ name: "turnwire", url: own.url, key: null, pid: own.pid, isOwn: true as boolean }];
+    const report = await measure({ ...plan, upstream, targets, onProgress: show.step });
     show.end();
     if (flags.html !== undefined) await writePage(flags.html, report);
     console.log(flags.json === true ? JSON.stringify(report, null, 2) : textReport(report));

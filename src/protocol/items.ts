@@ -106,7 +106,7 @@ export type SummaryTextPart = { readonly type: "summary_text"; readonly text: st
 /** A content part as it arrived: known types have been checked, others are carried as they are. */
 export type Part = { readonly type: string; readonly [field: string]: unknown };
 
-type MessageItem = {
+export type MessageItem = {
   readonly type: "message";
   readonly role: "user" | "assistant" | "system" | "developer";
   readonly content: string | readonly Part[];
