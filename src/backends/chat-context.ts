@@ -6,12 +6,14 @@ import {
   isToolCall,
   isToolOutput,
   type Item,
+  type Part,
   type ToolOutputItem,
 } from "../protocol/items.ts";
 import { chatContent, plainText } from "./chat-parts.ts";
 import { chatName, keyOf } from "./chat-tools.ts";
 import { inChatTerms } from "./foreign-items.ts";
 import { Rope } from "./rope.ts";
+import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
 
 /**
  * Items as chat messages. The mapping is a function of the sequence of items alone: however turns cut it, the same items
@@ -123,17 +125,17 @@ export class ChatContexts {
     for (const item of items) {
       writer.add(item);
       if (writer.length < STEP_LENGTH) continue;
-      writer = new Writer(writer.state(), this.#dialect, open);
+      writer = new Writer(writer.end(), this.#dialect, open);
       yield;
     }
-    return writer.state();
+    return writer.end();
   }
 
   /** With the last assistant message finished, as the end of a request wants it. */
   #close(state: State, open: Open): Rope {
     const writer = new Writer(state, this.#dialect, open);
     writer.finish();
-    return writer.state().closed;
+    return writer.end().closed;
   }
 }
 
@@ -148,6 +150,7 @@ class Writer {
   readonly #openCompaction: Open;
   #base: Rope;
   #text = "";
+  #longTexts: readonly LongText[] = [];
   #run: Run | null;
   #open: readonly OpenCall[];
   #deferred: readonly Item[];
@@ -166,8 +169,11 @@ class Writer {
     return this.#text.length;
   }
 
-  state(): State {
-    return { closed: this.#base.append(this.#text), run: this.#run, open: this.#open, deferred: this.#deferred };
+  /** Where the writing has come to; nothing is written behind it. */
+  end(): State {
+    const closed = this.#base.append(this.#text);
+    shareTexts(this.#longTexts, this.#text, closed);
+    return { closed, run: this.#run, open: this.#open, deferred: this.#deferred };
   }
 
   add(item: Item): void {
@@ -189,8 +195,8 @@ class Writer {
       this.#closeRun();
       if (this.#open.length > 0) return this.add(item);
       // Templates of many models take nothing but a string for the system.
-      if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) });
-      else this.#message({ role: "system", content: plainText(item.content, "\n") });
+      if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) }, item, item.content);
+      else this.#message({ role: "system", content: plainText(item.content, "\n") }, item, item.content);
       return;
     }
     this.#extendRun(item, item !== origin);
@@ -214,6 +220,7 @@ class Writer {
     if (replaces) {
       this.#base = START.closed;
       this.#text = "";
+      this.#longTexts = [];
       this.#run = START.run;
       this.#open = START.open;
       this.#deferred = START.deferred;
@@ -264,7 +271,11 @@ class Writer {
     }
     if (index === -1) return this.#lateOutput(item);
     this.#open = this.#open.toSpliced(index, 1);
-    this.#message({ role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") });
+    this.#message(
+      { role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") },
+      item,
+      item.output,
+    );
     const images = typeof item.output === "string" ? [] : item.output.filter((part) => part.type === "input_image");
     if (images.length > 0) {
       const label = { type: "input_text", text: `Image output of tool call ${item.call_id}:` };
@@ -286,8 +297,13 @@ class Writer {
     for (const item of items) this.add(item);
   }
 
-  #message(message: object): void {
-    this.#text += `,${JSON.stringify(message)}`;
+  /** @param item what the message is made of, with its parts where it has any */
+  #message(message: object, item?: Item, content?: string | readonly Part[]): void {
+    const json = JSON.stringify(message);
+    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
+    const longTexts = findLongTexts(json, owners, this.#text.length + 1);
+    if (longTexts.length > 0) this.#longTexts = [...this.#longTexts, ...longTexts];
+    this.#text += `,${json}`;
   }
 }
 

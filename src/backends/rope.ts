@@ -33,6 +33,12 @@ export class Rope {
     return new Rope(piece, piece.used, this.length + size);
   }
 
+  /** The last bytes, of which no more may be asked for than were appended last. They stay as they are. */
+  last(bytes: number): Buffer {
+    const piece = this.#piece;
+    return piece === null ? Buffer.alloc(0) : piece.bytes.subarray(this.#end - bytes, this.#end);
+  }
+
   /** The bytes, in order. */
   pieces(): readonly Uint8Array[] {
     const pieces: Uint8Array[] = [];

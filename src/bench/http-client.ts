@@ -35,7 +35,7 @@ export function openHttpClient(target: Target, { compress }: { readonly compress
 }
 
 /** The headers of a request: as few as a client may send, so that no figure is padded. */
-function httpHeaders(url: URL, key: string | null, length: number, compress: boolean): readonly string[] {
+export function httpHeaders(url: URL, key: string | null, length: number, compress: boolean): readonly string[] {
   const pairs: readonly (readonly [name: string, value: string])[] = [
     ["host", url.host],
     ["connection", "keep-alive"],

@@ -30,3 +30,8 @@ export function requestOf(
 function history(turns: Recording["turns"], index: number): readonly object[] {
   return turns.slice(0, index + 1).flatMap(({ input, output }, at) => (at < index ? [...input, ...output] : input));
 }
+export const MODE_TITLES: { readonly [M in Mode]: string } = {
+  full: "stateless HTTP",
+  previous: "HTTP, previous_response_id",
+  websocket: "WebSocket deltas",
+};

@@ -33,7 +33,8 @@ const DEFAULT_UPSTREAM: UpstreamOptions = {
 export type Call = {
   /** The first bytes of the request. */
   readonly startedAt: number;
-  readonly requestBytes: number;
+  /** Its last byte. */
+  readonly receivedAt: number;
   readonly prefill: Prefill;
   /** Just before the first token was written; then the same of the last. */
   firstTokenAt: number;
@@ -102,7 +103,7 @@ export class Upstream {
   }
 
   /** Changes the pace, for requests from now on. */
-  pace(options: Partial<Pick<UpstreamOptions, "ttftMs" | "tokensPerSecond" | "prefillMsPerToken">>): void {
+  pace(options: Partial<Omit<UpstreamOptions, "burst" | "answerTokens">>): void {
     this.#options = { ...this.#options, ...options };
   }
 
@@ -140,7 +141,8 @@ export class Upstream {
     const script = this.#scriptOf(body);
     const answer = script?.next() ?? this.#fallback;
     const prefill = this.#prefill(body);
-    const call = { startedAt, requestBytes: body.length, prefill, firstTokenAt: 0, lastTokenAt: 0 };
+    const receivedAt = performance.now();
+    const call = { startedAt, receivedAt, prefill, firstTokenAt: 0, lastTokenAt: 0 };
     script?.calls.push(call);
     const { ttftMs, prefillMsPerToken } = this.#options;
     const delay = ttftMs + prefillMsPerToken * (prefill.tokens - prefill.cached);
@@ -193,7 +195,7 @@ export class Upstream {
   }
 
   #prefill(body: Buffer): Prefill {
-    if (this.#options.cacheTokens === 0 && this.#options.prefillMsPerToken === 0) {
+    if (this.#options.cacheTokens === 0) {
       return { tokens: Math.ceil(body.length / TOKEN_CHARACTERS), cached: 0 };
     }
     return this.#cache.admit(promptOf(body.toString()));

@@ -9,6 +9,8 @@ export type Command = {
   readonly takesSettings: boolean;
   /** Further flags: what is written, and what it does. */
   readonly flags: readonly (readonly [flag: string, text: string])[];
+  /** Flags in groups of their own, before those of `flags`. */
+  readonly sections?: readonly (readonly [title: string, flags: Command["flags"]])[];
   readonly examples: readonly (readonly [text: string, line: string])[];
   /** The arguments that are for the command itself; without it, all of them. */
   readonly ownArguments?: (args: readonly string[]) => readonly string[];

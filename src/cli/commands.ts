@@ -1,6 +1,7 @@
 import { ConfigError } from "../config.ts";
 import { closest } from "../suggest.ts";
 import { VERSION } from "../version.ts";
+import { bench } from "./bench.ts";
 import { printConfig } from "./config.ts";
 import { conformance } from "./conformance.ts";
 import { doctor } from "./doctor.ts";
@@ -11,7 +12,7 @@ import { serve } from "./serve.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 
 /** Every command, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, run, keys, doctor, conformance, printConfig];
+const COMMANDS: readonly Command[] = [serve, run, keys, doctor, conformance, bench, printConfig];
 /** What runs when no command is named. */
 const DEFAULT = serve;
 

@@ -45,6 +45,12 @@ function details(command: Command): readonly string[] {
   ];
   return [
     ...(command.takesSettings ? GROUPS.map((group) => section(group, settingsOf(group).flatMap(settingRows))) : []),
+    ...(command.sections ?? []).map(([title, flags]) =>
+      section(
+        title,
+        flags.flatMap(([flag, text]) => row(flag, text).split("\n")),
+      ),
+    ),
     section(
       "General",
       general.map(([flag, text]) => row(flag, text)),

@@ -1,4 +1,6 @@
-import { basename } from "node:path";
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, join } from "node:path";
 
 /** How programs are pointed at a server: by arguments and variables of this one run, never by their configuration. */
 
@@ -62,7 +64,8 @@ function clientOf(program: string): Client | undefined {
  * A provider of its own, not the built-in one at another address: that would show a ChatGPT login to this server, and ask
  * those for a login who have none.
  */
-function launchCodex({ url, key, models: [model] }: Endpoint, args: readonly string[]): Launch {
+function launchCodex({ url, key, models }: Endpoint, args: readonly string[], environment: NodeJS.ProcessEnv): Launch {
+  const [model] = models;
   const provider = {
     name: "Turnwire",
     base_url: `${url}/v1`,
@@ -77,12 +80,26 @@ function launchCodex({ url, key, models: [model] }: Endpoint, args: readonly str
       // What JSON and TOML write alike: plain strings and booleans.
       JSON.stringify(value),
     ]),
-    ...(model === undefined || namesModel(args) ? [] : [["model", JSON.stringify(model)]]),
+    ...(model === undefined || namesModel(args) || models.includes(codexModel(environment))
+      ? []
+      : [["model", JSON.stringify(model)]]),
   ];
   return {
     args: overrides.flatMap(([field, value]) => ["-c", `${field}=${value}`]),
     environment: { CODEX_API_KEY: key },
   };
+}
+
+/** The model of the user's own configuration, which stays when it is served; empty when there is none. */
+function codexModel({ CODEX_HOME, HOME }: NodeJS.ProcessEnv): string {
+  try {
+    const text = readFileSync(join(CODEX_HOME ?? join(HOME ?? homedir(), ".codex"), "config.toml"), "utf8");
+    // What comes before the first table is the configuration's own.
+    const [top = ""] = text.split(/^\s*\[/m);
+    return /^\s*model\s*=\s*["']([^"']*)["']/m.exec(top)?.[1] ?? "";
+  } catch {
+    return "";
+  }
 }
 
 /** Also a profile, which may name one. */

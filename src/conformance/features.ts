@@ -97,6 +97,15 @@ export const CONTEXT_MANAGEMENT: Feature = {
   },
 };
 
+/** POST /responses with 'background': true. */
+export const BACKGROUND: Feature = {
+  what: "background responses ('background': true)",
+  isOffered: async (trial) => {
+    const { status, text } = await trial.post({ input: SAY_OK, background: true });
+    return status === 200 && (JSON.parse(text) as { readonly background?: unknown }).background === true;
+  },
+};
+
 /** POST /conversations. */
 export const CONVERSATIONS: Feature = {
   what: "conversations (POST /conversations)",

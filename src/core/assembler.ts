@@ -8,9 +8,9 @@ import { EVENT } from "../protocol/table.ts";
 import type { CompactionEvent } from "./compaction.ts";
 import { OpenCompaction } from "./open-compaction.ts";
 import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
-import type { BackendEvent, FinishReason, Runtime } from "./ports.ts";
+import type { BackendEvent, FinishReason } from "./ports.ts";
 import type { Move } from "./recording.ts";
-import type { ResponseFrame } from "./response-frame.ts";
+import type { Chance, ResponseFrame } from "./response-frame.ts";
 
 const NO_ITEMS: readonly never[] = Object.freeze([]);
 
@@ -23,7 +23,7 @@ type TurnEvent = BackendEvent | CompactionEvent;
  */
 export class Assembler {
   readonly #frame: ResponseFrame;
-  readonly #runtime: Pick<Runtime, "now" | "newId">;
+  readonly #runtime: Chance;
   readonly #moves: Move[] | null;
   readonly #log = new EventLog();
   /** Items that are done, by output index; a hole stands for one that is open or was dropped. */
@@ -39,7 +39,7 @@ export class Assembler {
   #boundary: "none" | "wanted" | "reached" = "none";
 
   /** @param moves takes what the events are made from, so that they can be made again; null records nothing */
-  constructor(frame: ResponseFrame, runtime: Pick<Runtime, "now" | "newId">, moves: Move[] | null = null) {
+  constructor(frame: ResponseFrame, runtime: Chance, moves: Move[] | null = null) {
     this.#runtime = runtime;
     this.#frame = frame;
     this.#moves = moves;
@@ -83,8 +83,16 @@ export class Assembler {
     if (this.#boundary === "none") this.#boundary = "wanted";
   }
 
-  /** The first two events. */
+  /** The first events: two, and between them that it was queued when it runs in the background. */
   start(): readonly ServerEvent[] {
+    if (this.#frame.background) {
+      const queued = this.#response("queued", NO_ITEMS);
+      this.#log.write({ type: EVENT.created, sequence_number: this.#log.next(), response: queued });
+      this.#log.write({ type: EVENT.queued, sequence_number: this.#log.next(), response: queued });
+      const begun = this.#response("in_progress", NO_ITEMS);
+      this.#log.write({ type: EVENT.inProgress, sequence_number: this.#log.next(), response: begun });
+      return this.#log.take();
+    }
     const response = this.#response("in_progress", NO_ITEMS);
     this.#log.write({ type: EVENT.created, sequence_number: this.#log.next(), response });
     this.#log.write({ type: EVENT.inProgress, sequence_number: this.#log.next(), response });
@@ -130,7 +138,11 @@ export class Assembler {
    * Ends a response whose backend was stopped on purpose. A steer waits for the end of an item, so none is open but text
    * that is whole; an interrupt has dropped what was open.
    */
-  cut(reason: "steered" | "interrupted"): { readonly events: readonly ServerEvent[]; readonly response: Response } {
+  cut(reason: "steered" | "interrupted" | "cancelled"): {
+    readonly events: readonly ServerEvent[];
+    readonly response: Response;
+  } {
+    if (reason === "cancelled") return { events: this.#log.take(), response: this.snapshot("cancelled") };
     this.#closeText("completed");
     const response = { ...this.#response("incomplete", this.#doneItems()), incomplete_details: { reason } };
     return { events: this.#log.take(), response: Object.freeze(response) };
@@ -173,6 +185,11 @@ export class Assembler {
     this.#usage = NO_USAGE;
     this.#finish = "stop";
     return this.finish();
+  }
+
+  /** The response as it is now, with the items that are done. */
+  snapshot(status: "queued" | "in_progress" | "cancelled"): Response {
+    return this.#response(status, this.#doneItems());
   }
 
   /** A response that failed: it shows the items that were done before. */

@@ -23,6 +23,8 @@ export type CompactionPlan = {
   readonly standing: readonly Item[];
   /** Whether the compaction is all that is asked for; otherwise the model then answers. */
   readonly isAll: boolean;
+  /** Whether the node goes on standing on its chain: a conversation shows all of its items, compacted or not. */
+  readonly keepsChain: boolean;
 };
 
 type Subject = {
@@ -47,6 +49,7 @@ const WORTHWHILE = 0.8;
 export function planCompaction(subject: Subject, isTooLong = false): CompactionPlan | null {
   const { request, parent, compactions, limits } = subject;
   const { compaction: asked, input, generate } = request;
+  const keepsChain = request.conversation !== null;
   if (!generate) return null;
   if (isCompactionTrigger(input.at(-1))) {
     const rest = input.slice(0, -1);
@@ -62,6 +65,7 @@ export function planCompaction(subject: Subject, isTooLong = false): CompactionP
       after: [],
       standing: context.filter(isStanding),
       isAll: true,
+      keepsChain,
     };
   }
   if (asked === null) return null;
@@ -81,7 +85,16 @@ export function planCompaction(subject: Subject, isTooLong = false): CompactionP
   const isInput = after.every((item, index) => item === input[input.length - after.length + index]);
   const old = isInput && !after.some(isOutput) ? input.slice(0, input.length - after.length) : input;
   const standing = contextItems(parent, [], compactions).filter(isStanding);
-  return { parent, summarised: [...old, ASK_FOR_SUMMARY], context: answered, before, after, standing, isAll: false };
+  return {
+    parent,
+    summarised: [...old, ASK_FOR_SUMMARY],
+    context: answered,
+    before,
+    after,
+    standing,
+    isAll: false,
+    keepsChain,
+  };
 }
 
 /** All items that the model sees, those that compactions stand for among them. */

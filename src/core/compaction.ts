@@ -40,7 +40,7 @@ export class Compaction {
   }
 
   /**
-   * What the turn's node stands on. Once compacted it is a root: nothing before it is needed any more, and whatever holds
+   * What the turn's node stands on. Once compacted, and outside of conversations, it is a root: nothing before it is needed any more, and whatever holds
    * on to it has its own reasons.
    */
   rootOf(node: Pick<ResponseNode, "parent" | "input" | "response">): Pick<ResponseNode, "parent" | "input"> {
@@ -48,7 +48,8 @@ export class Compaction {
     // A turn that was interrupted may never have heard of its compaction.
     const isIn = response.output.some((item) => isItem(item, "compaction") && item.encrypted_content === this.#content);
     if (!isIn) return { parent, input };
-    const { isAll, standing, before } = this.#plan;
+    const { isAll, standing, before, keepsChain } = this.#plan;
+    if (keepsChain) return { parent, input };
     return { parent: null, input: Object.freeze([...standing, ...(isAll ? before : input)]) };
   }
 
@@ -81,8 +82,10 @@ export class Compaction {
   async *#run(batches: ReturnType<Backend["stream"]>, signal: AbortSignal): CompactionEvents {
     yield [{ type: "compaction.begun" }];
     const { summary, usage } = yield* this.#summarise(batches, signal);
-    const { before, after, isAll } = this.#plan;
-    const parts = { replaces: !isAll, before: isAll ? [] : before, summary, after: forLater(after) };
+    const { before, after, isAll, keepsChain } = this.#plan;
+    // Where the chain goes on, the item alone says what is left of it.
+    const replaces = !isAll || keepsChain;
+    const parts = { replaces, before: replaces ? before : [], summary, after: forLater(after) };
     const content = this.#compactions.seal(parts);
     this.#content = content;
     yield [{ type: "compaction.done", content }];

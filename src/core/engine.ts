@@ -1,16 +1,15 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
-import type { ServerEvent } from "../protocol/events.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
-import type { Response } from "../protocol/response.ts";
 import { Conversations } from "./conversations.ts";
 import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
-import type { ResponseNode } from "./node.ts";
+import { isContinuable, type ResponseNode } from "./node.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
+import { Claims } from "./claims.ts";
 import { Compactions } from "./compacted.ts";
-import { decodeMoves } from "./recording.ts";
-import { replayed } from "./replay.ts";
+import type { Followed } from "./run.ts";
+import { type RunOptions, Runs } from "./runs.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -22,10 +21,14 @@ function shuttingDown(): ApiError {
 export class Engine {
   readonly #ports: EnginePorts;
   readonly #sessions = new Set<Session>();
+  readonly #runs: Runs;
+  readonly #claims: Claims;
   #draining = false;
 
   constructor(ports: EnginePorts) {
     this.#ports = ports;
+    this.#runs = new Runs(ports, (options) => this.openSession(options));
+    this.#claims = new Claims(ports.store.records, ports.runtime);
   }
 
   /** Whether new turns are welcome; false from the start of a drain on. */
@@ -56,17 +59,31 @@ export class Engine {
     return new Conversations(this.#ports, tenant);
   }
 
-  /** A stored response; undefined when nobody knows it. */
-  async retrieve(tenant: Tenant, id: string): Promise<Response | undefined> {
-    return (await this.#ports.store.get(tenant, id))?.response;
+  /** The turns that outlive their clients, and the responses that are stored. */
+  get runs(): Runs {
+    return this.#runs;
   }
 
-  /** The events of a stored response once more, from the first to the terminal one; undefined when nobody knows it. */
-  async replay(tenant: Tenant, id: string): Promise<Iterable<readonly ServerEvent[]> | undefined> {
-    const { store } = this.#ports;
-    const [stored, recording] = await Promise.all([store.get(tenant, id), store.recording(tenant, id)]);
-    if (stored === undefined) return undefined;
-    return replayed(stored.response, recording === undefined || recording === null ? null : decodeMoves(recording));
+  /** Starts a turn that goes on whoever leaves. @throws ApiError why it was refused */
+  async detach(options: Omit<RunOptions, "responseId">): Promise<Followed> {
+    const run = this.#runs.start({ ...options, responseId: this.#ports.runtime.newId("response") });
+    await run.begun;
+    return run;
+  }
+
+  /**
+   * The same for a request that may come again: a second one with its key gets the answer of the first.
+   * @throws ApiError `idempotency_key_reused`, `idempotency_key_in_use`, and why it was refused
+   */
+  claim(key: string, fingerprint: string, options: Omit<RunOptions, "responseId">): Promise<Followed> {
+    const { tenant } = options.session;
+    return this.#claims.claim(
+      { tenant, key, fingerprint, isStored: options.request.store },
+      {
+        start: (responseId) => this.#runs.start({ ...options, responseId }),
+        follow: (owner, id) => this.#runs.follow(owner, id),
+      },
+    );
   }
 
   /**
@@ -82,6 +99,8 @@ export class Engine {
 
   /** Makes a response unknown, in the store and on all open connections; what continues it goes on. False when it was. */
   async delete(tenant: Tenant, id: string): Promise<boolean> {
+    // What still runs is not to come back when it has ended.
+    await this.#runs.cancel(tenant, id);
     if (!(await this.#ports.store.delete(tenant, id))) return false;
     for (const session of this.#sessions) if (session.tenant === tenant) session.delete(id);
     return true;
@@ -111,7 +130,7 @@ export class Engine {
     const { previous_response_id: id, conversation } = request;
     if (conversation !== null) return this.conversations(tenant).chain(conversation);
     const parent = id === null ? null : await this.#ports.store.load(tenant, id);
-    if (parent === undefined) throw previousResponseNotFound(id ?? "");
+    if (parent === undefined || (parent !== null && !isContinuable(parent))) throw previousResponseNotFound(id ?? "");
     return parent;
   }
 
@@ -126,6 +145,7 @@ export class Engine {
     if (deadline.aborted) failAll();
     deadline.addEventListener("abort", failAll, { once: true });
     await Promise.all(sessions.map((session) => session.idle()));
+    await this.#runs.idle();
     deadline.removeEventListener("abort", failAll);
   }
 }

@@ -6,6 +6,7 @@ import { planCompaction } from "./compaction-plan.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Backend, BackendEvent, EnginePorts, Tenant } from "./ports.ts";
 import { settingsInForce } from "./standing.ts";
+import { Truncation } from "./truncation.ts";
 
 /** What the model does for a turn. */
 export type Generation = {
@@ -15,6 +16,8 @@ export type Generation = {
   readonly rootOf: (
     node: Pick<ResponseNode, "parent" | "input" | "response">,
   ) => Pick<ResponseNode, "parent" | "input">;
+  /** Told of that node, where that means something for the turns behind it. */
+  readonly made?: (node: ResponseNode) => void;
 };
 
 type Subject = {
@@ -58,6 +61,10 @@ export function beginGeneration(
   const rootOf: Generation["rootOf"] = (node) => (compaction ?? { rootOf: asMade }).rootOf(node);
   const compacted = compact(false);
   if (compacted !== null) return { batches: compacted, rootOf };
+  if (request.compaction === null && request.truncation === "auto") {
+    const truncation = new Truncation(backend, asked);
+    return { batches: truncation.start(signal), rootOf: asMade, made: (node) => truncation.made(node) };
+  }
   const batches = backend.stream(asked, signal)[Symbol.asyncIterator]();
   if (request.compaction === null) return { batches, rootOf: asMade };
   return { batches: orCompacted(batches, () => compact(true)), rootOf };

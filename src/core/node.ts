@@ -31,6 +31,11 @@ export function restoreNode(node: ResponseNode): ResponseNode {
   return Object.freeze(node);
 }
 
+/** Whether a turn can go on from the response: it has come to a good end, whole or cut short. */
+export function isContinuable({ response }: Pick<ResponseNode, "response">): boolean {
+  return response.status === "completed" || response.status === "incomplete";
+}
+
 const NODE_OVERHEAD = 1024;
 const VALUE_OVERHEAD = 16;
 

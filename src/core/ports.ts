@@ -295,6 +295,10 @@ export type Limits = {
   readonly laneNames: number;
   /** Steers that one response may hold. */
   readonly pendingSteers: number;
+  /** Turns of one server that outlive their clients, at the same time. */
+  readonly detachedRuns: number;
+  /** The same, of one tenant. */
+  readonly detachedRunsPerTenant: number;
   /** Tokens, and bytes, of a context beyond which it is compacted where the request allows it and names no threshold. */
   readonly compactTokens: number;
   readonly compactBytes: number;
@@ -308,6 +312,8 @@ export const DEFAULT_LIMITS: Limits = {
   queuedTurns: 64,
   laneNames: 32,
   pendingSteers: 32,
+  detachedRuns: 256,
+  detachedRunsPerTenant: 64,
   compactTokens: 100_000,
   compactBytes: 16 * 1024 * 1024,
   referencedResponses: 256,

@@ -1,12 +1,14 @@
+import type { ApiError } from "../protocol/errors.ts";
 import type { ServerEvent } from "../protocol/events.ts";
 import type { Item } from "../protocol/items.ts";
 import type { Response } from "../protocol/response.ts";
 import { Assembler } from "./assembler.ts";
-import type { FinishReason, Runtime } from "./ports.ts";
+import type { FinishReason } from "./ports.ts";
 import type { Move } from "./recording.ts";
+import type { Chance } from "./response-frame.ts";
 
 /** A recording holds all that time and chance had a part in. */
-const NO_CHANCE: Pick<Runtime, "now" | "newId"> = {
+const NO_CHANCE: Chance = {
   now: () => 0,
   newId: () => {
     throw new Error("a recording leaves no id to be made");
@@ -14,10 +16,10 @@ const NO_CHANCE: Pick<Runtime, "now" | "newId"> = {
 };
 
 /** How many moves are made into events at once. */
-const SLICE = 256;
+export const SLICE = 256;
 
 /** Makes the events of a response once more, from what was recorded of it. */
-class Replay {
+export class Replay {
   readonly #assembler: Assembler;
 
   /** @param response any snapshot of the response */
@@ -32,6 +34,16 @@ class Replay {
 
   push(moves: readonly Move[]): readonly ServerEvent[] {
     return moves.flatMap((move) => this.#assembler.replay(move));
+  }
+
+  /** The response so far. */
+  get snapshot(): Response {
+    return this.#assembler.snapshot("in_progress");
+  }
+
+  /** The response as one that failed here. */
+  failed(error: ApiError): Response {
+    return this.#assembler.failed(error);
   }
 
   /** The last events, up to the terminal one. @param response the response as it was committed */

@@ -2,6 +2,9 @@ import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import type { Runtime } from "./ports.ts";
 
+/** What time and chance have to do with a response. */
+export type Chance = Pick<Runtime, "now" | "newId">;
+
 /** What stays the same in every snapshot of the response. */
 export type ResponseFrame = Omit<
   Response,
@@ -9,10 +12,10 @@ export type ResponseFrame = Omit<
 >;
 
 /** The frame of a new response. */
-export function responseFrame(request: CreateRequest, runtime: Pick<Runtime, "now" | "newId">): ResponseFrame {
+export function responseFrame(request: CreateRequest, runtime: Chance, id?: string): ResponseFrame {
   const { format, verbosity } = request.text;
   return {
-    id: runtime.newId("response"),
+    id: id ?? runtime.newId("response"),
     object: "response" as const,
     created_at: Math.floor(runtime.now() / 1000),
     model: request.model,
@@ -33,7 +36,7 @@ export function responseFrame(request: CreateRequest, runtime: Pick<Runtime, "no
     max_output_tokens: request.max_output_tokens,
     max_tool_calls: request.max_tool_calls,
     store: request.store,
-    background: false,
+    background: request.background,
     service_tier: request.service_tier === null || request.service_tier === "auto" ? "default" : request.service_tier,
     metadata: request.metadata,
     safety_identifier: request.safety_identifier,

@@ -1,4 +1,5 @@
 import type { ApiError } from "../protocol/errors.ts";
+import type { Detached } from "./detached.ts";
 import type { Job } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Emit } from "./ports.ts";
@@ -12,6 +13,8 @@ export type TurnSink = {
   readonly emit: Emit;
   /** Told of a refusal in the turn's place in its lane: after what earlier turns say and before a later one speaks. */
   readonly refuse?: (error: ApiError) => void;
+  /** What the turn has when it outlives its client. */
+  readonly detached?: Detached;
   /** Size of the request as it came, in bytes. */
   readonly bytesIn: number;
   /** Bytes sent of this turn so far. */

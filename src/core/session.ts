@@ -8,7 +8,7 @@ import { Conversations } from "./conversations.ts";
 import { type ItemSource, storedItems } from "./item-references.ts";
 import { DEFAULT_LANE, Lanes } from "./lanes.ts";
 import { LocalCache } from "./local-cache.ts";
-import type { ResponseNode } from "./node.ts";
+import { isContinuable, type ResponseNode } from "./node.ts";
 import type { EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { RepeatedSettings } from "./repeated-settings.ts";
 import type { Conduct, Entry, Running, TurnJob, TurnSink } from "./session-turns.ts";
@@ -146,7 +146,7 @@ export class Session {
   }
 
   /** Ends the turns that wait or run. */
-  stop(reason: "client_left" | "shutting_down" | "connection_limit"): void {
+  stop(reason: "client_left" | "shutting_down" | "connection_limit" | "cancelled"): void {
     if (this.#isClosed) return;
     this.#stopped = reason;
     for (const turn of this.#turns) turn.stop(reason);
@@ -210,6 +210,7 @@ export class Session {
       },
       // Steers of a turn that has ended may come back when the client has left.
       emit: (events) => (this.#isClosed ? undefined : sink.emit(events)),
+      detached: sink.detached,
       session: this,
       permit: this.#options.permit,
       sessionEnd: this.#end.signal,
@@ -301,7 +302,8 @@ export class Session {
   async #resolve(id: string | null): Promise<ResponseNode | null> {
     if (id === null) return null;
     const node = this.#cache.get(id) ?? (await this.#ports.store.load(this.tenant, id));
-    if (node === undefined) throw previousResponseNotFound(id);
+    // A failed or cancelled background response is stored to be looked at.
+    if (node === undefined || !isContinuable(node)) throw previousResponseNotFound(id);
     return node;
   }
 }

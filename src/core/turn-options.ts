@@ -1,5 +1,6 @@
 import type { CreateRequest } from "../protocol/request.ts";
 import type { ConversationTurn } from "./conversation-turn.ts";
+import type { Detached } from "./detached.ts";
 import type { ItemSource } from "./item-references.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Emit, Permit, Tenant, Transport } from "./ports.ts";
@@ -21,6 +22,8 @@ export type TurnOptions = {
   readonly request: CreateRequest;
   readonly origin: TurnOrigin;
   readonly emit: Emit;
+  /** What it has when it outlives its client. */
+  readonly detached: Detached | undefined;
   /** Stands for the connection in front of the backend. */
   readonly session: object;
   /** Ends with the connection. */

@@ -9,14 +9,14 @@ import { responseFrame } from "./response-frame.ts";
 import { type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import { resolveReferences } from "./item-references.ts";
-import { checkInput, commitNode, type ResponseNode } from "./node.ts";
+import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
 import type { TurnOptions } from "./turn-options.ts";
 
-/** Why a turn is stopped from outside. The last two end it in good order: what it has is committed. */
-export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered";
+/** Why a turn is stopped from outside. The last three end it in good order: what it has is committed. */
+export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered" | "cancelled";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -58,9 +58,10 @@ export class Turn {
   constructor(ports: EnginePorts, options: TurnOptions) {
     this.#ports = ports;
     this.#options = options;
-    const { request } = options;
-    this.#moves = request.store ? [] : null;
-    this.#assembler = new Assembler(responseFrame(request, ports.runtime), ports.runtime, this.#moves);
+    const { request, detached } = options;
+    this.#moves = detached?.moves ?? (request.store ? [] : null);
+    const frame = responseFrame(request, ports.runtime, detached?.responseId);
+    this.#assembler = new Assembler(frame, ports.runtime, this.#moves);
   }
 
   get responseId(): string {
@@ -137,6 +138,7 @@ export class Turn {
     let started: Started;
     try {
       started = await this.#begin();
+      await this.#options.detached?.admit({ ...started, response: this.#assembler.snapshot("queued") });
     } catch (thrown) {
       await this.#options.conversation?.release();
       if (this.#isAbandoned()) return "abandoned";
@@ -149,8 +151,12 @@ export class Turn {
     if (last === null || this.#isAbandoned()) return "abandoned";
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
     // hears that it is over.
-    const terminal = this.#assembler.terminal(last instanceof ApiError ? this.#assembler.failed(last) : last);
+    const response = last instanceof ApiError ? this.#assembler.failed(last) : last;
     if (last instanceof ApiError) this.#error = last;
+    // Whoever started it and left will ask what became of it.
+    if (last instanceof ApiError && this.request.background)
+      await this.#putFailed(this.#nodeOf({ ...started, response }));
+    const terminal = this.#assembler.terminal(response);
     this.#terminal = terminal;
     this.#state = { phase: "ended" };
     try {
@@ -184,7 +190,7 @@ export class Turn {
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, input, batches, rootOf }: Started): Promise<Response | ApiError | null> {
+  async #generate({ parent, input, batches, rootOf, made }: Started): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null) await this.#emit(assembler.start());
@@ -195,7 +201,7 @@ export class Turn {
       await this.#emit(ended.events);
       if (this.#isAbandoned()) return null;
       const { response } = ended;
-      await this.#commit({ response, ...rootOf({ parent, input, response }) });
+      await this.#commit({ response, ...rootOf({ parent, input, response }) }, made);
       return ended.response;
     } catch (thrown) {
       return this.#isAbandoned() ? null : this.#explain(thrown);
@@ -231,13 +237,31 @@ export class Turn {
   }
 
   /** The node is kept, and durable if it is stored, before the client hears that the response has ended. */
-  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">): Promise<void> {
-    const { origin, keep } = this.#options;
-    const node = commitNode({ id: content.response.id, tenant: origin.tenant, ...content });
-    if (this.#moves !== null) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves) });
+  async #commit(content: Pick<ResponseNode, "parent" | "input" | "response">, made: Generation["made"]): Promise<void> {
+    const node = this.#nodeOf(content);
+    await this.#put(node);
+    // A response that was cancelled is there to be looked at, and not to be continued.
+    if (!isContinuable(node)) {
+      await this.#options.conversation?.release();
+      return;
+    }
     if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
     this.#node = node;
-    if (!this.#isAbandoned()) keep(node);
+    made?.(node);
+    if (!this.#isAbandoned()) this.#options.keep(node);
+  }
+
+  #nodeOf({ parent, input, response }: Pick<ResponseNode, "parent" | "input" | "response">): ResponseNode {
+    return commitNode({ id: response.id, tenant: this.#options.origin.tenant, parent, input, response });
+  }
+
+  /** What cannot even be stored as failed is found out by whoever asks: nobody owns its run any more. */
+  async #putFailed(node: ResponseNode): Promise<void> {
+    await this.#put(node).catch(() => undefined);
+  }
+
+  async #put(node: ResponseNode): Promise<void> {
+    if (this.request.store) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves ?? []) });
   }
 
   /** Nothing is said to a client that has left. */
@@ -254,10 +278,10 @@ export class Turn {
   }
 
   /** Why the response is cut short in good order; null when it is not. */
-  #cutReason(): "interrupted" | "steered" | null {
+  #cutReason(): "interrupted" | "steered" | "cancelled" | null {
     if (this.#state.phase !== "stopped") return null;
     const { reason } = this.#state;
-    return reason === "interrupted" || reason === "steered" ? reason : null;
+    return reason === "interrupted" || reason === "steered" || reason === "cancelled" ? reason : null;
   }
 
   #assertWanted(): void {

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "node:http";
 import { WebSocket } from "ws";
-import { TERMINAL_EVENTS } from "../protocol/table.ts";
+import { CLIENT_EVENT, EVENT, TERMINAL_EVENTS } from "../protocol/table.ts";
 import { type Answer, authorization, isObject, parseObject, readAnswer } from "./http.ts";
 import { inTime, type Visit } from "./visit.ts";
 
@@ -126,7 +126,7 @@ export class Peer {
     const arrivals: number[] = [];
     const types: string[] = [];
     const start = performance.now();
-    this.send(JSON.stringify({ type: "response.create", ...fields }));
+    this.send(JSON.stringify({ type: CLIENT_EVENT.create, ...fields }));
     for (;;) {
       const next = await this.next(this.#visit.turnMs);
       if (!("frame" in next)) throw new Error(`the connection was closed in the middle of a turn (${next.code})`);
@@ -159,7 +159,7 @@ function endsTurn(frame: Frame): boolean {
 
 /** Why a turn did not complete; null when it did. */
 export function failureOf(last: Frame): string | null {
-  if (last["type"] === "response.completed") return null;
+  if (last["type"] === EVENT.completed) return null;
   const holder = last["type"] === "error" ? last : last["response"];
   const error = isObject(holder) ? holder["error"] : null;
   if (isObject(error)) return `${String(error["code"] ?? error["type"])}: ${String(error["message"])}`;

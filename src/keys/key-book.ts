@@ -5,6 +5,7 @@ import { hashOf, isSecret, newSecret } from "./secret.ts";
 /** Whose the records of the server itself are. No tenant of a client can be called so. */
 const SERVER: Tenant = "(server)";
 const KIND = "key";
+/** Keys that are read at a time. */
 const PAGE = 1000;
 /** Characters of its hash that name a key: enough that no two are alike. */
 const ID_LENGTH = 12;
@@ -15,9 +16,11 @@ export type ListedKey = StoredKey & { readonly id: string };
 /** The keys in the store: under the hash of each, what it is good for. Whoever shares the store has the same keys. */
 export class KeyBook {
   readonly #records: Records;
+  readonly #page: number;
 
-  constructor(records: Records) {
+  constructor(records: Records, { page = PAGE }: { readonly page?: number } = {}) {
     this.#records = records;
+    this.#page = page;
   }
 
   /** Whether there is any key, be it good or not. */
@@ -87,10 +90,10 @@ export class KeyBook {
   async *#all(prefix: string): AsyncGenerator<StoreRecord> {
     let after = "";
     for (;;) {
-      const page = await this.#records.list(SERVER, KIND, { prefix, after, limit: PAGE });
+      const page = await this.#records.list(SERVER, KIND, { prefix, after, limit: this.#page });
       yield* page;
       const last = page.at(-1);
-      if (last === undefined || page.length < PAGE) return;
+      if (last === undefined || page.length < this.#page) return;
       after = last.id;
     }
   }

@@ -26,7 +26,7 @@ export function parseClientEvent(value: unknown): ClientEvent {
   const { type } = value as { readonly type?: unknown };
   switch (type) {
     case CLIENT_EVENT.create:
-      return { type: "create", streamId: parseStreamId(value), request: parseCreateRequest(value) };
+      return { type: "create", streamId: parseStreamId(value), request: parseForeground(value) };
     case CLIENT_EVENT.steer:
       return { type: "steer", steer: parseSteer(value) };
     case CLIENT_EVENT.interrupt:
@@ -40,6 +40,14 @@ export function parseClientEvent(value: unknown): ClientEvent {
       throw new ApiError("unsupported_event_type", `Unsupported event type ${name}.`, { param: "type" });
     }
   }
+}
+
+/** A connection has no use for a response that outlives it: it could not show its events. */
+function parseForeground(value: object): CreateRequest {
+  const request = parseCreateRequest(value);
+  if (!request.background) return request;
+  const message = "Background responses are not supported over WebSocket: create them by POST.";
+  throw new ApiError("unsupported_parameter", message, { param: "background" });
 }
 
 /** The lane that a frame names; null for the default lane. @throws ApiError `invalid_stream_id` */

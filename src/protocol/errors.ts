@@ -63,6 +63,21 @@ export function responseNotFound(id: string): ApiError {
   return new ApiError("not_found", `Response with id '${id}' not found.`);
 }
 
+export function idempotencyKeyReused(): ApiError {
+  const message = "This idempotency key was used with another request. Send a new key with a new request.";
+  return new ApiError("idempotency_key_reused", message);
+}
+
+export function idempotencyKeyInUse(): ApiError {
+  const message = "The first request with this idempotency key is still on its way. Send it again in a moment.";
+  return new ApiError("idempotency_key_in_use", message, { retryAfter: 1 });
+}
+
+/** Why a response has no end of its own. */
+export function serverStopped(): ApiError {
+  return new ApiError("server_error", "The server stopped while this response was running.");
+}
+
 export function conversationNotFound(id: string): ApiError {
   return new ApiError("not_found", `Conversation with id '${id}' not found.`, { param: "conversation" });
 }

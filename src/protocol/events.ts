@@ -11,6 +11,7 @@ type E = typeof EVENT;
 
 export type ServerEvent =
   | Event<E["created"], { response: Response }>
+  | Event<E["queued"], { response: Response }>
   | Event<E["inProgress"], { response: Response }>
   | Event<E["completed"], { response: Response }>
   | Event<E["failed"], { response: Response }>

@@ -84,7 +84,6 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
 
 /** Fields that change what a request means and that this server does not offer: refused, never ignored. */
 const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
-  { field: "background", asks: (value) => value === true, message: "Background responses are not supported." },
   { field: "prompt", asks: isGiven, message: "Prompt templates are not supported." },
 ];
 
@@ -129,6 +128,8 @@ export type CreateRequest = {
   readonly truncation: "auto" | "disabled";
   readonly store: boolean;
   readonly stream: boolean;
+  /** Whether the response is made whether or not anybody waits for it. */
+  readonly background: boolean;
   readonly metadata: { readonly [key: string]: string };
   readonly user: string | null;
   readonly safety_identifier: string | null;
@@ -165,6 +166,10 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     const message = "Missing required parameter: 'input' (or 'previous_response_id', or 'conversation').";
     throw new ApiError("missing_required_parameter", message, { param: "input" });
   }
+  if (body.background === true && body.store === false) {
+    const message = "Background responses must be stored: 'background: true' and 'store: false' exclude each other.";
+    throw new ApiError("invalid_value", message, { param: "background" });
+  }
   if (previous !== null && conversation !== null) {
     const message = "Mutually exclusive parameters: provide only one of 'previous_response_id' and 'conversation'.";
     throw new ApiError("invalid_value", message, { param: "conversation" });
@@ -198,6 +203,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     truncation: body.truncation ?? "disabled",
     store: body.store ?? true,
     stream: body.stream ?? false,
+    background: body.background ?? false,
     metadata: body.metadata ?? {},
     user: body.user ?? null,
     safety_identifier: body.safety_identifier ?? null,

@@ -2,7 +2,7 @@ import type { OutputItem, TextFormat } from "./items.ts";
 import type { ErrorCode, IncompleteReason } from "./table.ts";
 import type { Tool, ToolChoice } from "./tools.ts";
 
-export type ResponseStatus = "in_progress" | "completed" | "failed" | "incomplete";
+export type ResponseStatus = "queued" | "cancelled" | "in_progress" | "completed" | "failed" | "incomplete";
 
 /** Tokens, as the model server counted them. */
 export type Usage = {

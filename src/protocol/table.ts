@@ -22,6 +22,7 @@ export const IGNORED_CLIENT_EVENTS = [CLIENT_EVENT.processed, CLIENT_EVENT.ping,
 /** What the server sends over SSE and WebSocket. */
 export const EVENT = {
   created: "response.created",
+  queued: "response.queued",
   inProgress: "response.in_progress",
   completed: "response.completed",
   failed: "response.failed",
@@ -92,6 +93,9 @@ export const ERROR = {
   method_not_allowed: { status: 405, type: "invalid_request_error", ours: true },
   request_too_large: { status: 413, type: "invalid_request_error", ours: true },
   unsupported_media_type: { status: 415, type: "invalid_request_error", ours: true },
+  idempotency_key_in_use: { status: 409, type: "invalid_request_error", ours: true },
+  idempotency_key_reused: { status: 422, type: "invalid_request_error", ours: true },
+  too_many_runs: { status: 429, type: "rate_limit_error", ours: true },
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
   server_error: { status: 500, type: "server_error" },

@@ -13,7 +13,8 @@ import type { TransportLimits } from "./limits.ts";
 import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
-import { createResponse, JSON_TYPE, RESPONSES_PATHS } from "./responses.ts";
+import { JSON_TYPE } from "./json-answer.ts";
+import { createResponse, RESPONSES_PATHS } from "./responses.ts";
 import { serveStored } from "./retrieval.ts";
 import { type Handler, resource, unknownRoute } from "./routes.ts";
 

@@ -4,7 +4,7 @@ import type { TLSSocket } from "node:tls";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { TransportContext } from "./context.ts";
 import type { ModelList } from "./model-list.ts";
-import { JSON_TYPE } from "./responses.ts";
+import { JSON_TYPE } from "./json-answer.ts";
 import { snippets } from "./snippets.ts";
 
 const TEMPLATE = readFileSync(new URL("page.html", import.meta.url), "utf8");

@@ -2,21 +2,20 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
 import type { Permit } from "../core/ports.ts";
 import type { Echo } from "../protocol/echo.ts";
-import { ApiError, type ErrorBody, errorBody, retryHeaders } from "../protocol/errors.ts";
-import { isTerminal, type TerminalEvent } from "../protocol/events.ts";
+import { retryHeaders } from "../protocol/errors.ts";
+import { isTerminal } from "../protocol/events.ts";
 import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
-import type { Response } from "../protocol/response.ts";
 import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
+import { answerDetached, idempotencyKey } from "./detached.ts";
 import { echoFor } from "./echo.ts";
+import { answerOf, JSON_TYPE } from "./json-answer.ts";
 import type { TransportLimits } from "./limits.ts";
 import { wantsKeepalive } from "./silence.ts";
 import { SseStream } from "./sse-stream.ts";
 
 /** Where responses are created, by POST and over WebSocket; the first is the documented one, the others are what clients make of a base URL. */
 export const RESPONSES_PATHS = ["/v1/responses", "/responses", "/v1/codex/responses"] as const;
-
-export const JSON_TYPE = "application/json; charset=utf-8";
 
 /**
  * `POST /v1/responses`: a session of one turn. Every turn runs as a stream; without `stream: true` the answer is what its
@@ -37,11 +36,13 @@ export async function createResponse(
     return undefined;
   }
   const { engine, limits, policy } = context;
-  const session = engine.openSession({
-    tenant: permit.tenant,
-    permit,
-    transport: create.stream ? "sse" : "http",
-  });
+  const options = { tenant: permit.tenant, permit, transport: create.stream ? "sse" : "http" } as const;
+  const key = idempotencyKey(request);
+  if (create.background || key !== null) {
+    const turn = { request: create, session: options, bytesIn: body.length };
+    return answerDetached(context, turn, key, request, reply);
+  }
+  const session = engine.openSession(options);
   const exchange: Exchange = {
     session,
     create,
@@ -93,7 +94,7 @@ async function collect({ session, create, bytesIn, reply, limits }: Exchange): P
     bytesOut: () => Buffer.byteLength(body ?? ""),
     emit: (events) => {
       const last = events.at(-1);
-      if (last !== undefined && isTerminal(last)) body = JSON.stringify(answerOf(last));
+      if (last !== undefined && isTerminal(last)) body = JSON.stringify(answerOf(last.response));
     },
   });
   if (outcome === "refused" && error !== null) throw error;
@@ -104,9 +105,4 @@ async function collect({ session, create, bytesIn, reply, limits }: Exchange): P
   // The answer waits for the client in one piece; one that does not take any of it for so long gets no more.
   reply.raw.setTimeout(limits.slowClientMs);
   return body;
-}
-
-function answerOf({ response }: TerminalEvent): Response | ErrorBody {
-  if (response.error === null) return response;
-  return errorBody(new ApiError(response.error.code, response.error.message));
 }

@@ -1,13 +1,11 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Tenant } from "../core/ports.ts";
 import { ApiError, responseNotFound } from "../protocol/errors.ts";
-import type { ServerEvent } from "../protocol/events.ts";
 import type { Response } from "../protocol/response.ts";
 import type { TransportContext } from "./context.ts";
 import { pageOf, parsePageQuery } from "./cursor-page.ts";
-import { echoFor } from "./echo.ts";
+import { sendEvents } from "./detached.ts";
 import { resource } from "./routes.ts";
-import { type SseOptions, SseStream } from "./sse-stream.ts";
 
 /** What a client can do with a stored response, below the path where responses are created. */
 export function serveStored(api: FastifyInstance, path: string, context: TransportContext): void {
@@ -16,9 +14,8 @@ export function serveStored(api: FastifyInstance, path: string, context: Transpo
     GET: async (request, reply) => {
       const { tenant, id } = named(request);
       const after = parseReplay(request.query);
-      if (after === null) return found(await engine.retrieve(tenant, id), id);
-      const events = found(await engine.replay(tenant, id), id);
-      await send(events, reply, { limits: context.limits, echo: echoFor(context.policy, request.headers), after });
+      if (after === null) return found(await engine.runs.retrieve(tenant, id), id);
+      await sendEvents(context, found(await engine.runs.follow(tenant, id), id), request, reply, after);
       return undefined;
     },
     DELETE: async (request) => {
@@ -30,7 +27,7 @@ export function serveStored(api: FastifyInstance, path: string, context: Transpo
   resource(api, `${path}/:id/cancel`, {
     POST: async (request) => {
       const { tenant, id } = named(request);
-      const response: Response = found(await engine.retrieve(tenant, id), id);
+      const response: Response = found(await engine.runs.cancel(tenant, id), id);
       if (response.background) return response;
       const message = "Cannot cancel a synchronous response: only one that was created with 'background: true' can be.";
       throw new ApiError("invalid_value", message);
@@ -60,20 +57,6 @@ function parseReplay(query: unknown): number | null {
     throw new ApiError("invalid_value", message, { param: "starting_after" });
   }
   return stream === "true" ? number : null;
-}
-
-/** Sends events as fast as the client reads them. */
-async function send(
-  events: Iterable<readonly ServerEvent[]>,
-  reply: FastifyReply,
-  options: Omit<SseOptions, "left">,
-): Promise<void> {
-  const sse = new SseStream(reply, { ...options, left: () => undefined });
-  for (const batch of events) {
-    await sse.write(batch);
-    if (sse.isOver) return;
-  }
-  sse.end();
 }
 
 function named(request: FastifyRequest): { readonly tenant: Tenant; readonly id: string } {

@@ -59,7 +59,7 @@ describe("a mistake on the command line", () => {
     expect(await run(["xyz"])).toMatchObject({
       code: 2,
       stderr:
-        "turnwire: 'xyz' is not a command; the commands are serve, run, keys, doctor, conformance, config, help\n",
+        "turnwire: 'xyz' is not a command; the commands are serve, run, keys, doctor, conformance, bench, config, help\n",
     });
     expect(await run(["help", "xyz"])).toMatchObject({ code: 2 });
   });

@@ -12,12 +12,6 @@ function told(stdout: string): Told {
   return JSON.parse(stdout) as Told;
 }
 
-/** The overrides of Codex's arguments, by field. */
-function overrides(args: readonly string[]): { readonly [field: string]: unknown } {
-  const pairs = args.filter((_, index) => args[index - 1] === "-c").map((text) => text.split("=", 2));
-  return Object.fromEntries(pairs.map(([field = "", value = ""]) => [field, JSON.parse(value)]));
-}
-
 async function listening(server: Server): Promise<number> {
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
@@ -175,14 +169,6 @@ describe("run", () => {
     });
     expect(existsSync(join(programs.folder, ".turnwire"))).toBe(false);
   });
-
-  test("goes past a proxy to a server on this machine", async () => {
-    const programs = new Programs();
-    programs.add("agent", TELLS_ALL);
-    const environment = { ...programs.environment, HTTP_PROXY: "http://127.0.0.1:9", NO_PROXY: "example.com" };
-    const { stdout } = await run(["run", "--port", "0", "agent"], environment);
-    expect(told(stdout).env["NO_PROXY"]).toBe("example.com,127.0.0.1");
-  });
 });
 
 describe("run, on the command line", () => {
@@ -215,40 +201,17 @@ describe("run, on the command line", () => {
 });
 
 describe("run codex", () => {
-  test("gives it a provider of its own and the key, before its own arguments", async () => {
+  test("starts it with all that it needs, and its own arguments last", async () => {
     const programs = new Programs();
     programs.add("codex", TELLS_ALL);
-    const { stdout } = await run(["run", "codex", "--port", "0", "--", "exec", "fix it"], {
-      ...programs.environment,
-      CODEX_API_KEY: "sk-real",
-    });
+    const environment = { ...programs.environment, CODEX_API_KEY: "sk-real" };
+    const { stdout } = await run(["run", "codex", "--port", "0", "--", "exec", "fix it"], environment);
     const { args, env } = told(stdout);
     expect(args.slice(-2)).toEqual(["exec", "fix it"]);
-    expect(overrides(args)).toEqual({
-      model_provider: "turnwire",
-      "model_providers.turnwire.name": "Turnwire",
-      "model_providers.turnwire.base_url": env["OPENAI_BASE_URL"],
-      "model_providers.turnwire.env_key": "CODEX_API_KEY",
-      "model_providers.turnwire.wire_api": "responses",
-      "model_providers.turnwire.supports_websockets": true,
-      model: "sim",
-    });
+    expect(args).toContain(`model_providers.turnwire.base_url=${JSON.stringify(env["OPENAI_BASE_URL"])}`);
+    expect(args).toContain('model="sim"');
     expect(env["CODEX_API_KEY"]).toBe("none");
     expect(stdout).not.toContain("sk-real");
-  });
-
-  test.each([
-    [["-m", "mine"]],
-    [["--model=mine"]],
-    [["exec", "--model", "mine"]],
-    [["-c", 'model="mine"']],
-    [["--profile", "mine"]],
-  ])("leaves the model to arguments that name one: %j", async (own) => {
-    const programs = new Programs();
-    programs.add("codex", TELLS_ALL);
-    const { args } = told((await run(["run", "--port", "0", "codex", ...own], programs.environment)).stdout);
-    expect(args.slice(-own.length)).toEqual(own);
-    expect(args.filter((arg) => arg === 'model="sim"')).toEqual([]);
   });
 
   test("says how to install it when it is missing", async () => {
@@ -259,41 +222,15 @@ describe("run codex", () => {
   });
 });
 
-describe("run opencode", () => {
-  test("gives it a provider, a login for this run and WebSockets, besides what the variable held", async () => {
-    const programs = new Programs();
-    programs.add("opencode", TELLS_ALL);
-    const { stdout } = await run(
-      ["run", "--port", "0", "--model", "small=x", "--model", "large=y", "opencode", "run", "hi"],
-      {
-        ...programs.environment,
-        OPENCODE_CONFIG_CONTENT: '{"theme": "dark", "provider": {"mine": {}}}',
-      },
-    );
-    const { args, env } = told(stdout);
-    expect(args).toEqual(["run", "hi"]);
-    expect(env["OPENCODE_EXPERIMENTAL_WEBSOCKETS"]).toBe("1");
-    expect(JSON.parse(env["OPENCODE_AUTH_CONTENT"] ?? "")).toEqual({ openai: { type: "api", key: "none" } });
-    expect(JSON.parse(env["OPENCODE_CONFIG_CONTENT"] ?? "")).toEqual({
-      theme: "dark",
-      model: "openai/small",
-      small_model: "openai/small",
-      enabled_providers: ["openai"],
-      provider: {
-        mine: {},
-        openai: {
-          options: { baseURL: env["OPENAI_BASE_URL"], apiKey: "none" },
-          models: { small: {}, large: {} },
-          whitelist: ["small", "large"],
-        },
-      },
-    });
-  });
-
-  test("keeps away from the user's logins when they are what it is about", async () => {
-    const programs = new Programs();
-    programs.add("opencode", TELLS_ALL);
-    const { stdout } = await run(["run", "--port", "0", "opencode", "--", "auth", "list"], programs.environment);
-    expect(told(stdout).env).not.toHaveProperty("OPENCODE_AUTH_CONTENT");
-  });
+test("run opencode starts it with all that it needs", async () => {
+  const programs = new Programs();
+  programs.add("opencode", TELLS_ALL);
+  const { stdout } = await run(
+    ["run", "--port", "0", "--model", "small=x", "opencode", "run", "hi"],
+    programs.environment,
+  );
+  const { args, env } = told(stdout);
+  expect(args).toEqual(["run", "hi"]);
+  expect(env["OPENCODE_EXPERIMENTAL_WEBSOCKETS"]).toBe("1");
+  expect(JSON.parse(env["OPENCODE_CONFIG_CONTENT"] ?? "")).toMatchObject({ model: "openai/small" });
 });

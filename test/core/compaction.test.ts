@@ -4,7 +4,7 @@ import { isItem, type Item } from "../../src/protocol/items.ts";
 import { parseSteer } from "../../src/protocol/steer.ts";
 import { answer, callFunctions, ClearSeal, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { checkGrammar } from "../support/grammar.ts";
-import { makeEngine, settled, turn } from "./harness.ts";
+import { makeEngine, settled, turn, eventsOf } from "./harness.ts";
 
 const user = (content: unknown): Item => ({ type: "message", role: "user", content });
 const developer = (content: string): Item => ({ type: "message", role: "developer", content });
@@ -499,7 +499,24 @@ describe("context management", () => {
     await turn(session, { input: LONG }).end;
     const told = turn(session, { previous_response_id: "resp_1", input: "u2", context_management: MANAGED });
     await told.end;
-    expect([...((await engine.replay("acme", "resp_2")) ?? [])].flat()).toEqual(told.events);
+    expect(await eventsOf(engine, "resp_2")).toEqual(told.events);
+  });
+
+  test("in a conversation leaves all of its items, and the model sees what is left", async () => {
+    const steps = [longAnswer(), answer("First."), answer("a2"), answer("Second."), answer("a3")];
+    const { open, engine, scripted } = makeEngine({ steps });
+    const conversations = engine.conversations("acme");
+    const { id: conversation } = await conversations.create({ items: [developer("Be brief.")], metadata: {} });
+    await turn(open(), { conversation, input: "u1" }).response();
+    await turn(open(), { conversation, input: "u2", context_management: MANAGED }).response();
+    const types = (await conversations.items(conversation)).map(({ type }) => type);
+    expect(types.join(" ")).toBe("message message message message compaction message");
+    await turn(open(), { conversation, input: [TRIGGER] }).response();
+    await turn(open(), { conversation, input: "u3" }).response();
+    const left = ["developer: Be brief.", "user: u1"];
+    expect(gists(scripted.calls[2]?.context)).toEqual([...left, "summary: First.", "user: u2"]);
+    expect(gists(scripted.calls[4]?.context)).toEqual([...left, "user: u2", "summary: Second.", "user: u3"]);
+    expect(await conversations.items(conversation)).toHaveLength(10);
   });
 
   test("signs of life are given while a long summary is written", async () => {

@@ -130,6 +130,14 @@ export function turn(session: Session, request: object = {}, fields: TurnFields 
   return new TestTurn(session, request, fields);
 }
 
+/** The events of a response as they are streamed again. */
+export async function eventsOf(engine: Engine, id: string): Promise<readonly ServerEvent[]> {
+  const all: ServerEvent[] = [];
+  const followed = await engine.runs.follow("acme", id);
+  for await (const events of followed?.events() ?? []) all.push(...events);
+  return all;
+}
+
 /** Everything that only waits for promises has happened. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => {

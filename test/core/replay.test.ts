@@ -11,7 +11,7 @@ import { parseCreateRequest } from "../../src/protocol/request.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { answer, FakeRuntime, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { anyEvent, anyFinish } from "../support/backend-events.ts";
-import { makeEngine, turn } from "./harness.ts";
+import { eventsOf, makeEngine, turn } from "./harness.ts";
 
 type Doing = { readonly batch: readonly BackendEvent[]; readonly beside: "nothing" | "aside" | "steer" };
 type End = "finish" | "interrupt" | "steer" | "fail";
@@ -123,8 +123,7 @@ describe("the events of a stored response", () => {
     });
     await second.end;
     for (const { events, terminal } of [told, second]) {
-      const again = await engine.replay("acme", terminal?.response.id ?? "");
-      expect([...(again ?? [])].flat()).toEqual(events);
+      expect(await eventsOf(engine, terminal?.response.id ?? "")).toEqual(events);
     }
     expect(told.events.map(({ type }) => type)).toContain("keepalive");
   });
@@ -134,9 +133,9 @@ describe("the events of a stored response", () => {
     const session = open();
     const { id } = await turn(session).response();
     const { id: unstored } = await turn(session, { store: false }).response();
-    expect(await engine.replay("acme", unstored)).toBeUndefined();
-    expect(await engine.replay("globex", id)).toBeUndefined();
+    expect(await engine.runs.follow("acme", unstored)).toBeUndefined();
+    expect(await engine.runs.follow("globex", id)).toBeUndefined();
     await engine.delete("acme", id);
-    expect(await engine.replay("acme", id)).toBeUndefined();
+    expect(await engine.runs.follow("acme", id)).toBeUndefined();
   });
 });

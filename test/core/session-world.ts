@@ -51,6 +51,8 @@ export const LIMITS: Limits = {
   queuedTurns: 4,
   laneNames: 3,
   pendingSteers: 2,
+  detachedRuns: 2,
+  detachedRunsPerTenant: 2,
   compactTokens: 1 << 30,
   compactBytes: 1 << 30,
   referencedResponses: 2,

@@ -207,7 +207,7 @@ describe("the SDK raises", () => {
   test.each([
     ["previous_response_not_found", "previous_response_id", { input: "x", previous_response_id: "resp_unknown" }],
     ["invalid_value", "temperature", { input: "x", temperature: 3 }],
-    ["unsupported_parameter", "background", { input: "x", background: true }],
+    ["invalid_value", "background", { input: "x", background: true, store: false }],
     [
       "tool_call_not_found",
       "input",

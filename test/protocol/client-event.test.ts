@@ -17,6 +17,14 @@ function refusal(act: () => unknown): readonly (string | null)[] {
   throw new Error("nothing was thrown");
 }
 
+test("a create in the background is refused: a connection could not show its events", () => {
+  const create = { type: "response.create", model: "m", input: "Hi", background: true };
+  expect(() => parseClientEvent(create)).toThrow(
+    expect.objectContaining({ code: "unsupported_parameter", param: "background" }),
+  );
+  expect(parseClientEvent({ ...create, background: false })).toMatchObject({ type: "create" });
+});
+
 describe("a WebSocket message", () => {
   test("is a create request with the request's fields beside its type", () => {
     expect(decode('{"type":"response.create","model":"m","input":"Hi","seed":1,"stream_id":"a.B-1_"}')).toMatchObject({

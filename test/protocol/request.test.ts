@@ -48,6 +48,7 @@ describe("the smallest request", () => {
       safety_identifier: null,
       prompt_cache_key: null,
       service_tier: null,
+      background: false,
       generate: true,
       compaction: null,
       extra: {},
@@ -470,11 +471,13 @@ describe("a setting out of its bounds is refused", () => {
 });
 
 describe("what this server does not offer is refused, never ignored", () => {
-  test.each([
-    ["background", true],
-    ["prompt", { id: "pmpt_1" }],
-  ])("%s: %j", (field, value) => {
+  test.each([["prompt", { id: "pmpt_1" }]])("%s: %j", (field, value) => {
     expect(refusal({ ...BASE, [field]: value })).toEqual(["unsupported_parameter", field]);
+  });
+
+  test("a background response that is not to be stored", () => {
+    expect(refusal({ ...BASE, background: true, store: false })).toEqual(["invalid_value", "background"]);
+    expect(parse({ background: true, store: true }).background).toBe(true);
   });
 
   test("but not where the value says what happens anyway", () => {

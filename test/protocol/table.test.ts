@@ -138,7 +138,9 @@ async function everyEvent(): Promise<readonly ServerEvent[]> {
   await cut.reached;
   session.interrupt("resp_3", null);
   await Promise.all(turns.map(({ end }) => end));
-  return turns.flatMap(({ events }) => events);
+  const background = turn(makeEngine({ steps: [finish()].map((batch) => [batch]) }).open(), { background: true });
+  await background.end;
+  return [...turns, background].flatMap(({ events }) => events);
 }
 
 test("the fields of each event are those that PROTOCOL.md lists", async () => {

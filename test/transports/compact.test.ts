@@ -58,6 +58,7 @@ describe("POST /v1/responses/compact", () => {
     [{ input: "a" }, 400, "missing_required_parameter"],
     [{ model: MODEL }, 400, "missing_required_parameter"],
     [{ model: MODEL, input: [] }, 400, "invalid_value"],
+    [{ model: MODEL, conversation: "conv_1" }, 400, "unsupported_parameter"],
     [{ model: "nobody's", input: "a" }, 400, "model_not_found"],
     [{ model: MODEL, previous_response_id: "resp_nobody" }, 400, "previous_response_not_found"],
     [{ model: MODEL, input: [{ type: "compaction", encrypted_content: "forged" }] }, 400, "invalid_value"],

@@ -29,8 +29,8 @@ describe("a request that is wrong", () => {
     [
       "asks for what is not offered",
       400,
-      { code: "unsupported_parameter", param: "background" },
-      { body: `{"model":"m","input":"x","background":true}` },
+      { code: "unsupported_parameter", param: "prompt" },
+      { body: `{"model":"m","input":"x","prompt":{"id":"p"}}` },
     ],
     [
       "is of another content type",

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { KeyBook } from "../../src/keys/key-book.ts";
 import type { StoredKey } from "../../src/keys/key-record.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
 import { answer, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { addKey } from "../keys/stored-key.ts";
 import { rawUpgrade } from "../support/raw-upgrade.ts";
-import { startServer, type TestServerOptions } from "../support/server.ts";
+import { MODEL, startServer, type TestServerOptions } from "../support/server.ts";
 
 const usage = (total_tokens: number) => ({
   input_tokens: total_tokens - 1,
@@ -153,6 +154,24 @@ describe("a key that has begun as many turns as it may", () => {
     expect((await client.turn(next)).last.type).toBe("response.completed");
   });
 
+  test.each([
+    ["in the background", { background: true }, {}],
+    ["with an idempotency key", {}, { "idempotency-key": "once" }],
+  ])("is refused %s as well, and may come again", async (_how, fields, more) => {
+    const { server, key } = await start({ turnsPerMinute: 1 }, { steps: [answer("one"), answer("two")] });
+    const ask = () =>
+      server.http(key).call("/v1/responses", {
+        method: "POST",
+        headers: { "content-type": "application/json", ...more },
+        body: JSON.stringify({ model: MODEL, input: "a", ...fields }),
+      });
+    expect((await server.http(key).create({ input: "a" })).status).toBe(200);
+    const { status, headers } = await ask();
+    expect([status, headers["retry-after"]]).toEqual([429, "60"]);
+    server.runtime.advance(60_000);
+    expect((await ask()).status).toBe(200);
+  });
+
   test("does not keep another key of the same tenant from its own", async () => {
     const { server, key } = await start({ turnsPerMinute: 1 }, { steps: [answer("one"), answer("two")] });
     const { secret: other } = await addKey(server.store.records, { turnsPerMinute: 1 });
@@ -202,6 +221,20 @@ test("a key has as many WebSocket connections as it may; the next upgrade gets 4
   expect((await server.http(key).create({ input: "a" })).status).toBe(200);
   await client.leave();
   await server.connect({ key });
+});
+
+test("when the store cannot be read, nobody with a stored key is let in and no turn begins", async () => {
+  const store = new MemoryStore({ budgetBytes: 1 << 20 });
+  const { server, key } = await start({}, { store, steps: [answer("one")] });
+  const client = await server.connect({ key });
+  store.records.get = () => Promise.reject(new Error("the disk is gone"));
+  const { last } = await client.turn({ input: "a", store: false });
+  expect(last).toMatchObject({ status: 500, error: { code: "server_error" } });
+  expect((await server.http(key).create({ input: "a" })).status).toBe(500);
+  const upgrade = await rawUpgrade(server.url, "/v1/responses", { authorization: `Bearer ${key}` });
+  expect(upgrade.status).toBe(500);
+  expect(JSON.stringify([last, upgrade.json])).not.toContain("disk");
+  expect(server.backend.calls).toEqual([]);
 });
 
 test("connections that are opened at the same moment are no more than there may be", async () => {

@@ -86,8 +86,8 @@ export const CREATE: Group = {
     {
       id: "create.background",
       level: "should",
-      title: "'background': true is refused with status 400 and the name of the field.",
-      rule: "C4",
+      title: "Over WebSocket 'background': true is refused with status 400 and the name of the field.",
+      rule: "O1",
       from: "OpenAI: not supported on a WebSocket; Open Responses: not to be sent",
       mend: "Refuse background: true with param 'background', rather than running it as something else.",
       run: async (trial) => {
@@ -101,7 +101,7 @@ export const CREATE: Group = {
       id: "create.background-off",
       level: "should",
       title: "'background' as false or null is the default and accepted.",
-      rule: "C4",
+      rule: "O1",
       from: "SDKs write defaults out",
       mend: "Refuse 'background' only when it is true.",
       run: async (trial) => {

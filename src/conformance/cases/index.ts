@@ -1,5 +1,6 @@
 import type { Case, Group } from "../case.ts";
 import { COMPACTIONS } from "./compaction.ts";
+import { BACKGROUNDS } from "./background.ts";
 import { CONTINUATION } from "./continuation.ts";
 import { CONVERSATION_CASES } from "./conversations.ts";
 import { CREATE } from "./create.ts";
@@ -44,6 +45,7 @@ export const GROUPS: readonly Group[] = [
   CONVERSATION_CASES,
   STORE,
   RETRIEVALS,
+  BACKGROUNDS,
   LANES_GROUP,
   FORKS,
   WARMUP,

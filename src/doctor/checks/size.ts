@@ -1,3 +1,4 @@
+import { CLOSE } from "../../protocol/table.ts";
 import { type Finding, ok, problem, skipped, warning } from "../finding.ts";
 import { adviceFor, answeredBy } from "../front.ts";
 import { type Answer, ask } from "../http.ts";
@@ -46,7 +47,7 @@ export async function measure(largest: number, send: (bytes: number) => Promise<
 export async function checkMessage(visit: Visit): Promise<Finding> {
   const measured = await measure(visit.largestBytes, (bytes) => sendMessage(visit, bytes));
   const { failed } = measured;
-  const isServer = failed?.fate.why.includes("1009") ?? false;
+  const isServer = failed?.fate.why.includes(String(CLOSE.message_too_big.code)) ?? false;
   const advice = isServer
     ? "The server, or a proxy that reads WebSocket messages, has a limit: --max-message-bytes."
     : `Something on the way cuts long messages. ${adviceFor("body")}`;

@@ -3,17 +3,20 @@ import { connect, type PeerCertificate, type TLSSocket } from "node:tls";
 import { type Finding, ok, problem, warning } from "../finding.ts";
 import { inTime, messageOf, type Visit } from "../visit.ts";
 
+const TRUST =
+  " (NODE_EXTRA_CA_CERTS, SSL_CERT_FILE; some clients heed these for HTTP and not for WebSockets, so the system's own list is safer).";
+
 /** What is wrong with a certificate, by the code that the TLS library has for it, and what mends it. */
 const CERTIFICATE: { readonly [code: string]: readonly [text: string, advice: string] } = {
   CERT_HAS_EXPIRED: ["the certificate has expired", "Renew it, and have the server or the proxy load the new one."],
   CERT_NOT_YET_VALID: ["the certificate is not valid yet", "Look at the clocks of both machines."],
   DEPTH_ZERO_SELF_SIGNED_CERT: [
     "the certificate is self-signed: nobody vouches for it",
-    "Take one of an authority (Let's Encrypt), or give clients this one: NODE_EXTRA_CA_CERTS, SSL_CERT_FILE.",
+    `Take one of an authority (Let's Encrypt), or give clients this one${TRUST}`,
   ],
   SELF_SIGNED_CERT_IN_CHAIN: [
     "the chain ends in a certificate that is not trusted here",
-    "Give clients the certificate of that authority: NODE_EXTRA_CA_CERTS, SSL_CERT_FILE.",
+    `Give clients the certificate of that authority${TRUST}`,
   ],
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: [
     "the chain is not complete: the certificate between this one and its authority is missing",
@@ -21,7 +24,7 @@ const CERTIFICATE: { readonly [code: string]: readonly [text: string, advice: st
   ],
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: [
     "whoever has signed the certificate is not known here",
-    "Give the server the full chain; or give clients the authority's certificate: NODE_EXTRA_CA_CERTS, SSL_CERT_FILE.",
+    `Give the server the full chain; or give clients the authority's certificate${TRUST}`,
   ],
   ERR_TLS_CERT_ALTNAME_INVALID: [
     "the certificate is for another name",

@@ -1,0 +1,90 @@
+import { createHash } from "node:crypto";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Followed } from "../core/run.ts";
+import type { RunOptions } from "../core/runs.ts";
+import { ApiError, serverStopped } from "../protocol/errors.ts";
+import { isTerminal, type ServerEvent } from "../protocol/events.ts";
+import type { Response } from "../protocol/response.ts";
+import type { TransportContext } from "./context.ts";
+import { echoFor } from "./echo.ts";
+import { answerBody, JSON_TYPE } from "./json-answer.ts";
+import { SseStream } from "./sse-stream.ts";
+
+const LONGEST_KEY = 255;
+
+/** The idempotency key of a request; null without one. @throws ApiError `invalid_value` */
+export function idempotencyKey({ headers }: FastifyRequest): string | null {
+  const key = headers["idempotency-key"];
+  if (key === undefined) return null;
+  if (typeof key === "string" && key !== "" && key.length <= LONGEST_KEY) return key;
+  const message = `The header 'idempotency-key' must have 1 to ${LONGEST_KEY} characters.`;
+  throw new ApiError("invalid_value", message, { param: "idempotency-key" });
+}
+
+/**
+ * Answers a request whose turn goes on whoever leaves: one that is made in the background, or may be sent again.
+ * @returns the body of the answer; undefined when the reply has been dealt with here
+ */
+export async function answerDetached(
+  context: TransportContext,
+  options: Omit<RunOptions, "responseId">,
+  key: string | null,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<string | undefined> {
+  const { engine } = context;
+  const { stream, background } = options.request;
+  reply.type(JSON_TYPE);
+  const followed =
+    key === null ? await engine.detach(options) : await engine.claim(key, fingerprint(request.body), options);
+  if (stream) {
+    await sendEvents(context, followed, request, reply);
+    return undefined;
+  }
+  const response = followed.final ?? (await (background ? first(followed) : last(followed, reply)));
+  if (response === undefined) {
+    if (!reply.raw.destroyed) throw serverStopped();
+    reply.hijack();
+    return undefined;
+  }
+  return background ? JSON.stringify(response) : answerBody(response, reply);
+}
+
+/** Streams the events of a response to whoever asks, as fast as it reads them; whoever leaves leaves it running. */
+export async function sendEvents(
+  context: TransportContext,
+  followed: Followed,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  after = -1,
+): Promise<void> {
+  const { limits, policy } = context;
+  const sse = new SseStream(reply, { limits, echo: echoFor(policy, request.headers), after, left: () => undefined });
+  for await (const batch of followed.events()) {
+    await sse.write(batch);
+    if (sse.isOver) return;
+  }
+  sse.end();
+}
+
+async function first(followed: Followed): Promise<Response | undefined> {
+  for await (const [event] of followed.events())
+    return event !== undefined && "response" in event ? event.response : undefined;
+  return undefined;
+}
+
+/** The response when it has ended; undefined when it never does, or nobody waits for it any more. */
+async function last(followed: Followed, reply: FastifyReply): Promise<Response | undefined> {
+  let end: ServerEvent | undefined;
+  for await (const batch of followed.events()) {
+    if (reply.raw.destroyed) return undefined;
+    end = batch.at(-1);
+  }
+  return end !== undefined && isTerminal(end) ? end.response : undefined;
+}
+
+function fingerprint(body: unknown): string {
+  return createHash("sha256")
+    .update(Buffer.isBuffer(body) ? body : "")
+    .digest("hex");
+}
