@@ -136,7 +136,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "output_text has no annotations",
     file: "core/open-item.ts",
-    find: "return Object.freeze({ type: kind, text, annotations: NONE, logprobs: NONE });",
+    find: "return Object.freeze({ type: kind, text, annotations: NONE, logprobs });",
     replace: "return Object.freeze({ type: kind, text }) as never;",
     caughtBy: "snapshots.items",
   },
