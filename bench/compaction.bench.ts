@@ -31,7 +31,7 @@ const tokensOf = (bytes: number): number => Math.ceil(bytes / 4);
 
 /** A model server that remembers the prefixes of its requests, and answers what was recorded. */
 class CachingModel implements Backend {
-  readonly #contexts = new ChatContexts({ reasoningField: null, renamed: new Map() });
+  readonly #contexts = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" });
   readonly #cached: Buffer[] = [];
   answer: readonly Item[] = [];
   read = 0;

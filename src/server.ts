@@ -142,6 +142,8 @@ function engineLimits(config: Config): Limits {
     laneNames: config.maxLanes,
     turnsInFlight: config.maxTurnsInFlight,
     queuedTurns: config.maxQueuedTurns,
+    detachedRuns: config.maxDetachedTurns,
+    detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
     compactTokens: config.compactTokens,
     compactBytes: config.compactBytes,
   };

@@ -171,6 +171,19 @@ export const SETTINGS = {
     }),
     group: "Load",
   },
+  maxDetachedTurns: {
+    ...integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 256,
+      description: "Turns at the same time that run in the background or have an idempotency key.",
+    }),
+    group: "Load",
+  },
+  maxDetachedTurnsPerTenant: {
+    ...integer({ minimum: 1, maximum: 1_000_000, default: 64, description: "The same, of one tenant." }),
+    group: "Load",
+  },
   maxConnectionsPerTenant: {
     ...integer({
       minimum: 0,

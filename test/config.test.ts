@@ -37,6 +37,8 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   maxTurnsInFlight: "1",
   maxQueuedTurns: "1",
   maxConnections: "1",
+  maxDetachedTurns: "7",
+  maxDetachedTurnsPerTenant: "3",
   maxConnectionsPerTenant: "1",
   maxLoopDelayMs: "0",
   backend: "http://localhost:8000/v1",

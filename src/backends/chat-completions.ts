@@ -4,8 +4,8 @@ import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
 import { SseDecoder } from "../protocol/codec.ts";
 import { ApiError } from "../protocol/errors.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
-import { ChatContexts, hasChatForm, type ReasoningField } from "./chat-context.ts";
-import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable } from "./chat-errors.ts";
+import { ChatContexts, type Dialect, LEAD, LEAD_SEPARATOR, hasChatForm, type ReasoningField } from "./chat-context.ts";
+import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
 import { ChatStream } from "./chat-stream.ts";
 import { ChatTokens } from "./chat-tokens.ts";
 import { ServerCounter } from "./server-counter.ts";
@@ -55,12 +55,14 @@ export class ChatCompletionsBackend implements Backend {
   readonly #pool: Pool;
   readonly #path: string;
   readonly #headers: { readonly [name: string]: string };
-  readonly #contexts: ChatContexts;
+  readonly #contexts: Contexts;
+  /** Models whose template has refused words of the system that do not come first, by the backend's name. */
+  readonly #systemFirst = new Set<string>();
   readonly #tokens: ChatTokens;
   /** Null when the model server is not to be asked. */
   readonly #counter: ServerCounter | null;
   /** Contexts for tools of which some have other names in chat than their own: hardly any have. */
-  readonly #contextsOfRenamed = new WeakMap<ChatTools, ChatContexts>();
+  readonly #contextsOfRenamed = new WeakMap<ChatTools, Contexts>();
   /** Types that were left out of what the model sees, by connection: each is worth one line. */
   readonly #reported = new WeakMap<object, Set<string>>();
 
@@ -78,13 +80,13 @@ export class ChatCompletionsBackend implements Backend {
     const isAuto = options.tokenizer === "auto";
     this.#tokens = new ChatTokens(new Tokenizer(isAuto ? "o200k_base" : options.tokenizer));
     this.#counter = isAuto ? new ServerCounter(this.#pool, this.#path, this.#headers) : null;
-    this.#contexts = new ChatContexts({ reasoningField: options.reasoningField, renamed: new Map() });
+    this.#contexts = openContexts(options.reasoningField, new Map());
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
     this.#report(request, head);
-    const mapping = this.#contextsFor(head.tools).messages(request.parent, request.input, request.open);
+    const mapping = this.#map(request, head.tools);
     const step = mapping.next();
     return this.#run(head, step.done ? step.value : mapping, request, signal);
   }
@@ -125,9 +127,7 @@ export class ChatCompletionsBackend implements Backend {
     const { instructions } = request.settings;
     const system = instructions === null ? "" : JSON.stringify({ role: "system", content: instructions });
     const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[${system}`;
-    const messages = await mappedInSteps(
-      this.#contextsFor(tools).messages(request.parent, request.input, request.open),
-    );
+    const messages = await mappedInSteps(this.#map(request, tools));
     return Buffer.concat(requestPieces(head, messages.pieces(), request));
   }
 
@@ -135,15 +135,14 @@ export class ChatCompletionsBackend implements Backend {
     await this.#pool.destroy();
   }
 
-  #contextsFor(tools: ChatTools): ChatContexts {
-    if (tools.renamed.size === 0) return this.#contexts;
-    let contexts = this.#contextsOfRenamed.get(tools);
+  #map({ model, parent, input, open }: BackendRequest, tools: ChatTools): Generator<void, Rope> {
+    let contexts = tools.renamed.size === 0 ? this.#contexts : this.#contextsOfRenamed.get(tools);
     if (contexts === undefined) {
-      const { reasoningField } = this.#options;
-      contexts = new ChatContexts({ reasoningField, renamed: tools.renamed });
+      contexts = openContexts(this.#options.reasoningField, tools.renamed);
       this.#contextsOfRenamed.set(tools, contexts);
     }
-    return contexts;
+    const late = this.#systemFirst.has(model) ? contexts.user : contexts.system;
+    return late.messages(parent, input, open);
   }
 
   async *#run(
@@ -158,7 +157,14 @@ export class ChatCompletionsBackend implements Backend {
     let call: UpstreamCall | null = null;
     try {
       const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
-      call = await this.#send(requestBody(head, rope.pieces(), request), watchdog);
+      call = await this.#send(requestBody(head, rope.pieces(), request), watchdog).catch(async (error: unknown) => {
+        if (this.#systemFirst.has(request.model) || !wantsSystemFirst(error)) throw error;
+        this.#systemFirst.add(request.model);
+        const { log } = this.#options;
+        log.warn({ model: request.model }, "the model takes words of the system only first: later ones are the user's");
+        const again = await mappedInSteps(this.#map(request, head.tools));
+        return this.#send(requestBody(head, again.pieces(), request), watchdog);
+      });
       while (!stream.ended) {
         watchdog.expect(this.#options.silenceTimeoutMs, "sent nothing for too long");
         const chunks = await call.read();
@@ -251,6 +257,14 @@ export class ChatCompletionsBackend implements Backend {
 
 type Attempt = { readonly call: UpstreamCall } | { readonly error: ApiError; readonly transient: boolean };
 
+/** Contexts by whose words those of the system are where they do not come first. */
+type Contexts = { readonly [Late in Dialect["lateSystem"]]: ChatContexts };
+
+function openContexts(reasoningField: ReasoningField, renamed: Dialect["renamed"]): Contexts {
+  const open = (lateSystem: Dialect["lateSystem"]) => new ChatContexts({ reasoningField, renamed, lateSystem });
+  return { system: open("system"), user: open("user") };
+}
+
 type RequestBody = {
   readonly bytes: Uint8Array | Iterable<Uint8Array>;
   readonly headers: { readonly "content-type": string; readonly "content-length": string };
@@ -275,13 +289,18 @@ function requestBody(head: ChatHead, messages: readonly Uint8Array[], request: B
   };
 }
 
+const LEAD_BYTES = Buffer.from(LEAD);
+
 function requestPieces(head: string, messages: readonly Uint8Array[], request: BackendRequest): readonly Uint8Array[] {
-  const pieces: Uint8Array[] = [Buffer.from(head), ...messages, Buffer.from("]}")];
-  const [, first] = pieces;
+  const [first, ...others] = messages;
+  const end = Buffer.from("]}");
+  if (first === undefined) return [Buffer.from(head), end];
   // Each message brings a comma; the first one has nothing to be separated from, unless instructions precede it.
-  if (request.settings.instructions === null && messages.length > 0 && first !== undefined)
-    pieces[1] = first.subarray(1);
-  return pieces;
+  if (request.settings.instructions === null) return [Buffer.from(head), first.subarray(1), ...others, end];
+  if (!LEAD_BYTES.equals(first.subarray(0, LEAD_BYTES.length))) return [Buffer.from(head), ...messages, end];
+  // The instructions are the beginning of the message with which the system goes on.
+  const opened = head.slice(0, -'"}'.length) + LEAD_SEPARATOR;
+  return [Buffer.from(opened), first.subarray(LEAD_BYTES.length), ...others, end];
 }
 
 /** The beginning of an error's text, so that a large page of HTML costs nothing. */

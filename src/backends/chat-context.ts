@@ -6,10 +6,11 @@ import {
   isToolCall,
   isToolOutput,
   type Item,
+  type MessageItem,
   type Part,
   type ToolOutputItem,
 } from "../protocol/items.ts";
-import { chatContent, plainText } from "./chat-parts.ts";
+import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
 import { chatName, keyOf } from "./chat-tools.ts";
 import { inChatTerms } from "./foreign-items.ts";
 import { Rope } from "./rope.ts";
@@ -22,6 +23,7 @@ import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
  *
  * | items | message |
  * |---|---|
+ * | `message` of system, developer, before anything else | one system message, which begins with the instructions |
  * | `message` of user, system, developer | one message; developer becomes system |
  * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts joined, their calls in order |
  * | `function_call_output`, `custom_tool_call_output` | one tool message; images in it follow in a user message |
@@ -43,7 +45,14 @@ export type Dialect = {
   readonly reasoningField: ReasoningField;
   /** Names of functions that are not those that `chatName` gives, by `keyOf`. */
   readonly renamed: ReadonlyMap<string, string>;
+  /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
+  readonly lateSystem: "system" | "user";
 };
+
+/** How the messages begin where the system has the first word. */
+export const LEAD = ',{"role":"system","content":"';
+/** What stands between the texts of the first message. */
+export const LEAD_SEPARATOR = "\\n\\n";
 
 /** The assistant message that is still growing. */
 type Run = {
@@ -68,8 +77,9 @@ type OpenCall = {
 type Open = BackendRequest["open"];
 
 type State = {
-  /** Finished messages, each behind a comma. */
+  /** Finished messages, each behind a comma; while the system still has the first word, its message without its end. */
   readonly closed: Rope;
+  readonly isLeadOpen: boolean;
   readonly run: Run | null;
   /** Calls in finished messages that have no answer yet. */
   readonly open: readonly OpenCall[];
@@ -77,7 +87,7 @@ type State = {
   readonly deferred: readonly Item[];
 };
 
-const START: State = { closed: Rope.empty, run: null, open: [], deferred: [] };
+const START: State = { closed: Rope.empty, isLeadOpen: false, run: null, open: [], deferred: [] };
 /** How many characters of messages are written in one step. */
 const STEP_LENGTH = 512 * 1024;
 const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [], open: [] };
@@ -150,6 +160,7 @@ class Writer {
   readonly #openCompaction: Open;
   #base: Rope;
   #text = "";
+  #isLeadOpen: boolean;
   #longTexts: readonly LongText[] = [];
   #run: Run | null;
   #open: readonly OpenCall[];
@@ -157,6 +168,7 @@ class Writer {
 
   constructor(state: State, dialect: Dialect, open: Open) {
     this.#base = state.closed;
+    this.#isLeadOpen = state.isLeadOpen;
     this.#run = state.run;
     this.#open = state.open;
     this.#deferred = state.deferred;
@@ -173,7 +185,7 @@ class Writer {
   end(): State {
     const closed = this.#base.append(this.#text);
     shareTexts(this.#longTexts, this.#text, closed);
-    return { closed, run: this.#run, open: this.#open, deferred: this.#deferred };
+    return { closed, isLeadOpen: this.#isLeadOpen, run: this.#run, open: this.#open, deferred: this.#deferred };
   }
 
   add(item: Item): void {
@@ -194,17 +206,37 @@ class Writer {
     if (isItem(item, "message") && item.role !== "assistant") {
       this.#closeRun();
       if (this.#open.length > 0) return this.add(item);
-      // Templates of many models take nothing but a string for the system.
       if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) }, item, item.content);
-      else this.#message({ role: "system", content: plainText(item.content, "\n") }, item, item.content);
+      else this.#system(item);
       return;
     }
     this.#extendRun(item, item !== origin);
   }
 
+  /** Templates of many models take nothing but one string for the system, at the very beginning. */
+  #system(item: MessageItem & Item): void {
+    const text = plainText(item.content, "\n");
+    const isFirst = this.#base.length === 0 && this.#text === "";
+    if (!isFirst && !this.#isLeadOpen) {
+      const asUser = { role: "user", content: `<system>\n${text}\n</system>` };
+      const message = this.#dialect.lateSystem === "user" ? asUser : { role: "system", content: text };
+      this.#message(message, item, item.content);
+      return;
+    }
+    this.#isLeadOpen = true;
+    this.#write((isFirst ? LEAD : LEAD_SEPARATOR) + JSON.stringify(text).slice(1, -1), item, item.content);
+  }
+
   finish(): void {
     this.#closeRun();
     if (this.#isAnswered()) this.#flush();
+    this.#closeLead();
+  }
+
+  #closeLead(): void {
+    if (!this.#isLeadOpen) return;
+    this.#isLeadOpen = false;
+    this.#text += '"}';
   }
 
   /** Whether no call is open; those that nobody has to answer are answered for it, since chat servers want each to be. */
@@ -220,6 +252,7 @@ class Writer {
     if (replaces) {
       this.#base = START.closed;
       this.#text = "";
+      this.#isLeadOpen = START.isLeadOpen;
       this.#longTexts = [];
       this.#run = START.run;
       this.#open = START.open;
@@ -237,7 +270,8 @@ class Writer {
       const parts = item.content?.length ? item.content : (item.summary ?? []);
       this.#run = { ...run, reasoning: run.reasoning + plainText(parts, "") };
     } else if (isToolCall(item)) {
-      const text = item.type === "function_call" ? object(item.arguments) : JSON.stringify({ input: item.input });
+      const text =
+        item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
       const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
       const call = { id: item.call_id, type: "function", function: { name, arguments: text } } as const;
       this.#run = { ...run, calls: [...run.calls, call], open: [...run.open, { id: item.call_id, isForeign }] };
@@ -299,21 +333,14 @@ class Writer {
 
   /** @param item what the message is made of, with its parts where it has any */
   #message(message: object, item?: Item, content?: string | readonly Part[]): void {
-    const json = JSON.stringify(message);
-    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
-    const longTexts = findLongTexts(json, owners, this.#text.length + 1);
-    if (longTexts.length > 0) this.#longTexts = [...this.#longTexts, ...longTexts];
-    this.#text += `,${json}`;
+    this.#closeLead();
+    this.#write(`,${JSON.stringify(message)}`, item, content);
   }
-}
 
-/** The arguments of a call, as the object that servers and templates take them for; models do not always write one. */
-function object(json: string): string {
-  try {
-    const value: unknown = JSON.parse(json);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return json;
-  } catch {
-    if (json.trim() === "") return "{}";
+  #write(json: string, item?: Item, content?: string | readonly Part[]): void {
+    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
+    const longTexts = findLongTexts(json, owners, this.#text.length);
+    if (longTexts.length > 0) this.#longTexts = [...this.#longTexts, ...longTexts];
+    this.#text += json;
   }
-  return JSON.stringify({ arguments: json });
 }

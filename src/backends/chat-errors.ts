@@ -111,3 +111,13 @@ export function parseRetryAfter(value: string | undefined): number | undefined {
   const seconds = Number(value);
   return value === undefined || !Number.isFinite(seconds) || seconds < 0 ? undefined : Math.ceil(seconds);
 }
+
+/** Templates of Qwen, MiniMax and others raise this, in about these words. */
+const SYSTEM_FIRST =
+  /system message (must be|should be|is only allowed|can only be) (at|in|as)?\s*(the )?(beginning|first|start)/i;
+
+/** Whether the server has refused a request since words of the system do not come first in it. */
+export function wantsSystemFirst(error: unknown): boolean {
+  const { cause } = (error instanceof ApiError && error.cause instanceof Error && error.cause) || {};
+  return cause instanceof Quotation && SYSTEM_FIRST.test(cause.message);
+}

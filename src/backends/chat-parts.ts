@@ -57,3 +57,14 @@ function textInside(data: string): string | undefined {
 function unseen(kind: string, name: unknown): string {
   return `[${kind}${typeof name === "string" ? ` '${name}'` : ""} that cannot be shown here]`;
 }
+
+/** The arguments of a call, as the object that servers and templates take them for; models do not always write one. */
+export function argumentsObject(json: string): string {
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return json;
+  } catch {
+    if (json.trim() === "") return "{}";
+  }
+  return JSON.stringify({ arguments: json });
+}

@@ -47,6 +47,8 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
       top_p: settings.top_p,
       presence_penalty: settings.presence_penalty,
       frequency_penalty: settings.frequency_penalty,
+      logprobs: settings.logprobs || null,
+      top_logprobs: settings.logprobs ? settings.top_logprobs : null,
       user: settings.user,
       [options.maxTokensField]: settings.max_output_tokens,
     }),

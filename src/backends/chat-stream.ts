@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { BackendEvent, FinishReason } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
+import type { TokenLogprob } from "../protocol/items.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { ChatHead } from "./chat-request.ts";
 import { brokenStream, reportedByServer } from "./chat-errors.ts";
@@ -9,9 +10,20 @@ import { CustomInput } from "./custom-input.ts";
 
 /** The parts of a chunk that are read. Servers differ in all else, so everything may be missing. */
 type Chunk = {
-  readonly choices?: readonly { readonly delta?: Delta | null; readonly finish_reason?: string | null }[];
+  readonly choices?: readonly Choice[];
   readonly usage?: ChatUsage | null;
   readonly error?: unknown;
+};
+type Choice = {
+  readonly delta?: Delta | null;
+  readonly finish_reason?: string | null;
+  readonly logprobs?: { readonly content?: readonly ChatLogprob[] | null } | null;
+};
+type ChatLogprob = {
+  readonly token?: unknown;
+  readonly logprob?: unknown;
+  readonly bytes?: unknown;
+  readonly top_logprobs?: readonly ChatLogprob[] | null;
 };
 type Delta = {
   readonly content?: string | readonly { readonly text?: unknown }[] | null;
@@ -54,6 +66,7 @@ export class ChatStream {
   #finish: FinishReason | null = null;
   #usage: Usage | null = null;
   #ended = false;
+  readonly #logprobs: TokenLogprob[] = [];
 
   constructor(head: Pick<ChatHead, "tools" | "allowed">) {
     this.#tools = head.tools;
@@ -78,6 +91,7 @@ export class ChatStream {
     if (chunk.error !== undefined && chunk.error !== null) throw reportedByServer(chunk.error);
     if (chunk.usage) this.#usage = toUsage(chunk.usage);
     const choice = chunk.choices?.[0];
+    for (const logprob of choice?.logprobs?.content ?? []) this.#logprobs.push(...tokenLogprob(logprob));
     if (choice?.delta) this.#delta(choice.delta, events);
     if (choice?.finish_reason) this.#finish = FINISH[choice.finish_reason] ?? "stop";
   }
@@ -96,11 +110,17 @@ export class ChatStream {
     const reasoning = delta.reasoning_content ?? delta.reasoning;
     if (typeof reasoning === "string" && reasoning !== "") events.push({ type: "reasoning.delta", delta: reasoning });
     const text = contentText(delta.content);
-    if (text !== "") events.push({ type: "text.delta", delta: text });
+    if (text !== "") events.push(this.#text(text));
     if (typeof delta.refusal === "string" && delta.refusal !== "") {
       events.push({ type: "refusal.delta", delta: delta.refusal });
     }
     for (const call of delta.tool_calls ?? []) this.#callDelta(call, events);
+  }
+
+  /** What is known of the tokens goes with their text, or with the next one where a token has none of its own. */
+  #text(delta: string): BackendEvent {
+    const logprobs = this.#logprobs.splice(0);
+    return logprobs.length === 0 ? { type: "text.delta", delta } : { type: "text.delta", delta, logprobs };
   }
 
   #callDelta(delta: CallDelta, events: BackendEvent[]): void {
@@ -178,6 +198,15 @@ function parse(data: string): Chunk {
   }
   if (typeof chunk !== "object" || chunk === null) throw brokenStream("sent a chunk that is not a JSON object");
   return chunk;
+}
+
+function tokenLogprob(chat: ChatLogprob): readonly TokenLogprob[] {
+  return logprobOf(chat).map((own) => ({ ...own, top_logprobs: (chat.top_logprobs ?? []).flatMap(logprobOf) }));
+}
+
+function logprobOf({ token, logprob, bytes }: ChatLogprob): readonly Omit<TokenLogprob, "top_logprobs">[] {
+  if (typeof token !== "string" || typeof logprob !== "number") return [];
+  return [{ token, logprob, bytes: Array.isArray(bytes) ? (bytes as number[]) : [...Buffer.from(token)] }];
 }
 
 function contentText(content: Delta["content"]): string {

@@ -6,7 +6,7 @@ import type { Rope } from "./rope.ts";
  * has the same value as before, whoever reads, copies or serialises it.
  */
 
-/** A text, and where the messages that are being written have it as a JSON string. */
+/** A text, and where the messages that are being written have it in a JSON string, between its quotes or others' words. */
 export type LongText = {
   readonly owner: object;
   readonly field: string;
@@ -32,9 +32,9 @@ export function findLongTexts(json: string, owners: readonly object[], at: numbe
       const described = Object.getOwnPropertyDescriptor(owner, field);
       const value: unknown = described?.value;
       if (described?.configurable !== true || typeof value !== "string" || value.length < LONG_TEXT) continue;
-      const literal = JSON.stringify(value);
-      const start = json.indexOf(literal);
-      if (start !== -1) found.push({ owner, field, start: at + start, end: at + start + literal.length });
+      const written = JSON.stringify(value).slice(1, -1);
+      const start = json.indexOf(written);
+      if (start !== -1) found.push({ owner, field, start: at + start, end: at + start + written.length });
     }
   }
   return found;
@@ -52,6 +52,7 @@ export function shareTexts(texts: readonly LongText[], written: string, rope: Ro
 }
 
 /** A function of its own, so that what is kept for good knows nothing but the bytes. */
-function readFrom(literal: Buffer, owner: object, field: string): void {
-  Object.defineProperty(owner, field, { enumerable: true, get: () => JSON.parse(literal.toString("utf8")) as string });
+function readFrom(written: Buffer, owner: object, field: string): void {
+  const get = (): string => JSON.parse(`"${written.toString("utf8")}"`) as string;
+  Object.defineProperty(owner, field, { enumerable: true, get });
 }

@@ -1,7 +1,7 @@
 import { type ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
-import type { Item, OutputItem } from "../protocol/items.ts";
+import type { Item, OutputItem, TokenLogprob } from "../protocol/items.ts";
 import { listedId } from "../protocol/listed-item.ts";
 import { NO_USAGE, type Response, type Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
@@ -208,7 +208,7 @@ export class Assembler {
     if (event.type !== "usage" && event.type !== "finish" && event.type !== "call") this.#moves?.push(event);
     switch (event.type) {
       case "text.delta":
-        return this.#textDelta("message", "output_text", event.delta);
+        return this.#textDelta("message", "output_text", event.delta, event.logprobs);
       case "refusal.delta":
         return this.#textDelta("message", "refusal", event.delta);
       case "reasoning.delta":
@@ -261,14 +261,14 @@ export class Assembler {
     }
   }
 
-  #textDelta(kind: "message" | "reasoning", part: TextKind, delta: string): void {
+  #textDelta(kind: "message" | "reasoning", part: TextKind, delta: string, logprobs?: readonly TokenLogprob[]): void {
     if (delta === "") return;
     if (this.#text?.kind !== kind) {
       this.#closeText("completed");
       const index = this.#added++;
       this.#text = new OpenText(kind, itemId(ID_PREFIX[kind], this.id, "output", index), index, this.#log);
     }
-    this.#text.delta(part, delta);
+    this.#text.delta(part, delta, logprobs);
     this.#last = this.#text;
   }
 

@@ -6,6 +6,7 @@ import type {
   ReasoningTextPart,
   RefusalPart,
   SummaryTextPart,
+  TokenLogprob,
 } from "../protocol/items.ts";
 import { EVENT } from "../protocol/table.ts";
 
@@ -41,6 +42,8 @@ export class EventLog {
 export type TextKind = "output_text" | "refusal" | "reasoning_text" | "summary_text";
 type ContentPart = OutputTextPart | RefusalPart | ReasoningTextPart;
 
+type OpenPart = { readonly kind: TextKind; text: string; readonly logprobs: TokenLogprob[] };
+
 const NONE: readonly never[] = Object.freeze([]);
 
 /** A message or a reasoning item: text in parts, one part open at a time. */
@@ -51,7 +54,7 @@ export class OpenText {
   readonly #log: EventLog;
   readonly #content: ContentPart[] = [];
   readonly #summary: SummaryTextPart[] = [];
-  #part: { readonly kind: TextKind; text: string } | null = null;
+  #part: OpenPart | null = null;
 
   constructor(kind: "message" | "reasoning", id: string, index: number, log: EventLog) {
     this.kind = kind;
@@ -66,13 +69,14 @@ export class OpenText {
     });
   }
 
-  delta(kind: TextKind, delta: string): void {
+  delta(kind: TextKind, delta: string, logprobs: readonly TokenLogprob[] = NONE): void {
     let part = this.#part;
     if (part?.kind !== kind) {
       this.#closePart();
       part = this.#openPart(kind);
     }
     part.text += delta;
+    part.logprobs.push(...logprobs);
     const log = this.#log;
     const item_id = this.id;
     const output_index = this.index;
@@ -87,7 +91,7 @@ export class OpenText {
           output_index,
           content_index,
           delta,
-          logprobs: NONE,
+          logprobs,
         });
         break;
       case "refusal":
@@ -114,26 +118,26 @@ export class OpenText {
     return item;
   }
 
-  #openPart(kind: TextKind): { readonly kind: TextKind; text: string } {
+  #openPart(kind: TextKind): OpenPart {
     const log = this.#log;
     const at = { sequence_number: log.next(), item_id: this.id, output_index: this.index };
-    const part = makePart(kind, "");
+    const part = makePart(kind, "", NONE);
     if (part.type === "summary_text") {
       log.write({ type: EVENT.summaryPartAdded, ...at, summary_index: this.#summary.length, part });
     } else {
       log.write({ type: EVENT.partAdded, ...at, content_index: this.#content.length, part });
     }
-    this.#part = { kind, text: "" };
+    this.#part = { kind, text: "", logprobs: [] };
     return this.#part;
   }
 
   #closePart(): void {
     if (this.#part === null) return;
-    const { kind, text } = this.#part;
+    const { kind, text, logprobs } = this.#part;
     this.#part = null;
     const log = this.#log;
     const at = { item_id: this.id, output_index: this.index };
-    const part = makePart(kind, text);
+    const part = makePart(kind, text, Object.freeze(logprobs));
     if (part.type === "summary_text") {
       const summary_index = this.#summary.length;
       log.write({ type: EVENT.summaryDone, sequence_number: log.next(), ...at, summary_index, text });
@@ -144,7 +148,7 @@ export class OpenText {
     const content_index = this.#content.length;
     const sequence_number = log.next();
     if (part.type === "output_text") {
-      log.write({ type: EVENT.textDone, sequence_number, ...at, content_index, text, logprobs: NONE });
+      log.write({ type: EVENT.textDone, sequence_number, ...at, content_index, text, logprobs });
     } else if (part.type === "refusal") {
       log.write({ type: EVENT.refusalDone, sequence_number, ...at, content_index, refusal: text });
     } else {
@@ -230,10 +234,10 @@ export class OpenCall {
   }
 }
 
-function makePart(kind: TextKind, text: string): ContentPart | SummaryTextPart {
+function makePart(kind: TextKind, text: string, logprobs: readonly TokenLogprob[]): ContentPart | SummaryTextPart {
   switch (kind) {
     case "output_text":
-      return Object.freeze({ type: kind, text, annotations: NONE, logprobs: NONE });
+      return Object.freeze({ type: kind, text, annotations: NONE, logprobs });
     case "refusal":
       return Object.freeze({ type: kind, refusal: text });
     case "reasoning_text":

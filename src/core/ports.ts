@@ -1,4 +1,4 @@
-import type { CompactionItem, Item } from "../protocol/items.ts";
+import type { CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
@@ -60,7 +60,7 @@ export type Compacted = {
 
 /** What a backend says while it generates. An item that a backend invents passes whole, as `item`. */
 export type BackendEvent =
-  | { readonly type: "text.delta"; readonly delta: string }
+  | { readonly type: "text.delta"; readonly delta: string; readonly logprobs?: readonly TokenLogprob[] }
   | { readonly type: "refusal.delta"; readonly delta: string }
   | { readonly type: "reasoning.delta"; readonly delta: string }
   | { readonly type: "summary.delta"; readonly delta: string }

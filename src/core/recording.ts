@@ -34,7 +34,7 @@ export function encodeMoves(moves: readonly Move[]): JsonValue {
   const entries: (Run | Move)[] = [];
   let last: Run | null = null;
   for (const move of moves) {
-    if (!("delta" in move)) {
+    if (!("delta" in move) || "logprobs" in move) {
       entries.push(move);
       last = null;
       continue;

@@ -94,14 +94,19 @@ export class Peer {
     this.#socket.send(text, () => {});
   }
 
-  /** The milliseconds to the pong. */
-  async ping(): Promise<number> {
+  /** How it ended; null while it has not. */
+  get end(): Closed | null {
+    return this.#end;
+  }
+
+  /** The milliseconds to the pong, or to the end of the connection. */
+  async ping(timeoutMs = this.#visit.timeoutMs): Promise<number> {
     const start = performance.now();
     const pong = new Promise<void>((resolve) => {
       this.#socket.once("pong", () => resolve());
     });
     this.#socket.ping();
-    await inTime(Promise.race([pong, this.closed]), this.#visit.timeoutMs, "pong");
+    await inTime(Promise.race([pong, this.closed]), timeoutMs, "pong");
     return performance.now() - start;
   }
 

@@ -1,4 +1,11 @@
-import type { OutputItem, OutputTextPart, ReasoningTextPart, RefusalPart, SummaryTextPart } from "./items.ts";
+import type {
+  OutputItem,
+  OutputTextPart,
+  ReasoningTextPart,
+  RefusalPart,
+  SummaryTextPart,
+  TokenLogprob,
+} from "./items.ts";
 import type { Response } from "./response.ts";
 import { type EVENT, type INTERRUPT_ERROR, type SteerErrorCode, TERMINAL_EVENTS } from "./table.ts";
 
@@ -20,8 +27,8 @@ export type ServerEvent =
   | Event<E["itemDone"], { output_index: number; item: OutputItem }>
   | Event<E["partAdded"], OfPart & { part: ContentPart }>
   | Event<E["partDone"], OfPart & { part: ContentPart }>
-  | Event<E["textDelta"], OfPart & { delta: string; logprobs: readonly never[] }>
-  | Event<E["textDone"], OfPart & { text: string; logprobs: readonly never[] }>
+  | Event<E["textDelta"], OfPart & { delta: string; logprobs: readonly TokenLogprob[] }>
+  | Event<E["textDone"], OfPart & { text: string; logprobs: readonly TokenLogprob[] }>
   | Event<E["refusalDelta"], OfPart & { delta: string }>
   | Event<E["refusalDone"], OfPart & { refusal: string }>
   | Event<E["reasoningDelta"], OfPart & { delta: string }>

@@ -95,15 +95,18 @@ export type OutputTextPart = {
   readonly type: "output_text";
   readonly text: string;
   readonly annotations: readonly never[];
-  readonly logprobs: readonly never[];
+  readonly logprobs: readonly TokenLogprob[];
 };
+/** How likely the model took a token for, and others in its place. */
+export type TokenLogprob = LogprobOf & { readonly top_logprobs: readonly LogprobOf[] };
+type LogprobOf = { readonly token: string; readonly logprob: number; readonly bytes: readonly number[] };
 export type RefusalPart = { readonly type: "refusal"; readonly refusal: string };
 export type ReasoningTextPart = { readonly type: "reasoning_text"; readonly text: string };
 export type SummaryTextPart = { readonly type: "summary_text"; readonly text: string };
 /** A content part as it arrived: known types have been checked, others are carried as they are. */
 export type Part = { readonly type: string; readonly [field: string]: unknown };
 
-type MessageItem = {
+export type MessageItem = {
   readonly type: "message";
   readonly role: "user" | "assistant" | "system" | "developer";
   readonly content: string | readonly Part[];

@@ -3,6 +3,7 @@ import { ApiError } from "./errors.ts";
 import { checkFormat, parseInput } from "./input.ts";
 import { type Item, type TextFormat, TextFormatSchema } from "./items.ts";
 import { checkToolChoice, checkTools, showTool, type Tool, type ToolChoice, ToolSchema } from "./tools.ts";
+import { INCLUDE } from "./table.ts";
 import { compileCheck, nullable, oneOf } from "./validation.ts";
 
 /**
@@ -41,7 +42,7 @@ export const CreateRequestSchema = Type.Object({
   presence_penalty: nullable(Type.Number({ minimum: -2, maximum: 2 })),
   frequency_penalty: nullable(Type.Number({ minimum: -2, maximum: 2 })),
   truncation: nullable(oneOf("auto", "disabled")),
-  include: nullable(Type.Array(Type.String())),
+  include: nullable(Type.Array(oneOf(...INCLUDE))),
   store: nullable(Type.Boolean()),
   stream: nullable(Type.Boolean()),
   background: nullable(Type.Boolean()),
@@ -123,6 +124,8 @@ export type CreateRequest = {
   readonly temperature: number | null;
   readonly top_p: number | null;
   readonly top_logprobs: number | null;
+  /** Whether the log probabilities of the model's text are to be shown. */
+  readonly logprobs: boolean;
   readonly presence_penalty: number | null;
   readonly frequency_penalty: number | null;
   readonly truncation: "auto" | "disabled";
@@ -198,6 +201,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     temperature: body.temperature ?? null,
     top_p: body.top_p ?? null,
     top_logprobs: body.top_logprobs ?? null,
+    logprobs: (body.include ?? []).includes("message.output_text.logprobs"),
     presence_penalty: body.presence_penalty ?? null,
     frequency_penalty: body.frequency_penalty ?? null,
     truncation: body.truncation ?? "disabled",
@@ -238,11 +242,12 @@ function lowest(values: readonly (number | null | undefined)[]): number | null {
 type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
   readonly [Field in Exclude<
     keyof CreateRequest,
-    "model" | "input" | "extra" | "text" | "reasoning" | "compaction" | "conversation"
+    "model" | "input" | "extra" | "text" | "reasoning" | "compaction" | "conversation" | "logprobs"
   >]?: CreateRequest[Field] | null;
 } & {
   readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;
   readonly reasoning?: { readonly effort?: string | null; readonly summary?: string | null } | null;
+  readonly include?: readonly (typeof INCLUDE)[number][] | null;
   readonly conversation?: string | { readonly id: string } | null;
   readonly prompt_cache_options?: { readonly prewarm?: boolean | null } | null;
   readonly context_management?:

@@ -130,6 +130,18 @@ export const CLOSE = {
 
 export type CloseReason = keyof typeof CLOSE;
 
+/** What a client may ask to be shown besides; of these this server has log probabilities. */
+export const INCLUDE = [
+  "file_search_call.results",
+  "web_search_call.results",
+  "web_search_call.action.sources",
+  "message.input_image.image_url",
+  "computer_call_output.output.image_url",
+  "code_interpreter_call.outputs",
+  "reasoning.encrypted_content",
+  "message.output_text.logprobs",
+] as const;
+
 /** Why a response may end incomplete. */
 export const INCOMPLETE = ["max_output_tokens", "content_filter", "steered", "interrupted"] as const;
 

@@ -366,6 +366,50 @@ describe("what goes wrong", () => {
   });
 });
 
+const bodies = () => upstream.calls.map(({ body }) => body.messages);
+
+describe("words of the system", () => {
+  const first = { role: "developer", content: "Be brief." };
+  const late = { role: "developer", content: "Be kind." };
+  const user = { role: "user", content: "hi" };
+  const input = [first, user, late];
+  const lead = { role: "system", content: "You are a bot.\n\nBe brief." };
+
+  test("that come first are one message with the instructions", async () => {
+    upstream.otherwise(text("ok"));
+    const backend = open();
+    await ask(backend, { fields: { instructions: 'You are a "bot".', input: [first, late, user] } });
+    await ask(backend, { fields: { instructions: "", input: [first] } });
+    await ask(backend, { fields: { instructions: "Alone.", input: "hi" } });
+    expect(bodies()).toEqual([
+      [{ role: "system", content: 'You are a "bot".\n\nBe brief.\n\nBe kind.' }, user],
+      [{ role: "system", content: "\n\nBe brief." }],
+      [{ role: "system", content: "Alone." }, user],
+    ]);
+  });
+
+  test.each([
+    [400, { error: { message: "System message must be at the beginning.", code: 400 } }],
+    [500, { error: { message: "Jinja Exception: System message must be at the beginning." } }],
+  ])("that come later are the user's for a model that refuses them with %i", async (status, body) => {
+    upstream.script(refuse(status, body), text("ok"), text("ok"));
+    const backend = open({ retries: 0 });
+    const fields = { instructions: "You are a bot.", input };
+    await ask(backend, { fields });
+    await ask(backend, { fields });
+    const asSystem = [lead, user, { role: "system", content: "Be kind." }];
+    const asUser = [lead, user, { role: "user", content: "<system>\nBe kind.\n</system>" }];
+    expect(bodies()).toEqual([asSystem, asUser, asUser]);
+    expect(warnings).toHaveLength(1);
+  });
+
+  test("are refused for good by a model that wants something else", async () => {
+    upstream.script(refuse(400, { error: { message: "roles must alternate" } }));
+    expect(await failure(open(), { fields: { input } })).toMatchObject({ code: "invalid_prompt" });
+    expect(upstream.calls).toHaveLength(1);
+  });
+});
+
 describe("trying again", () => {
   test.each([500, 502, 503, 504, 429, 408])("status %i before the first byte is tried again", async (status) => {
     upstream.script(refuse(status, {}), refuse(status, {}), text("third time"));

@@ -7,7 +7,7 @@ import type { Response } from "../../src/protocol/response.ts";
 import { compactions, open } from "../support/compactions.ts";
 
 const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") =>
-  new ChatContexts({ reasoningField: field, renamed: new Map() });
+  new ChatContexts({ reasoningField: field, renamed: new Map(), lateSystem: "system" });
 
 /** The bytes of a mapping, run through to its end. */
 function textOf(mapping: ReturnType<ChatContexts["messages"]>): string {
@@ -30,6 +30,11 @@ function node(parent: ResponseNode | null, input: readonly Item[], output: reado
 }
 
 const user = (text: string): Item => ({ type: "message", role: "user", content: [{ type: "input_text", text }] });
+const system = (content: string | readonly object[], role = "developer"): Item => ({
+  type: "message",
+  role,
+  content,
+});
 const assistant = (text: string): Item => ({
   type: "message",
   role: "assistant",
@@ -84,19 +89,43 @@ describe("messages", () => {
     ]);
   });
 
-  test("developer and system messages are the system's, always as a string", () => {
-    const parts = [
-      { type: "input_text", text: "one" },
-      { type: "input_text", text: "two" },
-    ];
-    expect(
-      messagesOf(null, [
-        { type: "message", role: "developer", content: parts },
-        { type: "message", role: "system", content: "three" },
-      ]),
-    ).toEqual([
+  const parts = [
+    { type: "input_text", text: "one" },
+    { type: "input_text", text: "two" },
+  ];
+
+  test("developer and system messages that come first are one message of the system, always with a string", () => {
+    expect(messagesOf(null, [system(parts), system('th"ree', "system"), user("go")])).toEqual([
+      { role: "system", content: 'one\ntwo\n\nth"ree' },
+      { role: "user", content: "go" },
+    ]);
+    expect(messagesOf(null, [system("alone")])).toEqual([{ role: "system", content: "alone" }]);
+    const first = node(null, [system("one")], []);
+    expect(messagesOf(first, [system("two"), call("c"), output("c")])).toMatchObject([
+      { role: "system", content: "one\n\ntwo" },
+      { role: "assistant" },
+      { role: "tool" },
+    ]);
+    // A fork adds to what was there before it, and to nothing else.
+    const [left, right] = ["left", "right"].map((text) => node(first, [system(text), user("go")], []));
+    const chat = contexts();
+    expect(messagesOf(left ?? null, [], chat)[0]).toEqual({ role: "system", content: "one\n\nleft" });
+    expect(messagesOf(right ?? null, [], chat)[0]).toEqual({ role: "system", content: "one\n\nright" });
+  });
+
+  test("those that come later stay where they are, or are the user's", () => {
+    const items = [user("go"), system(parts), system("three")];
+    expect(messagesOf(null, items)).toEqual([
+      { role: "user", content: "go" },
       { role: "system", content: "one\ntwo" },
       { role: "system", content: "three" },
+    ]);
+    const late = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "user" });
+    expect(messagesOf(null, [system("zero"), ...items], late)).toEqual([
+      { role: "system", content: "zero" },
+      { role: "user", content: "go" },
+      { role: "user", content: "<system>\none\ntwo\n</system>" },
+      { role: "user", content: "<system>\nthree\n</system>" },
     ]);
   });
 
@@ -172,7 +201,10 @@ describe("messages", () => {
       );
     expect(names()).toEqual(["agents__spawn", "agents__js"]);
     const renamed = new Map([['["agents","spawn"]', "agents__spawn_2"]]);
-    expect(names(new ChatContexts({ reasoningField: null, renamed }))).toEqual(["agents__spawn_2", "agents__js"]);
+    expect(names(new ChatContexts({ reasoningField: null, renamed, lateSystem: "system" }))).toEqual([
+      "agents__spawn_2",
+      "agents__js",
+    ]);
   });
 
   test("what comes between a call and its output is put behind the output", () => {
@@ -302,6 +334,7 @@ describe("one mapping", () => {
     { type: "hologram_output", call_id: "c3", output: { depth: 3 } },
   );
   const round = fc.oneof(
+    texts.map((text): Item[] => [{ type: "message", role: "developer", content: text }]),
     texts.map((text) => [user(text)]),
     texts.map((text) => [assistant(text)]),
     texts.map((text) => [thought(text)]),

@@ -74,6 +74,14 @@ test("settings go by the names of chat", () => {
   });
 });
 
+test("log probabilities are asked for where they are to be shown", () => {
+  const include = ["message.output_text.logprobs"];
+  expect(head({ include, top_logprobs: 2 }).body).toMatchObject({ logprobs: true, top_logprobs: 2 });
+  expect(head({ include }).body).not.toHaveProperty("top_logprobs");
+  expect(head({ top_logprobs: 2 }).body).not.toHaveProperty("logprobs");
+  expect(head({ top_logprobs: 2 }).body).not.toHaveProperty("top_logprobs");
+});
+
 test("fields that the API does not know pass through, except those that would break the answer", () => {
   const { body } = head(
     { top_k: 40, n: 3, messages: [1], chat_template_kwargs: { thinking: true } },

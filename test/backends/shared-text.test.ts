@@ -6,9 +6,13 @@ import type { Item } from "../../src/protocol/items.ts";
 
 /** Maps items in a request of their own; they stand in the request and may be changed by it. */
 function map(items: readonly Item[]): string {
-  const mapping = new ChatContexts({ reasoningField: null, renamed: new Map() }).messages(null, items, () => {
-    throw new Error("no compaction here");
-  });
+  const mapping = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" }).messages(
+    null,
+    items,
+    () => {
+      throw new Error("no compaction here");
+    },
+  );
   for (;;) {
     const { done, value } = mapping.next();
     if (done) return Buffer.concat(value.pieces()).toString("utf8");

@@ -16,7 +16,7 @@ async function startMutant(name: string | null, rate = 2000): Promise<string> {
   const loader = name === null ? [] : ["--import", MUTATE];
   const child = spawn(
     process.execPath,
-    [...loader, MAIN, "serve", "--port", "0", "--sim-rate", String(rate), ...keys],
+    [...loader, MAIN, "serve", "--port", "0", "--store", "memory:", "--sim-rate", String(rate), ...keys],
     {
       env: { ...process.env, MUTANT: name ?? "" },
       stdio: ["ignore", "pipe", "inherit"],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { WebSocket } from "ws";
 import { checkBody, checkMessage, measure } from "../../src/doctor/checks/size.ts";
 import { accepting, apiError, brokenServer, json, visitTo } from "./broken-server.ts";
 
@@ -36,6 +37,15 @@ describe("messages over WebSocket", () => {
     const onUpgrade = accepting((socket) => socket.on("message", () => socket.send('{"type":"error"}')));
     const finding = await checkMessage(visitTo(await brokenServer({ onUpgrade }), { largestBytes: 2 * MiB }));
     expect(finding).toMatchObject({ check: "message", level: "ok", data: { bytes: 2 * MiB } });
+  });
+
+  test.each([
+    ["ignores", () => {}],
+    ["hangs up on", (socket: WebSocket) => socket.close(1008, "what is that?")],
+  ])("pass where the server %s what it does not know", async (_what, answer) => {
+    const onUpgrade = accepting((socket) => socket.on("message", () => answer(socket)));
+    const finding = await checkMessage(visitTo(await brokenServer({ onUpgrade })));
+    expect(finding).toMatchObject({ check: "message", level: "ok", data: { bytes: MiB } });
   });
 
   test("that the server refuses are a matter of its setting", async () => {

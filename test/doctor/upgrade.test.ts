@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { WebSocket } from "ws";
 import { checkUpgrade, describeDeflate } from "../../src/doctor/checks/upgrade.ts";
 import { accepting, apiError, type Broken, brokenServer, json, refusing, visitTo } from "./broken-server.ts";
 
@@ -84,6 +85,16 @@ describe("the upgrade", () => {
           : refusing(400)(request, stream),
     });
     expect(findings).toMatchObject([{ level: "ok" }, { check: "upgrade", level: "warning" }, { check: "deflate" }]);
+  });
+
+  test.each([
+    ["closes", (socket: WebSocket) => socket.close(1008), "closed at once (1008)", "refuse the upgrade"],
+    ["cuts", (socket: WebSocket) => socket.terminate(), "closed at once (1006)", "cuts the connection"],
+  ])("that is accepted by one who then %s it is a problem", async (_what, onSocket, text, advice) => {
+    const { findings } = await upgradeOf({ onUpgrade: accepting(onSocket) });
+    expect(findings[0]).toMatchObject({ check: "upgrade", level: "problem" });
+    expect(findings[0]?.text).toContain(text);
+    expect(findings[0]?.advice).toContain(advice);
   });
 
   test("behind which nobody reads frames is a problem", async () => {

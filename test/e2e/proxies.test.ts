@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
 import { examine } from "../../src/doctor/index.ts";
 import type { Finding } from "../../src/doctor/index.ts";
@@ -101,6 +104,44 @@ for (const name of Object.keys(PROXIES) as readonly ProxyName[]) {
     },
   );
 }
+
+const missingBalancer = missingProxy("HAProxy");
+const SERVER = "server one 127.0.0.1:4400 check inter 1s fall 1";
+
+/** Two servers that take turns behind HAProxy. */
+async function balanced(store: string): Promise<string> {
+  const settings = { port: 0, store, logLevel: "silent", simRounds: 1, maxLoopDelayMs: 0 } as const;
+  const servers = [await startServer(settings), await startServer(settings)];
+  const [one, two] = servers.map(({ url }) => new URL(url).host);
+  onTestFinished(async () => {
+    await Promise.all(servers.map((each) => each.close()));
+  });
+  const second = SERVER.replace("one 127.0.0.1:4400", `two ${two}`);
+  return startProxy("HAProxy", `http://${one}`, [
+    ["balance leastconn", "balance roundrobin"],
+    [SERVER, `${SERVER}\n  ${second}`],
+  ]);
+}
+
+describe.skipIf(missingBalancer !== null)(
+  `two servers behind HAProxy${missingBalancer === null ? "" : ` (${missingBalancer})`}`,
+  () => {
+    test("with a store of their own each do not find each other's responses", async () => {
+      const { findings } = await examineAt(await balanced("memory:"));
+      expect(named(findings, "tools")).toMatchObject({ level: "ok" });
+      expect(named(findings, "tools-http")).toMatchObject({ level: "problem" });
+      expect(named(findings, "tools-http")?.text).toContain("previous_response_not_found");
+      expect(named(findings, "tools-http")?.advice).toContain("--store postgres://");
+    });
+
+    test("with one store continue what the other has begun", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "turnwire-shared-"));
+      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+      const { findings } = await examineAt(await balanced(`sqlite:${join(folder, "shared.db")}`));
+      expect(named(findings, "tools-http")).toMatchObject({ level: "ok" });
+    });
+  },
+);
 
 const missing = missingProxy("nginx");
 

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ApiError } from "../../src/protocol/errors.ts";
 import { type CreateRequest, parseCreateRequest } from "../../src/protocol/request.ts";
+import { INCLUDE } from "../../src/protocol/table.ts";
 
 const BASE = { model: "m", input: "Hi" };
 
@@ -38,6 +39,7 @@ describe("the smallest request", () => {
       temperature: null,
       top_p: null,
       top_logprobs: null,
+      logprobs: false,
       presence_penalty: null,
       frequency_penalty: null,
       truncation: "disabled",
@@ -87,7 +89,7 @@ describe("the smallest request", () => {
 
 test("null is the same as nothing, for every field that has a default", () => {
   const names = Object.keys(parseCreateRequest(BASE)).filter(
-    (name) => !["model", "input", "extra", "compaction"].includes(name),
+    (name) => !["model", "input", "extra", "compaction", "logprobs"].includes(name),
   );
   expect(parse(Object.fromEntries(names.map((name) => [name, null])))).toEqual(parseCreateRequest(BASE));
 });
@@ -332,6 +334,11 @@ describe("what the API does not know", () => {
   });
 });
 
+test("what may be included is known by name, and of it the log probabilities of text are shown", () => {
+  expect(parse({ include: [...INCLUDE] }).logprobs).toBe(true);
+  expect(parse({ include: INCLUDE.filter((name) => !name.endsWith("logprobs")) }).logprobs).toBe(false);
+});
+
 describe("tools", () => {
   test("of the kind function are shown with all of their fields", () => {
     const [bare, full] = parse({
@@ -444,6 +451,7 @@ describe("a setting out of its bounds is refused", () => {
     [{ frequency_penalty: -3 }, "invalid_value", "frequency_penalty"],
     [{ truncation: "yes" }, "invalid_value", "truncation"],
     [{ include: "all" }, "invalid_type", "include"],
+    [{ include: ["all"] }, "invalid_value", "include[0]"],
     [{ store: "no" }, "invalid_type", "store"],
     [{ stream: 1 }, "invalid_type", "stream"],
     [{ background: "yes" }, "invalid_type", "background"],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { KeyBook } from "../../src/keys/key-book.ts";
 import type { StoredKey } from "../../src/keys/key-record.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
 import { answer, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { addKey } from "../keys/stored-key.ts";
 import { rawUpgrade } from "../support/raw-upgrade.ts";
@@ -171,6 +172,18 @@ describe("a key that has begun as many turns as it may", () => {
     expect((await ask()).status).toBe(200);
   });
 
+  test("leaves no conversation locked that it was refused in", async () => {
+    const { server, key } = await start({ turnsPerMinute: 1 }, { steps: [answer("one"), answer("two")] });
+    const { id } = (await server.http(key).post("/v1/conversations", {})).json;
+    const client = await server.connect({ key });
+    const turn = { input: "a", conversation: id };
+    expect((await client.turn(turn)).last.type).toBe("response.completed");
+    expect((await client.turn(turn)).last).toMatchObject(LIMITED);
+    expect((await client.turn(turn)).last).toMatchObject(LIMITED);
+    server.runtime.advance(60_000);
+    expect((await client.turn(turn)).last.type).toBe("response.completed");
+  });
+
   test("does not keep another key of the same tenant from its own", async () => {
     const { server, key } = await start({ turnsPerMinute: 1 }, { steps: [answer("one"), answer("two")] });
     const { secret: other } = await addKey(server.store.records, { turnsPerMinute: 1 });
@@ -220,6 +233,20 @@ test("a key has as many WebSocket connections as it may; the next upgrade gets 4
   expect((await server.http(key).create({ input: "a" })).status).toBe(200);
   await client.leave();
   await server.connect({ key });
+});
+
+test("when the store cannot be read, nobody with a stored key is let in and no turn begins", async () => {
+  const store = new MemoryStore({ budgetBytes: 1 << 20 });
+  const { server, key } = await start({}, { store, steps: [answer("one")] });
+  const client = await server.connect({ key });
+  store.records.get = () => Promise.reject(new Error("the disk is gone"));
+  const { last } = await client.turn({ input: "a", store: false });
+  expect(last).toMatchObject({ status: 500, error: { code: "server_error" } });
+  expect((await server.http(key).create({ input: "a" })).status).toBe(500);
+  const upgrade = await rawUpgrade(server.url, "/v1/responses", { authorization: `Bearer ${key}` });
+  expect(upgrade.status).toBe(500);
+  expect(JSON.stringify([last, upgrade.json])).not.toContain("disk");
+  expect(server.backend.calls).toEqual([]);
 });
 
 test("connections that are opened at the same moment are no more than there may be", async () => {

@@ -273,5 +273,7 @@ export type ContextRequests = [
 type TheirField = keyof ResponseCreateParams | keyof ResponsesClientEvent.ResponseCreate;
 export type RequestKeys = [
   Nothing<Exclude<keyof typeof CreateRequestSchema.properties, TheirField | OnlyOpenResponses>>,
-  Nothing<Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra" | "compaction">>,
+  Nothing<
+    Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra" | "compaction" | "logprobs">
+  >,
 ];

@@ -84,7 +84,7 @@ export const TENANCY: Group = {
     {
       id: "tenancy.read",
       level: "must",
-      title: "A response of another key cannot be read, listed, cancelled or deleted.",
+      title: "A response of another key cannot be read, replayed, listed, cancelled or deleted.",
       rule: "A2",
       from: RULE,
       mend: KEYED,
@@ -94,6 +94,7 @@ export const TENANCY: Group = {
         const id = await owned(trial, { store: true });
         for (const [method, suffix] of [
           ["GET", ""],
+          ["GET", "?stream=true"],
           ["GET", "/input_items"],
           ["POST", "/cancel"],
           ["DELETE", ""],

@@ -1,7 +1,7 @@
 import { type Finding, ok, problem, warning } from "../finding.ts";
 import { adviceFor, answeredBy, frontOf } from "../front.ts";
 import { type Answer, apiErrorOf } from "../http.ts";
-import { type Peer, upgrade } from "../peer.ts";
+import { type Closed, type Peer, upgrade } from "../peer.ts";
 import { messageOf, type Visit } from "../visit.ts";
 
 /** The WebSocket handshake, and what was agreed on in it. */
@@ -14,21 +14,32 @@ export async function checkUpgrade(visit: Visit): Promise<Opened> {
     const finding = plain.kind === "refused" ? explainRefusal(plain.answer) : explainFailure(plain.reason);
     return { findings: [finding], isOpen: false };
   }
-  const found = [await checkPong(plain.peer)];
+  const pong = await checkPong(plain.peer);
   await plain.peer.leave();
-  found.push(...(await checkSubprotocol(visit)), await checkDeflate(visit));
-  return { findings: found, isOpen: true };
+  if (pong.level !== "ok") return { findings: [pong], isOpen: false };
+  return { findings: [pong, ...(await checkSubprotocol(visit)), await checkDeflate(visit)], isOpen: true };
 }
 
 async function checkPong(peer: Peer): Promise<Finding> {
   try {
     const ms = await peer.ping();
+    if (peer.end !== null) return explainClose(peer.end);
     return ok("upgrade", `WebSockets are accepted; a ping takes ${ms.toFixed(1)} ms`, { pingMs: ms });
   } catch (error) {
     const advice =
       "Something on the way takes the handshake and not the frames: look for a proxy that only knows HTTP.";
     return problem("upgrade", `WebSockets are accepted, but a ping has no answer (${messageOf(error)})`, advice);
   }
+}
+
+/** Some refuse what they have just accepted; clients then connect again and again. */
+function explainClose({ code, reason }: Closed): Finding {
+  const text = `WebSockets are accepted, and closed at once (${code}${reason === "" ? "" : ` ${reason}`})`;
+  const advice =
+    code === 1006
+      ? `Something on the way takes the handshake and cuts the connection. ${adviceFor("upgrade")}`
+      : "Whoever does not want a connection should refuse the upgrade (401, 403, 429, 503), so that clients learn why.";
+  return problem("upgrade", text, advice, { code });
 }
 
 /** Why an upgrade was not answered with 101, and what to do. */
