@@ -25,7 +25,7 @@ import { measureUpload } from "./upload.ts";
 import { type Answer, answerOf, type Upstream, type UpstreamOptions } from "./upstream.ts";
 
 /** What can be measured, in the order in which it is. */
-export const MEASURES = ["bytes", "latency", "runs", "load", "memory"] as const;
+export const MEASURES = ["memory", "bytes", "latency", "load", "runs"] as const;
 type Measure = (typeof MEASURES)[number];
 
 export type Plan = {
@@ -54,6 +54,8 @@ export type Plan = {
 type Entry = { readonly target: Target; readonly mode: Mode };
 
 const IDLE_CONTEXT = 100_000;
+/** So that what a server loads and compiles for its first sessions is not counted. */
+const WARM_UP_SESSIONS = 20;
 
 /** Measures everything that the plan asks for. @throws BenchError when a target is not there, or asks another model */
 export async function measure(plan: Plan): Promise<Report> {
@@ -65,14 +67,13 @@ export async function measure(plan: Plan): Promise<Report> {
   const answers = recording.turns.map(({ output }) => answerOf(output, model.burst));
   const startedAt = new Date().toISOString();
   upstream.pace({ ttftMs: 0, tokensPerSecond: 0, prefillMsPerToken: 0, cacheTokens: 0 });
+  // First: a process that had much to do has room left over, and its sessions would seem to cost nothing.
+  const memory = plan.measures.includes("memory") ? await measureMemory(plan, steps) : [];
   const bytes = plan.measures.includes("bytes") ? await measureBytes(plan, answers, steps) : [];
   const latency = plan.measures.includes("latency") ? await measureLatencies(plan, steps) : [];
   const load = plan.measures.includes("load") ? await measureLoads(plan, answers, steps) : [];
   upstream.pace(model);
   const runs = plan.measures.includes("runs") ? await measureRuns(plan, answers, steps) : [];
-  upstream.pace({ ttftMs: 0, tokensPerSecond: 0, prefillMsPerToken: 0, cacheTokens: 0 });
-  // Last: it leaves the processes larger than they were.
-  const memory = plan.measures.includes("memory") ? await measureMemory(plan, steps) : [];
   return {
     version: plan.version,
     startedAt,
@@ -278,8 +279,11 @@ async function measureMemory(plan: Plan, steps: Steps): Promise<readonly MemoryR
     const { pid, name } = target;
     if (pid === null || !plan.modes.includes("websocket")) continue;
     await steps.step(`memory of ${sessions} idle sessions, ${name}`, async () => {
+      const all = { recording, answers, compress: false };
+      const warm = await openIdleSessions(target, upstream, { ...all, sessions: WARM_UP_SESSIONS });
+      warm.close();
       const before = processUsage(pid);
-      const idle = await openIdleSessions(target, upstream, { recording, answers, sessions, compress: false });
+      const idle = await openIdleSessions(target, upstream, { ...all, sessions });
       const after = processUsage(pid);
       idle.close();
       if (before === null || after === null) return;

@@ -31,7 +31,7 @@ export const WORKLOAD_FLAGS: FlagTexts = [
 ];
 
 export const MEASURE_FLAGS: FlagTexts = [
-  ["--measure <list>", "Of bytes, latency, load, runs, memory; without it, all of them."],
+  ["--measure <list>", "Of memory, bytes, latency, load, runs; without it, all of them."],
   ["--mode <list>", "Of full, previous, websocket; without it, all of them."],
   ["--size <list>", "Contexts for latency, in KB (default 10,100,500,2000)."],
   ["--link <link>", "For runs: rtt=60ms,up=20mbit,down=100mbit, or none. Repeatable; by default none and two others."],

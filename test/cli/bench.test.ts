@@ -104,7 +104,7 @@ describe("bench", () => {
     [["--target", "a=ftp://127.0.0.1"], "--target a: 'ftp://127.0.0.1' is not an http address"],
     [["--target", "a=http://b", "--target", "a=http://c"], "two targets have the name 'a'"],
     [["--target", "a=http://b", "--pid", "c=1"], "--pid names 'c', which is no target"],
-    [["--measure", "bites"], "--measure takes bytes, latency, runs, load, memory, not 'bites'"],
+    [["--measure", "bites"], "--measure takes memory, bytes, latency, load, runs, not 'bites'"],
     [["--rate", "fast"], "--rate must be a number, 0 or more, not 'fast'"],
     [["--colour"], "Unknown option '--colour'"],
   ])("answers %j with what is wrong", async (flags, words) => {
