@@ -36,7 +36,7 @@ export const MEASURE_FLAGS: FlagTexts = [
   ["--size <list>", "Contexts for latency, in KB (default 10,100,500,2000)."],
   ["--link <link>", "For runs: rtt=60ms,up=20mbit,down=100mbit, or none. Repeatable; by default none and two others."],
   ["--sessions <number>", "Sessions at once, for load (default 16)."],
-  ["--idle <number>", "Idle sessions, for memory (default 200)."],
+  ["--idle <number>", "Idle sessions, for memory (default 500); the more, the less what they share counts."],
   ["--rounds <number>", "Rounds, in each of which everything is measured once (default 5)."],
   ["--quick", "Fewer rounds and sizes: a first look, in well under a minute."],
   ["--json", "Print the report as JSON."],

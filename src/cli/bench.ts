@@ -162,7 +162,7 @@ async function planOf(
     latencyTurns: isQuick ? 10 : 25,
     links: links.map((text) => (text === "none" ? null : parseLink(text))),
     sessions: count("sessions", flags.sessions, 16),
-    idleSessions: count("idle", flags.idle, 200),
+    idleSessions: count("idle", flags.idle, 500),
     rounds: count("rounds", flags.rounds, isQuick ? 3 : 5),
   };
 }
