@@ -99,7 +99,7 @@ async function sendMessage(visit: Visit, bytes: number): Promise<Fate> {
 }
 
 /** Too big, and cut without a word. */
-const SIZE_CODES: readonly number[] = [1009, 1006];
+const SIZE_CODES: readonly number[] = [CLOSE.message_too_big.code, CUT];
 
 /** A request without a model, which no server can take for a turn. */
 async function sendBody(visit: Visit, bytes: number): Promise<Fate> {
