@@ -262,6 +262,10 @@ const server = createServer((request, response) => {
       response.end('{"object":"list","data":[]}');
       return;
     }
+    if (request.headers["content-encoding"] !== undefined) {
+      response.writeHead(415).end();
+      return;
+    }
     const fields = JSON.parse(Buffer.concat(chunks).toString()) as Fields & { readonly store?: boolean };
     response.writeHead(200, { "content-type": "text/event-stream" });
     const known = fields.store === false ? null : conversations;

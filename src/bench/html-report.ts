@@ -197,7 +197,7 @@ function latency({ latency: rows, settings, targets }: Report): string {
       isXLog: true,
       isYLog: true,
       hasDots: true,
-      width: 390,
+      ...(targets.length === 1 && { width: 390 }),
       series,
     });
     return [title, plot] as const;
@@ -212,7 +212,7 @@ function latency({ latency: rows, settings, targets }: Report): string {
   return section(
     "Time that the server adds to a turn",
     note,
-    plots(figures, "three") + table(["", "in", "first token", "end"], body),
+    plots(figures, targets.length === 1 ? "three" : "") + table(["", "in", "first token", "end"], body),
   );
 }
 

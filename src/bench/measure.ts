@@ -249,7 +249,8 @@ async function measureLoads(plan: Plan, answers: readonly Answer[], steps: Steps
   const rows: LoadRow[] = [];
   for (const [{ target, mode }, [, ...found]] of results) {
     if (found.length === 0) continue;
-    const cpu = found.flatMap((load) => (load.cpu === null ? [] : [load.cpu]));
+    // No CPU at all for so many turns is that of another process: the number that was given is not the server's.
+    const cpu = found.flatMap((load) => (load.cpu === null || load.cpu === 0 ? [] : [load.cpu]));
     rows.push({
       target: target.name,
       mode,

@@ -15,6 +15,7 @@ import {
 import { stream as streamResponses } from "@earendil-works/pi-ai/api/openai-responses";
 import { normalizeContext } from "@earendil-works/pi-ai/utils/transcript";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { accountKey } from "./support/loops.ts";
 import { type Arguments, expectLoopDone, openWorld, PROMPT, TOOLS, type World } from "./support/task.ts";
 
 /** pi, by its library: the API that it uses for Codex's models, which has a WebSocket, and the plain one. */
@@ -36,12 +37,6 @@ function modelOf<T extends Api>(api: T, baseUrl: string): Model<T> {
     contextWindow: 100_000,
     maxTokens: 10_000,
   };
-}
-
-/** It takes only keys that look like those of a ChatGPT account. */
-function accountKey(): string {
-  const claims = { "https://api.openai.com/auth": { chatgpt_account_id: "account" } };
-  return ["{}", JSON.stringify(claims), "signature"].map((part) => Buffer.from(part).toString("base64url")).join(".");
 }
 
 async function runLoop(

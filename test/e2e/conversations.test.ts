@@ -5,6 +5,7 @@ import OpenAI, { BadRequestError, NotFoundError } from "openai";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type RunningServer, startServer } from "../../src/server.ts";
 import type { Config } from "../../src/settings.ts";
+import { Child } from "../cli/child.ts";
 import { ChatUpstream, text } from "../support/chat-upstream.ts";
 import { TestPostgres } from "../support/postgres.ts";
 import { WsClient } from "../support/ws-client.ts";
@@ -267,6 +268,34 @@ test("a conversation outlives the server", async () => {
   await again.client.responses.create({ model: "m", input: "And now?", conversation: id });
   expect(asked()).toEqual(["A cat.", "Black?", "Yes.", "And now?"]);
 });
+
+test("a server that is killed in the middle of a turn leaves the conversation as it was, and held for a while", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "turnwire-conv-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const serve = async () => {
+    const store = `sqlite:${join(folder, "turnwire.db")}`;
+    const child = new Child(["serve", "--port", "0", "--store", store, "--backend", upstream.url]);
+    onTestFinished(() => child.signal("SIGKILL"));
+    return { child, client: new OpenAI({ apiKey: "any", baseURL: `${await child.url()}/v1`, maxRetries: 0 }) };
+  };
+  const { child, client } = await serve();
+  const { id } = await client.conversations.create({ items: [user("one")] });
+  await client.responses.create({ model: "m", input: "two", conversation: id });
+  const before = await all(client.conversations.items.list(id));
+  const reached = Promise.withResolvers<void>();
+  upstream.script(() => reached.resolve());
+  const cut = caught(client.responses.create({ model: "m", input: "three", conversation: id }));
+  await reached.promise;
+  child.signal("SIGKILL");
+  await Promise.all([cut, child.ended]);
+
+  const again = await serve();
+  expect(await all(again.client.conversations.items.list(id))).toEqual(before);
+  const held = again.client.responses.create({ model: "m", input: "four", conversation: id });
+  expect(await caught(held)).toMatchObject({ code: "conversation_locked" });
+  await again.client.responses.create({ model: "m", input: "four", conversation: id, store: false });
+  expect(asked()).toEqual(["one", "two", "Yes.", "four"]);
+}, 30_000);
 
 describe.skipIf(TestPostgres.missing !== null)(`two servers on one PostgreSQL${TestPostgres.whySkipped}`, () => {
   test("keep each other out of a conversation while a turn runs in it", async () => {

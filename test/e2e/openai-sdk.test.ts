@@ -1,6 +1,8 @@
 import OpenAI, { type APIError } from "openai";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { KeyBook } from "../../src/keys/key-book.ts";
 import { type RunningServer, startServer } from "../../src/server.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
 import { answer, block, ChatUpstream, delta, refuse, text } from "../support/chat-upstream.ts";
 import { agentAnswers, agentMessages, runAgent, textOf, WAYS } from "../support/openai-agent.ts";
 
@@ -252,4 +254,20 @@ describe("the SDK raises", () => {
     expect(error).toMatchObject({ code });
     expect(await caught(client.responses.stream({ model: "m", input: "x" }).finalResponse())).toMatchObject({ code });
   });
+});
+
+test("a key that is limited, and one that is revoked, are errors of their own classes", async () => {
+  const store = new MemoryStore({ budgetBytes: 1 << 20 });
+  const book = new KeyBook(store.records);
+  const limits = { turnsPerMinute: 1, tokensPerMinute: null, connections: null, models: null, expiresAt: null };
+  const { id, secret } = await book.add({ ...limits, tenant: "acme", name: "sdk", createdAt: Date.now() });
+  server = await startServer({ port: 0, store: "memory:", logLevel: "silent" }, { store });
+  client = new OpenAI({ apiKey: secret, baseURL: `${server.url}/v1`, maxRetries: 0 });
+  const ask = () => client.responses.create({ model: "sim", input: "Hello" });
+  await ask();
+  const limited = await ask().catch((error: unknown) => error);
+  expect(limited).toBeInstanceOf(OpenAI.RateLimitError);
+  expect(Number((limited as APIError).headers?.get("retry-after"))).toBeGreaterThan(0);
+  await book.revoke(id);
+  await expect(ask()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
 });

@@ -142,6 +142,9 @@ describe("a whole server", () => {
     const hidden = await client.turn({ ...secret, store: false, previous_response_id: parent });
     const child = await client.turn({ input: "the marker again", previous_response_id: hidden.response.id });
     expect([hidden.response.status, child.response.status]).toEqual(["completed", "completed"]);
+    // What may be sent again is remembered, and that in memory only.
+    const [url = ""] = server.lines;
+    expect(await create(url, { ...secret, store: false }, { "idempotency-key": "canary" })).toBe("completed");
     await server.kill();
     const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     const contents = files.map((entry) => readFileSync(join(entry.parentPath, entry.name)));
@@ -151,10 +154,10 @@ describe("a whole server", () => {
   });
 });
 
-async function create(url: string, body: object): Promise<unknown> {
+async function create(url: string, body: object, headers: Record<string, string> = {}): Promise<unknown> {
   const answer = await fetch(`${url}/v1/responses`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify({ model: "sim", input: "Go on.", ...body }),
   });
   return ((await answer.json()) as { readonly status?: string }).status;

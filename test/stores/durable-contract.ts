@@ -290,13 +290,16 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
         const nodes = ["a", "b"].map((id) =>
           makeNode(id, { input: [{ type: "message", role: "user", content: "canary canary" }] }),
         );
-        for (const node of nodes) await store.put(node);
+        const recording = [["t", "canary"]];
+        for (const node of nodes) await store.put(node, { recording });
         expect(await store.load("acme", "a")).toEqual(nodes[0]);
+        expect(await store.recording("acme", "a")).toEqual(recording);
         await store.close();
-        const rows = await place.query(`SELECT key, content FROM ${place.table}`);
-        for (const { key, content } of rows) {
-          expect(key).toBe("old");
-          expect(Buffer.from(content as Uint8Array).includes("canary")).toBe(false);
+        const rows = await place.query(`SELECT key, content, recording FROM ${place.table}`);
+        for (const row of rows) {
+          expect(row["key"]).toBe("old");
+          expect(Buffer.from(row["content"] as Uint8Array).includes("canary")).toBe(false);
+          expect(Buffer.from(row["recording"] as Uint8Array).includes("canary")).toBe(false);
         }
         const without = await open();
         await expect(without.load("acme", "a")).rejects.toThrow("needs the key 'old'");
@@ -322,10 +325,11 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
 
       test("content that was moved to another tenant or id does not open", async () => {
         const store = await open(keys(fresh));
-        for (const id of ["a", "b"]) await store.put(makeNode(id));
+        for (const id of ["a", "b"]) await store.put(makeNode(id), { recording: [id] });
         await place.query(`UPDATE ${place.table} SET tenant = 'other' WHERE id = 'a'`);
         await place.query(`UPDATE ${place.table} SET id = 'c' WHERE id = 'b'`);
         await expect(store.load("other", "a")).rejects.toThrow("does not open");
+        await expect(store.recording("other", "a")).rejects.toThrow("does not open");
         await expect(store.get("acme", "c")).rejects.toThrow("does not open");
       });
     });

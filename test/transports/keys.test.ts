@@ -172,6 +172,18 @@ describe("a key that has begun as many turns as it may", () => {
     expect((await ask()).status).toBe(200);
   });
 
+  test("leaves no conversation locked that it was refused in", async () => {
+    const { server, key } = await start({ turnsPerMinute: 1 }, { steps: [answer("one"), answer("two")] });
+    const { id } = (await server.http(key).post("/v1/conversations", {})).json;
+    const client = await server.connect({ key });
+    const turn = { input: "a", conversation: id };
+    expect((await client.turn(turn)).last.type).toBe("response.completed");
+    expect((await client.turn(turn)).last).toMatchObject(LIMITED);
+    expect((await client.turn(turn)).last).toMatchObject(LIMITED);
+    server.runtime.advance(60_000);
+    expect((await client.turn(turn)).last.type).toBe("response.completed");
+  });
+
   test("does not keep another key of the same tenant from its own", async () => {
     const { server, key } = await start({ turnsPerMinute: 1 }, { steps: [answer("one"), answer("two")] });
     const { secret: other } = await addKey(server.store.records, { turnsPerMinute: 1 });

@@ -34,7 +34,8 @@ const HEIGHT = 330;
 const TOP = 34;
 const BOTTOM = 46;
 const LEFT = 62;
-const LABELS = 132;
+/** Of a letter of a label, on average. */
+const LETTER = 7.4;
 const LINE = 16;
 
 export function linePlot(plot: LinePlot): string {
@@ -42,7 +43,7 @@ export function linePlot(plot: LinePlot): string {
   const xs = points.map(({ x }) => x);
   const ys = points.flatMap(({ y, low = y, high = y }) => [low, y, high]);
   const width = plot.width ?? WIDTH;
-  const right = width - LABELS;
+  const right = width - 14 - LETTER * Math.max(...plot.series.map(({ label }) => label.length));
   const bottom = HEIGHT - BOTTOM;
   const x = plot.isXLog
     ? logScale(Math.min(...xs), Math.max(...xs), LEFT, right)
@@ -125,7 +126,8 @@ const GROUP = 30;
 export function barPlot({ title, groups }: BarPlot): string {
   const marks: string[] = [];
   let at = 0;
-  const left = 128;
+  const labels = groups.flatMap(({ bars }) => bars.map(({ label }) => label.length));
+  const left = 14 + LETTER * Math.max(...labels);
   const room = WIDTH - left - 92;
   for (const group of groups) {
     at += GROUP;

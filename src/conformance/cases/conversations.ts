@@ -139,11 +139,21 @@ export const CONVERSATION_CASES: Group = {
         socket.create({ input: COUNT, conversation: id });
         await socket.frame();
         const refused = await other.turn({ input: SAY_OK, conversation: id });
-        // A fast model may have ended before the other turn came.
-        if (refused.last.type !== "error") return;
-        same(errorOf(refused.last, "The error event")["code"], "conversation_locked", "'code' of the error");
-        await socket.rest();
-        await other.completed({ input: SAY_OK, conversation: id });
+        const first = await socket.rest();
+        if (refused.last.type === "error") {
+          same(errorOf(refused.last, "The error event")["code"], "conversation_locked", "'code' of the error");
+          await other.completed({ input: SAY_OK, conversation: id });
+          return;
+        }
+        // A fast model may have ended before the other turn came; then both are in the conversation, one after the other.
+        same(
+          [first.last.type, refused.last.type],
+          ["response.completed", "response.completed"],
+          "How both turns ended",
+        );
+        const items = list((await answered(trial, "GET", `/conversations/${id}/items`))["data"], "'data'");
+        const outputs = [first, refused].flatMap(({ response }) => response?.output ?? []);
+        same(items.length, 2 + outputs.length, "The number of items: both inputs and all outputs");
       },
     },
     {

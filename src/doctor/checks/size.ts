@@ -2,7 +2,7 @@ import { CLOSE } from "../../protocol/table.ts";
 import { type Finding, ok, problem, skipped, warning } from "../finding.ts";
 import { adviceFor, answeredBy } from "../front.ts";
 import { type Answer, ask } from "../http.ts";
-import { upgrade } from "../peer.ts";
+import { CUT, upgrade } from "../peer.ts";
 import { formatBytes, messageOf, type Visit } from "../visit.ts";
 
 /** The largest message that gets through, over WebSocket and over HTTP. Nothing of it reaches a model. */

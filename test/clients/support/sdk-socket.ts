@@ -33,11 +33,18 @@ export class SdkSocket {
     }
   }
 
+  /** The response of a turn, however it ends. */
+  async end(request: Create): Promise<Response> {
+    const last = (await this.turn(request)).at(-1);
+    if (last === undefined || !("response" in last)) throw new Error(`the turn ended with ${JSON.stringify(last)}`);
+    return last.response;
+  }
+
   /** The response of a turn that completes. */
   async take(request: Create): Promise<Response> {
-    const last = (await this.turn(request)).at(-1);
-    if (last?.type !== "response.completed") throw new Error(`the turn ended with ${JSON.stringify(last)}`);
-    return last.response;
+    const response = await this.end(request);
+    if (response.status !== "completed") throw new Error(`the turn ended with ${JSON.stringify(response.error)}`);
+    return response;
   }
 }
 
