@@ -49,7 +49,7 @@ const WORTHWHILE = 0.8;
 export function planCompaction(subject: Subject, isTooLong = false): CompactionPlan | null {
   const { request, parent, compactions, limits } = subject;
   const { compaction: asked, input, generate } = request;
-  const keepsChain = request.conversation !== null;
+  const keepsChain = request.conversation !== null && request.store;
   if (!generate) return null;
   if (isCompactionTrigger(input.at(-1))) {
     const rest = input.slice(0, -1);

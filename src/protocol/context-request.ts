@@ -1,4 +1,3 @@
-import { ApiError } from "./errors.ts";
 import { COMPACTION_TRIGGER } from "./items.ts";
 import { type CreateRequest, parseCreateRequest } from "./request.ts";
 import type { OutputItem } from "./items.ts";
@@ -43,11 +42,6 @@ export function parseCountRequest(value: unknown): CreateRequest {
  */
 export function parseCompactRequest(value: unknown): CreateRequest {
   const request = parseCreateRequest(value);
-  if (request.conversation !== null) {
-    const message =
-      "A conversation is compacted by its own turns, with 'context_management' or a 'compaction_trigger'.";
-    throw new ApiError("unsupported_parameter", message, { param: "conversation" });
-  }
   const input = [...request.input, COMPACTION_TRIGGER];
   return { ...request, input, store: false, stream: false, generate: true, compaction: null };
 }

@@ -58,7 +58,7 @@ describe("POST /v1/responses/compact", () => {
     [{ input: "a" }, 400, "missing_required_parameter"],
     [{ model: MODEL }, 400, "missing_required_parameter"],
     [{ model: MODEL, input: [] }, 400, "invalid_value"],
-    [{ model: MODEL, conversation: "conv_1" }, 400, "unsupported_parameter"],
+    [{ model: MODEL, conversation: "conv_nobody" }, 404, "not_found"],
     [{ model: "nobody's", input: "a" }, 400, "model_not_found"],
     [{ model: MODEL, previous_response_id: "resp_nobody" }, 400, "previous_response_not_found"],
     [{ model: MODEL, input: [{ type: "compaction", encrypted_content: "forged" }] }, 400, "invalid_value"],
@@ -67,6 +67,17 @@ describe("POST /v1/responses/compact", () => {
     const server = await startServer();
     const answered = await server.http().post(PATH, body);
     expect([answered.status, answered.json.error?.code]).toEqual([status, code]);
+  });
+
+  test("of a conversation reads it, and adds nothing to it", async () => {
+    const server = await startServer({ steps: [answer("a1"), answer("All of it.")] });
+    const { id } = (await server.http().post("/v1/conversations", {})).json;
+    await server.http().create({ conversation: id, input: "one" });
+    const { json } = await server.http().post(PATH, { model: MODEL, conversation: id });
+    const { output } = json as unknown as Compacted;
+    expect(output.map(({ type }) => type)).toEqual(["message", "compaction"]);
+    const listed = await server.http().call(`/v1/conversations/${id}/items`);
+    expect((JSON.parse(listed.text) as { readonly data: readonly unknown[] }).data).toHaveLength(2);
   });
 
   test("that the model fails is an error, and of one that calls tools instead as well", async () => {
