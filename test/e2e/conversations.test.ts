@@ -203,6 +203,20 @@ describe("a turn in a conversation", () => {
     expect(await texts(client, id)).toEqual(["A cat is here."]);
   });
 
+  test("in the background holds it until it is over, and leaves nothing in it when it is cancelled", async () => {
+    const { client } = await start();
+    const { id } = await client.conversations.create();
+    const reached = Promise.withResolvers<void>();
+    upstream.script(() => reached.resolve());
+    const running = await client.responses.create({ model: "m", input: "one", conversation: id, background: true });
+    await reached.promise;
+    const other = await caught(client.responses.create({ model: "m", input: "two", conversation: id }));
+    expect(other).toMatchObject({ code: "conversation_locked" });
+    expect((await client.responses.cancel(running.id)).status).toBe("cancelled");
+    await client.responses.create({ model: "m", input: "three", conversation: id });
+    expect(await texts(client, id)).toEqual(["three", "Yes."]);
+  });
+
   test("belongs to it also when its response is deleted", async () => {
     const { client } = await start();
     const { id } = await client.conversations.create();
