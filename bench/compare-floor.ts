@@ -2,7 +2,7 @@
 // what the server is meant to keep to.
 //
 //   npm run bench:floor                         everything
-//   npm run bench:floor -- latency cpu paced    some of it: latency cpu paced throughput loop memory bytes
+//   npm run bench:floor -- latency cpu paced    some of it: latency cpu paced throughput loop memory flat bytes
 //   npm run bench:floor -- --rounds 9 --quick   more rounds; fewer turns
 //   npm run bench:floor -- cpu -- --log-level silent    flags for Turnwire come after a second --
 

@@ -174,39 +174,56 @@ const memory: Comparison = async (setting) => {
   };
   const answers = recording.turns.map(({ output }) => answerOf(output, 8));
   const rows: Row[] = [];
-  const results = await interleaved({ ...setting, rounds: 1 }, async (server) => {
-    const warm = await openIdleSessions(server, setting.upstream, {
-      recording,
-      answers,
-      sessions: 50,
-      compress: false,
+  for (const compress of [false, true]) {
+    // A server may compress for so many connections only.
+    const idle = { recording, answers, compress, sessions: compress ? Math.min(900, sessions) : sessions };
+    const results = await interleaved({ ...setting, rounds: 1 }, async (server) => {
+      const warm = await openIdleSessions(server, setting.upstream, { ...idle, sessions: 50 });
+      warm.close();
+      const before = await server.usage("collect");
+      const open = await openIdleSessions(server, setting.upstream, idle);
+      const after = await server.usage();
+      open.close();
+      return (after.memoryBytes - before.memoryBytes) / idle.sessions / KB;
     });
-    warm.close();
-    const before = await server.usage("collect");
-    const idle = await openIdleSessions(server, setting.upstream, { recording, answers, sessions, compress: false });
-    const asTheyAre = await server.usage();
-    const collected = await server.usage("collect");
-    idle.close();
-    const each = (bytes: number): number => (bytes - before.memoryBytes) / sessions / KB;
-    return { raw: each(asTheyAre.memoryBytes), collected: each(collected.memoryBytes) };
+    const title = `${idle.sessions} idle sessions of 100 KB${compress ? ", deflate negotiated" : ""}`;
+    rows.push(row(title, results, "KB each", `≤ context + ${compress ? 220 : 80}`));
+  }
+  return rows;
+};
+
+const FLAT_TURNS = 400;
+const FLAT_PART = 100;
+
+/** One long session of equal turns: what the last ones cost against the first ones, in each server. */
+const flat: Comparison = async (setting) => {
+  const text = "what a tool has found, in so many words. ".repeat(120);
+  const turn = { input: [{ type: "message", role: "user", content: text }], output: [say("so it is. ".repeat(40))] };
+  const turns = Array.from({ length: FLAT_TURNS + 1 }, () => turn);
+  const recording: Recording = { id: "flat", model: "bench", instructions: "", tools: [], turns };
+  const answers = turns.map(({ output }) => answerOf(output, 8));
+  const results = await interleaved({ ...setting, rounds: Math.min(setting.rounds, 3) }, async (server) => {
+    const script = setting.upstream.script(answers);
+    const client = await openClient(server, "websocket");
+    const marks: number[] = [];
+    let index = 0;
+    for await (const _ of play(client, marked(recording, script.marker), "websocket")) {
+      if (index % FLAT_PART === 0) marks.push((await server.usage()).cpuMicroseconds);
+      index += 1;
+    }
+    client.close();
+    setting.upstream.forget(script);
+    return marks.slice(1).map((mark, at) => (mark - (marks[at] ?? 0)) / FLAT_PART / 1000);
   });
-  const limit = "≤ context + 80";
-  rows.push(
-    row(
-      `${sessions} idle sessions of 100 KB`,
-      results.map((all) => all.map((one) => one.raw)),
-      "KB each",
-      limit,
-    ),
-  );
-  rows.push(
-    row(
-      "the same after a collection",
-      results.map((all) => all.map((one) => one.collected)),
-      "KB each",
-      limit,
-    ),
-  );
+  const rows = [1, FLAT_TURNS / FLAT_PART - 1].map((part) => {
+    const title = `websocket: CPU a turn, turns ${part * FLAT_PART + 1} to ${(part + 1) * FLAT_PART} of ${FLAT_TURNS}`;
+    return row(
+      title,
+      results.map((rounds) => rounds.map((parts) => parts[part] ?? Number.NaN)),
+      "ms",
+      "grows as the floor's",
+    );
+  });
   return rows;
 };
 
@@ -260,5 +277,6 @@ export const comparisons: { readonly [name: string]: Comparison } = {
   throughput,
   loop,
   memory,
+  flat,
   bytes,
 };

@@ -19,15 +19,17 @@ export type Contestant = {
 
 export const FLOOR: Contestant = {
   name: "floor",
-  program: (port, upstream) => ["bench/floor.ts", "--port", String(port), "--upstream", upstream],
+  program: (port, upstream) => ["bench/floor.ts", "--port", String(port), "--upstream", upstream, "--deflate"],
 };
 
-/** Turnwire with its settings as they are, but for a store that ends with it; further flags come last. */
+/** Turnwire with its settings as they are, but for a store that ends with it and compression for this machine; further flags come last. */
 export function turnwire(flags: readonly string[], name = "turnwire"): Contestant {
   return {
     name,
     program: (port, upstream, folder) =>
-      `src/cli/main.ts serve --port ${port} --backend ${upstream} --data-dir ${folder}`.split(" ").concat(flags),
+      `src/cli/main.ts serve --deflate on --port ${port} --backend ${upstream} --data-dir ${folder}`
+        .split(" ")
+        .concat(flags),
   };
 }
 

@@ -101,7 +101,7 @@ describe.skipIf(missing !== null)(`openai-agents for Python${why}`, () => {
       const turns = await world.server.turns();
       const expected = transport === "websocket" ? "websocket" : way === "stream" ? "sse" : "http";
       expect(new Set(turns.map((turn) => turn.transport))).toEqual(new Set([expected]));
-      expect(turns.map(({ itemsIn }) => itemsIn)).toEqual(way === "chained" ? [1, 1, 1, 2, 1, 1] : [1, 4, 7, 10, 12]);
+      expect(turns.map(({ itemsIn }) => itemsIn)).toEqual(way === "chained" ? [1, 1, 1, 2, 1, 1] : [1, 5, 9, 12, 14]);
     },
   );
 });
