@@ -172,12 +172,17 @@ const turns: readonly Row[] = NAMINGS.flatMap(({ name, status, fields }) => [
       status,
       ask: (key, things) => post(key, `${base}/input_tokens`, fields(things)),
     },
-    {
-      name: `${name}, compacted, at ${base}`,
-      covers: [`POST ${base}/compact`],
-      status,
-      ask: (key, things) => post(key, `${base}/compact`, fields(things)),
-    },
+    // A conversation is compacted by its own turns: it cannot be named there at all.
+    ...(name === "conversation"
+      ? []
+      : [
+          {
+            name: `${name}, compacted, at ${base}`,
+            covers: [`POST ${base}/compact`],
+            status,
+            ask: (key: string, things: Things) => post(key, `${base}/compact`, fields(things)),
+          },
+        ]),
   ]),
   {
     name: `${name}, over WebSocket`,

@@ -19,6 +19,9 @@ export type Upgraded =
   | { readonly kind: "failed"; readonly reason: string };
 
 export type Frame = { readonly [field: string]: unknown };
+/** What a client sees of a connection that ended without a close frame. */
+export const CUT = 1006;
+
 export type Closed = { readonly code: number; readonly reason: string };
 
 /** One turn: its events with the times of their arrival in milliseconds, and the last of them. */

@@ -111,7 +111,7 @@ describe("a loop of tools by", () => {
 });
 
 describe("a socket that reconnects", () => {
-  const reconnect = { maxRetries: 20, initialDelay: 10, maxDelay: 50, onReconnecting: () => ({}) };
+  const reconnect = { maxRetries: 1000, initialDelay: 10, maxDelay: 50, onReconnecting: () => ({}) };
 
   test.each([true, false])("goes on after the server was restarted, with store: %s", async (store) => {
     const world = await openWorld(["--store", "sqlite:"]);

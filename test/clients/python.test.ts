@@ -16,7 +16,11 @@ const scriptPath = (script: string) => join(import.meta.dirname, "python", scrip
 const environment = (home: string) => ({ ...bareEnvironment(home), PYTHONDONTWRITEBYTECODE: "1", PYTHONUTF8: "1" });
 
 async function start({ folder }: World, ...args: readonly string[]): Promise<Program> {
-  return new Program(command, [scriptPath("openai_loop.py"), ...args], {
+  return startScript("openai_loop.py", folder, args);
+}
+
+async function startScript(script: string, folder: string, args: readonly string[]): Promise<Program> {
+  return new Program(command, [scriptPath(script), ...args], {
     cwd: folder,
     env: environment(await scratch()),
   });
@@ -48,6 +52,16 @@ describe.skipIf(missing !== null)(`openai for Python${why}`, () => {
     const answer = await answerOf(await start(world, way, world.baseUrl, PROMPT, tools));
     await expectLoopDone(world, answer);
     expect(world.model.calls).toHaveLength(5);
+  });
+
+  test("has every call that has to do with responses", async () => {
+    const { baseUrl, folder, model } = await openWorld([], {
+      hello: [{ text: "Hello there." }],
+      more: [{ text: "More." }],
+      object: [{ text: '{"city":"Oslo","degrees":4}' }],
+    });
+    expect(await answerOf(await startScript("openai_calls.py", folder, [baseUrl]))).toBe("all is well");
+    expect(model.messages().map(({ role }) => role)).toEqual(["user", "assistant", "user"]);
   });
 
   test("runs seven lanes of one socket at once", async () => {
@@ -101,7 +115,7 @@ describe.skipIf(missing !== null)(`openai-agents for Python${why}`, () => {
       const turns = await world.server.turns();
       const expected = transport === "websocket" ? "websocket" : way === "stream" ? "sse" : "http";
       expect(new Set(turns.map((turn) => turn.transport))).toEqual(new Set([expected]));
-      expect(turns.map(({ itemsIn }) => itemsIn)).toEqual(way === "chained" ? [1, 1, 1, 2, 1, 1] : [1, 4, 7, 10, 12]);
+      expect(turns.map(({ itemsIn }) => itemsIn)).toEqual(way === "chained" ? [1, 1, 1, 2, 1, 1] : [1, 5, 9, 12, 14]);
     },
   );
 });

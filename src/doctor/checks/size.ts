@@ -2,7 +2,7 @@ import { CLOSE } from "../../protocol/table.ts";
 import { type Finding, ok, problem, skipped, warning } from "../finding.ts";
 import { adviceFor, answeredBy } from "../front.ts";
 import { type Answer, ask } from "../http.ts";
-import { upgrade } from "../peer.ts";
+import { CUT, upgrade } from "../peer.ts";
 import { formatBytes, messageOf, type Visit } from "../visit.ts";
 
 /** The largest message that gets through, over WebSocket and over HTTP. Nothing of it reaches a model. */
@@ -99,7 +99,7 @@ async function sendMessage(visit: Visit, bytes: number): Promise<Fate> {
 }
 
 /** Too big, and cut without a word. */
-const SIZE_CODES: readonly number[] = [CLOSE.message_too_big.code, 1006];
+const SIZE_CODES: readonly number[] = [CLOSE.message_too_big.code, CUT];
 
 /** A request without a model, which no server can take for a turn. */
 async function sendBody(visit: Visit, bytes: number): Promise<Fate> {

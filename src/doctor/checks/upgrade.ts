@@ -1,7 +1,7 @@
 import { type Finding, ok, problem, warning } from "../finding.ts";
 import { adviceFor, answeredBy, frontOf } from "../front.ts";
 import { type Answer, apiErrorOf } from "../http.ts";
-import { type Closed, type Peer, upgrade } from "../peer.ts";
+import { type Closed, CUT, type Peer, upgrade } from "../peer.ts";
 import { messageOf, type Visit } from "../visit.ts";
 
 /** The WebSocket handshake, and what was agreed on in it. */
@@ -36,7 +36,7 @@ async function checkPong(peer: Peer): Promise<Finding> {
 function explainClose({ code, reason }: Closed): Finding {
   const text = `WebSockets are accepted, and closed at once (${code}${reason === "" ? "" : ` ${reason}`})`;
   const advice =
-    code === 1006
+    code === CUT
       ? `Something on the way takes the handshake and cuts the connection. ${adviceFor("upgrade")}`
       : "Whoever does not want a connection should refuse the upgrade (401, 403, 429, 503), so that clients learn why.";
   return problem("upgrade", text, advice, { code });

@@ -118,7 +118,7 @@ def restarted(store):
     events = Queue()
     is_reconnecting = Event()
     with client.responses.connect(
-        on_reconnecting=lambda event: is_reconnecting.set(), max_retries=50, initial_delay=0.01, max_delay=0.05
+        on_reconnecting=lambda event: is_reconnecting.set(), max_retries=1000, initial_delay=0.01, max_delay=0.05
     ) as connection:
 
         def read():
