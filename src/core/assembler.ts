@@ -11,10 +11,11 @@ import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
 import type { BackendEvent, FinishReason } from "./ports.ts";
 import type { Move } from "./recording.ts";
 import type { Chance, ResponseFrame } from "./response-frame.ts";
+import type { SealedReasoning } from "./sealed-reasoning.ts";
 
 const NO_ITEMS: readonly never[] = Object.freeze([]);
 
-type TurnEvent = BackendEvent | CompactionEvent;
+type TurnEvent = BackendEvent | CompactionEvent | SealedReasoning;
 
 /**
  * Turns what a backend says into the events of one response: numbered from 0 without gaps, ordered and complete, with
@@ -221,6 +222,9 @@ export class Assembler {
         return this.#callDelta(event.key, event.delta);
       case "item":
         return this.#wholeItem(event.item);
+      case "reasoning.sealed":
+        this.#text?.seal(event.sealed);
+        return;
       case "compaction.begun":
         return this.#openCompaction();
       case "compaction.grown":
@@ -251,6 +255,7 @@ export class Assembler {
       case "compaction.begun":
         return true;
       case "call.delta":
+      case "reasoning.sealed":
       case "compaction.grown":
       case "compaction.done":
       case "usage":

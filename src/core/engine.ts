@@ -12,6 +12,7 @@ import type { Followed } from "./run.ts";
 import { type RunOptions, Runs } from "./runs.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
+import { openReasoning } from "./sealed-reasoning.ts";
 
 function shuttingDown(): ApiError {
   return new ApiError("server_shutting_down", "The server is shutting down.", { retryAfter: 1 });
@@ -114,11 +115,9 @@ export class Engine {
     const { models, store, limits } = this.#ports;
     const { backend, model } = await models.resolve(request.model);
     const parent = await this.#parentOf(tenant, request);
-    const input = await resolveReferences(
-      request.input,
-      parent,
-      storedItems(store, tenant, limits.referencedResponses),
-    );
+    const items = storedItems(store, tenant, limits.referencedResponses);
+    const named = await resolveReferences(request.input, parent, items);
+    const input = openReasoning(named, this.#ports.seal, tenant);
     const settings = settingsInForce({ ...request, input }, parent);
     const compactions = new Compactions(this.#ports.seal, tenant);
     compactions.check(input);

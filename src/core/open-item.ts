@@ -54,6 +54,7 @@ export class OpenText {
   readonly #log: EventLog;
   readonly #content: ContentPart[] = [];
   readonly #summary: SummaryTextPart[] = [];
+  #sealed: string | null = null;
   #part: OpenPart | null = null;
 
   constructor(kind: "message" | "reasoning", id: string, index: number, log: EventLog) {
@@ -110,6 +111,11 @@ export class OpenText {
     }
   }
 
+  /** What the item carries besides its text, once it has ended: the text in a form that only the server reads. */
+  seal(sealed: string): void {
+    this.#sealed = sealed;
+  }
+
   /** Ends the item and returns it. */
   close(status: ItemStatus): OutputItem {
     this.#closePart();
@@ -164,7 +170,8 @@ export class OpenText {
       return Object.freeze({ type: "message", id: this.id, status, role: "assistant", content } as const);
     }
     const summary = Object.freeze([...this.#summary]);
-    return Object.freeze({ type: "reasoning", id: this.id, status, summary, content } as const);
+    const sealed = this.#sealed === null ? {} : { encrypted_content: this.#sealed };
+    return Object.freeze({ type: "reasoning", id: this.id, status, summary, content, ...sealed } as const);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ServerEvent } from "../protocol/events.ts";
 import type { CompactionEvent } from "./compaction.ts";
 import type { BackendEvent, JsonValue } from "./ports.ts";
+import type { SealedReasoning } from "./sealed-reasoning.ts";
 
 /**
  * One thing that made events of a response: what the backend said, as far as it was heard, or what was said beside it. The
@@ -9,6 +10,7 @@ import type { BackendEvent, JsonValue } from "./ports.ts";
 export type Move =
   | Exclude<BackendEvent, { type: "usage" | "finish" }>
   | CompactionEvent
+  | SealedReasoning
   /** The text that was open ended for a steer. */
   | { readonly type: "boundary" }
   /** What was open was dropped. */

@@ -14,6 +14,7 @@ import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
 import type { TurnOptions } from "./turn-options.ts";
+import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
 
 /** Why a turn is stopped from outside. The last three end it in good order: what it has is committed. */
 export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered" | "cancelled";
@@ -48,6 +49,7 @@ export class Turn {
   readonly #assembler: Assembler;
   /** What a stored response's events are made from; null for one that is not stored. */
   readonly #moves: Move[] | null;
+  readonly #sealer: ReasoningSealer | null;
   #state: TurnState = { phase: "waiting" };
   #parent: ResponseNode | null = null;
   #firstOutputAt: number | null = null;
@@ -60,6 +62,7 @@ export class Turn {
     this.#options = options;
     const { request, detached } = options;
     this.#moves = detached?.moves ?? (request.store ? [] : null);
+    this.#sealer = request.sealedReasoning ? new ReasoningSealer(ports.seal, options.origin.tenant) : null;
     const frame = responseFrame(request, ports.runtime, detached?.responseId);
     this.#assembler = new Assembler(frame, ports.runtime, this.#moves);
   }
@@ -178,13 +181,14 @@ export class Turn {
     const found = conversation?.parent(this.responseId) ?? resolveParent();
     const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
-    const input = await resolveReferences(this.request.input, parent, items);
+    const { tenant } = this.#options.origin;
+    const named = await resolveReferences(this.request.input, parent, items);
+    const input = openReasoning(named, this.#ports.seal, tenant);
     this.#assertWanted();
     checkInput(parent, input);
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const { tenant } = this.#options.origin;
     const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
     return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
@@ -217,7 +221,7 @@ export class Turn {
       while (this.#state.phase === "running") {
         const { done, value } = await batch;
         if (done || this.#wasStopped()) break;
-        const events = this.#assembler.push(value);
+        const events = this.#assembler.push(this.#sealer?.apply(value) ?? value);
         if (events.length > 0) {
           this.#firstOutputAt ??= this.#ports.runtime.monotonic();
           const full = this.#emit(events);

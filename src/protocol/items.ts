@@ -208,6 +208,7 @@ export type OutputReasoning = {
   readonly status: ItemStatus;
   readonly summary: readonly SummaryTextPart[];
   readonly content?: readonly ReasoningTextPart[];
+  readonly encrypted_content?: string;
 };
 export type OutputCompaction = CompactionItem & { readonly id: string };
 export type OutputItem =

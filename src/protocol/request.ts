@@ -126,6 +126,8 @@ export type CreateRequest = {
   readonly top_logprobs: number | null;
   /** Whether the log probabilities of the model's text are to be shown. */
   readonly logprobs: boolean;
+  /** Whether reasoning also comes in a form that a client can send back and nobody else can read. */
+  readonly sealedReasoning: boolean;
   readonly presence_penalty: number | null;
   readonly frequency_penalty: number | null;
   readonly truncation: "auto" | "disabled";
@@ -202,6 +204,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     top_p: body.top_p ?? null,
     top_logprobs: body.top_logprobs ?? null,
     logprobs: (body.include ?? []).includes("message.output_text.logprobs"),
+    sealedReasoning: (body.include ?? []).includes("reasoning.encrypted_content"),
     presence_penalty: body.presence_penalty ?? null,
     frequency_penalty: body.frequency_penalty ?? null,
     truncation: body.truncation ?? "disabled",
@@ -242,7 +245,7 @@ function lowest(values: readonly (number | null | undefined)[]): number | null {
 type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
   readonly [Field in Exclude<
     keyof CreateRequest,
-    "model" | "input" | "extra" | "text" | "reasoning" | "compaction" | "conversation" | "logprobs"
+    "model" | "input" | "extra" | "text" | "reasoning" | "compaction" | "conversation" | "logprobs" | "sealedReasoning"
   >]?: CreateRequest[Field] | null;
 } & {
   readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;

@@ -40,6 +40,7 @@ describe("the smallest request", () => {
       top_p: null,
       top_logprobs: null,
       logprobs: false,
+      sealedReasoning: false,
       presence_penalty: null,
       frequency_penalty: null,
       truncation: "disabled",
@@ -89,7 +90,7 @@ describe("the smallest request", () => {
 
 test("null is the same as nothing, for every field that has a default", () => {
   const names = Object.keys(parseCreateRequest(BASE)).filter(
-    (name) => !["model", "input", "extra", "compaction", "logprobs"].includes(name),
+    (name) => !["model", "input", "extra", "compaction", "logprobs", "sealedReasoning"].includes(name),
   );
   expect(parse(Object.fromEntries(names.map((name) => [name, null])))).toEqual(parseCreateRequest(BASE));
 });
@@ -322,7 +323,7 @@ describe("what the API does not know", () => {
       context_management: [],
       generate: true,
       image: {},
-      include: ["reasoning.encrypted_content"],
+      include: ["file_search_call.results"],
       moderation: null,
       multi_agent: { enabled: false },
       prompt_cache_options: { mode: "implicit" },

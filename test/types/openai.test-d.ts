@@ -274,6 +274,9 @@ type TheirField = keyof ResponseCreateParams | keyof ResponsesClientEvent.Respon
 export type RequestKeys = [
   Nothing<Exclude<keyof typeof CreateRequestSchema.properties, TheirField | OnlyOpenResponses>>,
   Nothing<
-    Exclude<keyof CreateRequest, keyof typeof CreateRequestSchema.properties | "extra" | "compaction" | "logprobs">
+    Exclude<
+      keyof CreateRequest,
+      keyof typeof CreateRequestSchema.properties | "extra" | "compaction" | "logprobs" | "sealedReasoning"
+    >
   >,
 ];

@@ -1,0 +1,52 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { BackendEvent, Seal } from "../../src/core/ports.ts";
+import { openReasoning, ReasoningSealer } from "../../src/core/sealed-reasoning.ts";
+
+/** A seal that can be looked into. */
+const SEAL: Seal = {
+  seal: (tenant, text) => `${tenant}|${text}`,
+  open: (tenant, sealed) => (sealed.startsWith(`${tenant}|`) ? sealed.slice(tenant.length + 1) : undefined),
+};
+
+const event: fc.Arbitrary<BackendEvent> = fc.oneof(
+  fc.constantFrom("a", "b", "").map((delta): BackendEvent => ({ type: "reasoning.delta", delta })),
+  fc.constantFrom("x", "").map((delta): BackendEvent => ({ type: "text.delta", delta })),
+  fc.constant<BackendEvent>({ type: "summary.delta", delta: "s" }),
+  fc.constant<BackendEvent>({ type: "call", key: 0, kind: "function", callId: "c", name: "f" }),
+  fc.constant<BackendEvent>({ type: "call.delta", key: 0, delta: "{}" }),
+);
+
+test("whatever the batches, each reasoning is sealed whole, once, right before what ends it", () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(event, { maxLength: 4 }), { maxLength: 6 }), (batches) => {
+      const sealer = new ReasoningSealer(SEAL, "acme");
+      const all = [...batches, [{ type: "finish", reason: "stop" } as const]].flatMap((batch) => sealer.apply(batch));
+      expect(all.filter(({ type }) => type !== "reasoning.sealed").slice(0, -1)).toEqual(batches.flat());
+      let open = "";
+      for (const [index, each] of all.entries()) {
+        if (each.type === "reasoning.delta") open += each.delta;
+        if (each.type !== "reasoning.sealed") continue;
+        expect(each.sealed).toBe(`acme|reasoning:${open}`);
+        expect(all[index + 1]?.type).toMatch(/^(text\.delta|call|finish)$/);
+        open = "";
+      }
+      expect(open).toBe("");
+    }),
+  );
+});
+
+test("what was sealed is opened for its tenant, and anything else stays as it is", () => {
+  const sealed = (encrypted_content: string, more: object = {}) => ({ type: "reasoning", encrypted_content, ...more });
+  const items = [
+    sealed("acme|reasoning:Hm."),
+    sealed("other|reasoning:Hm."),
+    sealed("acme|a summary"),
+    sealed("acme|reasoning:no", { content: [{ type: "reasoning_text", text: "yes" }] }),
+    { type: "message", role: "user", content: "x" },
+  ];
+  const [mine, ...rest] = openReasoning(items, SEAL, "acme");
+  expect(mine).toEqual({ ...items[0], content: [{ type: "reasoning_text", text: "Hm." }] });
+  expect(rest).toEqual(items.slice(1));
+  expect(openReasoning(rest.slice(-1), SEAL, "acme")).toEqual(rest.slice(-1));
+});
