@@ -36,8 +36,9 @@ test("whatever the batches, each reasoning is sealed whole, once, right before w
   );
 });
 
+const sealed = (encrypted_content: string, more: object = {}) => ({ type: "reasoning", encrypted_content, ...more });
+
 test("what was sealed is opened for its tenant, and anything else stays as it is", () => {
-  const sealed = (encrypted_content: string, more: object = {}) => ({ type: "reasoning", encrypted_content, ...more });
   const items = [
     sealed("acme|reasoning:Hm."),
     sealed("other|reasoning:Hm."),
