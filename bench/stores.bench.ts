@@ -1,4 +1,3 @@
-import { ClearSeal } from "../src/testing/index.ts";
 // What durable stores cost, each beside the memory store in one run: turns per second, a long chain that is loaded and
 // continued, and how long the event loop is held up meanwhile. `node bench/stores.bench.ts [rounds]` prints it; PostgreSQL
 // takes part where its programs are installed.
@@ -18,6 +17,7 @@ import { DurableStore } from "../src/stores/durable.ts";
 import { DEFAULT_STORE_OPTIONS, openStore, type StoreOptions } from "../src/stores/open.ts";
 import { openSqlite } from "../src/stores/sqlite-schema.ts";
 import { SqliteTables } from "../src/stores/sqlite-tables.ts";
+import { ClearSeal } from "../src/testing/index.ts";
 import { makeNode } from "../test/stores/nodes.ts";
 import { TestPostgres } from "../test/support/postgres.ts";
 
