@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { onTestFinished } from "vitest";
 
 async function turnwire(settings: Parameters<typeof startServer>[0] = {}): Promise<string> {
-  const server = await startServer({ port: 0, logLevel: "silent", simRate: 100, ...settings });
+  const server = await startServer({ port: 0, store: "memory:", logLevel: "silent", simRate: 100, ...settings });
   onTestFinished(server.close);
   return server.url;
 }
