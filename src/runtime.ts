@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import type { Runtime } from "./core/ports.ts";
 import { ID_PREFIX } from "./protocol/ids.ts";
 
@@ -10,5 +11,6 @@ export const systemRuntime: Runtime = {
     const timer = setInterval(task, milliseconds).unref();
     return () => clearInterval(timer);
   },
+  pause: () => setImmediate(),
   newId: (kind) => `${ID_PREFIX[kind]}_${randomUUID().replaceAll("-", "")}`,
 };

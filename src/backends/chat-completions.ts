@@ -1,19 +1,18 @@
 import { setImmediate } from "node:timers/promises";
 import { type Dispatcher, Pool } from "undici";
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
-import { SseDecoder } from "../protocol/codec.ts";
 import { ApiError } from "../protocol/errors.ts";
+import { ChatAnswer } from "./chat-answer.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
 import { ChatContexts, type Dialect, LEAD, LEAD_SEPARATOR, hasChatForm, type ReasoningField } from "./chat-context.ts";
 import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
-import { ChatStream } from "./chat-stream.ts";
 import { ChatTokens } from "./chat-tokens.ts";
 import { ServerCounter } from "./server-counter.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
 import type { ChatTools } from "./chat-tools.ts";
 import { Rope } from "./rope.ts";
 import { type AnswerHead, UpstreamCall } from "./upstream-call.ts";
-import { Watchdog } from "./watchdog.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 export type ChatCompletionsOptions = ChatRequestOptions & {
   /** Base URL, such as `http://127.0.0.1:8000/v1`. */
@@ -45,7 +44,6 @@ const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
 /** A server that asks for a longer wait than this is left to the client's own patience. */
 const LONGEST_RETRY_WAIT_SECONDS = 10;
 const ERROR_BODY_BYTES = 64 * 1024;
-const MAX_EVENT_LENGTH = 64 * 1024 * 1024;
 /** Below this one copy is cheaper than several writes. */
 const SMALL_BODY = 128 * 1024;
 
@@ -88,7 +86,9 @@ export class ChatCompletionsBackend implements Backend {
     this.#report(request, head);
     const mapping = this.#map(request, head.tools);
     const step = mapping.next();
-    return this.#run(head, step.done ? step.value : mapping, request, signal);
+    const messages = step.done ? step.value : mapping;
+    const open = (watchdog: Watchdog): Promise<UpstreamCall> => this.#open(head, messages, request, watchdog);
+    return new ChatAnswer({ head, open, signal, silenceTimeoutMs: this.#options.silenceTimeoutMs });
   }
 
   async models(): Promise<readonly string[]> {
@@ -145,47 +145,23 @@ export class ChatCompletionsBackend implements Backend {
     return late.messages(parent, input, open);
   }
 
-  async *#run(
+  /** Has the answer begin. @throws ApiError */
+  async #open(
     head: ChatHead,
     messages: Rope | Generator<void, Rope>,
     request: BackendRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<readonly BackendEvent[]> {
-    const watchdog = new Watchdog(signal);
-    const decoder = new SseDecoder(MAX_EVENT_LENGTH);
-    const stream = new ChatStream(head);
-    let call: UpstreamCall | null = null;
+    watchdog: Watchdog,
+  ): Promise<UpstreamCall> {
+    const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
     try {
-      const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
-      call = await this.#send(requestBody(head, rope.pieces(), request), watchdog).catch(async (error: unknown) => {
-        if (this.#systemFirst.has(request.model) || !wantsSystemFirst(error)) throw error;
-        this.#systemFirst.add(request.model);
-        const { log } = this.#options;
-        log.warn({ model: request.model }, "the model takes words of the system only first: later ones are the user's");
-        const again = await mappedInSteps(this.#map(request, head.tools));
-        return this.#send(requestBody(head, again.pieces(), request), watchdog);
-      });
-      while (!stream.ended) {
-        watchdog.expect(this.#options.silenceTimeoutMs, "sent nothing for too long");
-        const chunks = await call.read();
-        watchdog.relax();
-        const events: BackendEvent[] = [];
-        for (const chunk of chunks ?? []) for (const data of decoder.push(chunk)) stream.read(data, events);
-        if (chunks === null) {
-          for (const data of decoder.end()) stream.read(data, events);
-          stream.end(events);
-        }
-        if (events.length > 0) yield events;
-      }
+      return await this.#send(requestBody(head, rope.pieces(), request), watchdog);
     } catch (error) {
-      throw (
-        watchdog.explain(error) ?? (error instanceof ApiError ? error : brokenStream("broke off its answer", error))
-      );
-    } finally {
-      // After its last event the connection is worth keeping.
-      if (stream.ended) call?.discard();
-      else call?.abort();
-      watchdog.stop();
+      if (this.#systemFirst.has(request.model) || !wantsSystemFirst(error)) throw error;
+      this.#systemFirst.add(request.model);
+      const { log } = this.#options;
+      log.warn({ model: request.model }, "the model takes words of the system only first: later ones are the user's");
+      const again = await mappedInSteps(this.#map(request, head.tools));
+      return this.#send(requestBody(head, again.pieces(), request), watchdog);
     }
   }
 

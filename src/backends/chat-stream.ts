@@ -7,6 +7,7 @@ import type { ChatHead } from "./chat-request.ts";
 import { brokenStream, reportedByServer } from "./chat-errors.ts";
 import { type ClientTool, clientCall } from "./client-tools.ts";
 import { CustomInput } from "./custom-input.ts";
+import { appendJoined } from "./join-deltas.ts";
 
 /** The parts of a chunk that are read. Servers differ in all else, so everything may be missing. */
 type Chunk = {
@@ -78,7 +79,7 @@ export class ChatStream {
     return this.#ended;
   }
 
-  /** The events that one SSE event's data amounts to. @throws ApiError */
+  /** Puts what one SSE event's data amounts to behind the events that came with it. @throws ApiError */
   read(data: string, events: BackendEvent[]): void {
     if (this.#ended) return;
     if (data === "[DONE]") {
@@ -108,11 +109,12 @@ export class ChatStream {
 
   #delta(delta: Delta, events: BackendEvent[]): void {
     const reasoning = delta.reasoning_content ?? delta.reasoning;
-    if (typeof reasoning === "string" && reasoning !== "") events.push({ type: "reasoning.delta", delta: reasoning });
+    if (typeof reasoning === "string" && reasoning !== "")
+      appendJoined(events, { type: "reasoning.delta", delta: reasoning });
     const text = contentText(delta.content);
-    if (text !== "") events.push(this.#text(text));
+    if (text !== "") appendJoined(events, this.#text(text));
     if (typeof delta.refusal === "string" && delta.refusal !== "") {
-      events.push({ type: "refusal.delta", delta: delta.refusal });
+      appendJoined(events, { type: "refusal.delta", delta: delta.refusal });
     }
     for (const call of delta.tool_calls ?? []) this.#callDelta(call, events);
   }
@@ -135,7 +137,7 @@ export class ChatStream {
       return;
     }
     const piece = call.custom === null ? text : call.custom.push(text);
-    if (piece !== "") events.push({ type: "call.delta", key: call.key, delta: piece });
+    if (piece !== "") appendJoined(events, { type: "call.delta", key: call.key, delta: piece });
   }
 
   /** Some servers give no index, or the same one to every call: a new id together with a name begins a new call. */
@@ -177,7 +179,7 @@ export class ChatStream {
       return;
     }
     const rest = call.custom?.end() ?? "";
-    if (rest !== "") events.push({ type: "call.delta", key: call.key, delta: rest });
+    if (rest !== "") appendJoined(events, { type: "call.delta", key: call.key, delta: rest });
   }
 }
 

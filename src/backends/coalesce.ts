@@ -1,4 +1,5 @@
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
+import { appendJoined } from "./join-deltas.ts";
 
 type Batches = AsyncIterator<readonly BackendEvent[]>;
 type Outcome = IteratorResult<readonly BackendEvent[]> | { readonly error: unknown };
@@ -82,23 +83,8 @@ async function pull(inner: Batches): Promise<Outcome> {
 
 /** Puts events behind others, joined where they say more of the same. False when any of them is no delta. */
 function join(events: BackendEvent[], more: readonly BackendEvent[]): boolean {
-  let areDeltas = true;
-  for (const event of more) {
-    const last = events.at(-1);
-    if (!("delta" in event)) {
-      areDeltas = false;
-      events.push(event);
-    } else if (last !== undefined && "delta" in last && last.type === event.type && keyOf(last) === keyOf(event)) {
-      events[events.length - 1] = { ...event, delta: last.delta + event.delta };
-    } else {
-      events.push(event);
-    }
-  }
-  return areDeltas;
-}
-
-function keyOf(event: BackendEvent): number | null {
-  return event.type === "call.delta" ? event.key : null;
+  for (const event of more) appendJoined(events, event);
+  return more.every((event) => "delta" in event);
 }
 
 function pauseFor(milliseconds: number): Pause {

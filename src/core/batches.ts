@@ -4,9 +4,11 @@ import type { BackendEvent } from "./ports.ts";
 /** What a turn hears of its backend, batch by batch, and of a compaction before that. */
 export type Batches = AsyncIterator<readonly (BackendEvent | CompactionEvent)[], unknown>;
 
-/** The next batch. It may fail before anybody waits for it, which is no failure of its own. */
-export function pull(batches: Batches): ReturnType<Batches["next"]> {
-  let next: ReturnType<Batches["next"]>;
+export type Batch = ReturnType<Batches["next"]>;
+
+/** The first batch. It may fail before anybody waits for it, which is no failure of its own. */
+export function pull(batches: Batches): Batch {
+  let next: Batch;
   try {
     next = batches.next();
   } catch (thrown) {

@@ -225,6 +225,8 @@ export interface Runtime {
   monotonic(): number;
   /** Does something again and again, until the returned function is called; it keeps no process alive. */
   every(milliseconds: number, task: () => void): () => void;
+  /** Lets what is under way go first, such as a request that has been handed over and is to be sent. */
+  pause(): Promise<void>;
   newId(kind: IdKind): string;
 }
 

@@ -13,7 +13,8 @@ import type { EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { RepeatedSettings } from "./repeated-settings.ts";
 import type { Conduct, Entry, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
-import { forgetsParent, type StopReason, Turn, type TurnEnd } from "./turn.ts";
+import type { StopReason } from "./stop-reason.ts";
+import { forgetsParent, Turn, type TurnEnd } from "./turn.ts";
 
 export type { TurnSink } from "./session-turns.ts";
 

@@ -6,18 +6,16 @@ import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
-import { type Batches, leave, pull } from "./batches.ts";
+import { type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import { resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
+import { cutBy, type CutReason, errorOfStop, type StopReason } from "./stop-reason.ts";
 import type { TurnOptions } from "./turn-options.ts";
 import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
-
-/** Why a turn is stopped from outside. The last three end it in good order: what it has is committed. */
-export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered" | "cancelled";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -148,8 +146,12 @@ export class Turn {
       this.#error = this.#explain(thrown);
       return "refused";
     }
+    const { batches } = started;
+    const first = batches && pull(batches);
+    // The backend is asked before the client is told, so that telling costs no time.
+    if (first !== null) await this.#ports.runtime.pause();
     this.#options.begun();
-    const last = await this.#generate(started);
+    const last = await this.#generate(started, first);
     if (this.#options.conversation !== null) await this.#options.conversation.release();
     if (last === null || this.#isAbandoned()) return "abandoned";
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
@@ -194,11 +196,14 @@ export class Turn {
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
-  async #generate({ parent, input, batches, rootOf, made }: Started): Promise<Response | ApiError | null> {
+  async #generate(
+    { parent, input, batches, rootOf, made }: Started,
+    first: Batch | null,
+  ): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
-      if (batches === null) await this.#emit(assembler.start());
-      else await this.#consume(batches);
+      if (batches === null || first === null) await this.#emit(assembler.start());
+      else await this.#consume(batches, first);
       const cut = this.#cutReason();
       const isWarmUp = batches === null;
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
@@ -213,12 +218,10 @@ export class Turn {
   }
 
   /** Takes in what the backend says, until it ends or is stopped on purpose. */
-  async #consume(batches: Batches): Promise<void> {
+  async #consume(batches: Batches, first: Batch): Promise<void> {
     try {
-      // The backend is asked before the client is told, so that the telling costs no time.
-      let batch = pull(batches);
       await this.#emit(this.#assembler.start());
-      while (this.#state.phase === "running") {
+      for (let batch = first; this.#isRunning(); ) {
         const { done, value } = await batch;
         if (done || this.#wasStopped()) break;
         const events = this.#assembler.push(this.#sealer?.apply(value) ?? value);
@@ -228,7 +231,7 @@ export class Turn {
           if (full !== undefined) await full;
         }
         if (this.#assembler.isAtBoundary) this.stop("steered");
-        batch = pull(batches);
+        if (this.#isRunning()) batch = batches.next();
       }
     } catch (thrown) {
       // A stop makes the backend throw; one that ends the turn in good order is no failure.
@@ -277,15 +280,17 @@ export class Turn {
     return this.#state.phase === "stopped" && this.#state.reason === "client_left";
   }
 
+  #isRunning(): boolean {
+    return this.#state.phase === "running";
+  }
+
   #wasStopped(): boolean {
     return this.#state.phase === "stopped";
   }
 
   /** Why the response is cut short in good order; null when it is not. */
-  #cutReason(): "interrupted" | "steered" | "cancelled" | null {
-    if (this.#state.phase !== "stopped") return null;
-    const { reason } = this.#state;
-    return reason === "interrupted" || reason === "steered" || reason === "cancelled" ? reason : null;
+  #cutReason(): CutReason | null {
+    return this.#state.phase === "stopped" ? cutBy(this.#state.reason) : null;
   }
 
   #assertWanted(): void {
@@ -294,16 +299,8 @@ export class Turn {
 
   /** What the client is told: a stop says its own reason, whatever it made others throw. */
   #explain(thrown: unknown): ApiError {
-    const reason = this.#state.phase === "stopped" ? this.#state.reason : null;
-    if (reason === "shutting_down") {
-      const message = "The server is shutting down. Send this request again, to another server or in a moment.";
-      return new ApiError("server_shutting_down", message, { retryAfter: 1 });
-    }
-    if (reason === "connection_limit") {
-      const message = "The connection has reached its age limit. Send this request again on a new connection.";
-      return new ApiError("websocket_connection_limit_reached", message);
-    }
-    return toApiError(thrown);
+    const stopped = this.#state.phase === "stopped" ? errorOfStop(this.#state.reason) : null;
+    return stopped ?? toApiError(thrown);
   }
 
   #report(outcome: TurnEnd["outcome"], startedAt: number): void {

@@ -41,6 +41,10 @@ export class FakeRuntime implements Runtime {
     return this.#elapsed;
   }
 
+  pause(): Promise<void> {
+    return Promise.resolve();
+  }
+
   newId(kind: IdKind): string {
     const count = (this.#counts.get(kind) ?? 0) + 1;
     this.#counts.set(kind, count);

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Backend, BackendEvent, BackendRequest, FinishReason } from "../core/ports.ts";
 import type { ResponseNode } from "../core/node.ts";
 import { isItem, type Item } from "../protocol/items.ts";
@@ -9,7 +10,7 @@ export class Gate {
   readonly #arrival = Promise.withResolvers<void>();
   readonly #opening = Promise.withResolvers<void>();
 
-  /** Resolves when the backend has come to this point. */
+  /** Resolves when the backend has come to this point, and its turn has told the client that it began. */
   get reached(): Promise<void> {
     return this.#arrival.promise;
   }
@@ -20,8 +21,15 @@ export class Gate {
 
   /** For the backend: says that it is here and waits. */
   pass(): Promise<void> {
-    this.#arrival.resolve();
+    void this.#arrive();
     return this.#opening.promise;
+  }
+
+  /** Backends are asked before clients are told, which is one turn of the event loop later. */
+  async #arrive(): Promise<void> {
+    await setImmediate();
+    await setImmediate();
+    this.#arrival.resolve();
   }
 }
 

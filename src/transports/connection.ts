@@ -86,6 +86,9 @@ export class Connection {
       {
         // Without a threshold of our own the library would compress every delta: it has none while windows last.
         send: (frame, sent) => socket.send(frame, { compress: frame.length >= compressFrom }, sent),
+        get buffered(): number {
+          return socket.bufferedAmount;
+        },
         cork: () => stream.cork(),
         uncork: () => stream.uncork(),
         giveUp: () => this.close("slow_client"),

@@ -3,7 +3,9 @@ import type { TransportLimits } from "./limits.ts";
 /** Where an outbox puts its frames: one socket, whatever is spoken on it. */
 export interface Wire {
   /** Sends one whole frame; `sent` is called when it has left this process, or when it never will. */
-  send(frame: string, sent: () => void): void;
+  send(frame: string, sent?: () => void): void;
+  /** Bytes of what was sent and has not left this process. */
+  readonly buffered: number;
   /** From here on frames are held back, … */
   cork(): void;
   /** … and here they leave, in one write. */
@@ -26,14 +28,15 @@ type OutboxState =
   | { readonly phase: "closed" };
 
 /**
- * What is on its way to one client. Whoever writes is told to wait when the client does not keep up, and a client that does
- * not catch up in time is given up.
+ * What is on its way to one client. All that is written before the event loop goes on leaves in one write: what that costs
+ * hardly depends on how much is in it. Whoever writes is told to wait when the client does not keep up, and a client that
+ * does not catch up in time is given up.
  */
 export class Outbox {
   readonly #wire: Wire;
   readonly #limits: OutboxLimits;
   #state: OutboxState = { phase: "flowing" };
-  #inFlight = 0;
+  #isCorked = false;
   #written = 0;
 
   constructor(wire: Wire, limits: OutboxLimits) {
@@ -46,19 +49,14 @@ export class Outbox {
     return this.#written;
   }
 
-  /** Sends frames together. A promise means that the client is behind; it resolves when it no longer is, or is gone. */
+  /** Sends frames. A promise means that the client is behind; it resolves when it no longer is, or is gone. */
   write(frames: readonly string[]): void | Promise<void> {
     if (this.#state.phase === "closed") return;
-    this.#wire.cork();
-    try {
-      for (const frame of frames) this.#send(frame);
-    } finally {
-      this.#wire.uncork();
-    }
+    this.#cork();
+    for (const frame of frames) this.#send(frame);
     // A broken socket may have ended all this from within `send`.
     const state = this.#state as OutboxState;
-    if (state.phase === "flowing" && this.#inFlight > this.#limits.outboxHighWater) return this.#wait();
-    if (state.phase === "full" && this.#inFlight > state.ceiling) this.#giveUp();
+    if (state.phase === "full" && this.#wire.buffered > state.ceiling) this.#giveUp();
     return this.full;
   }
 
@@ -76,30 +74,46 @@ export class Outbox {
     state.drained.resolve();
   }
 
-  #send(frame: string): void {
-    const bytes = Buffer.byteLength(frame);
-    this.#inFlight += bytes;
-    this.#written += bytes;
-    this.#wire.send(frame, () => {
-      this.#inFlight -= bytes;
-      if (this.#state.phase !== "full" || this.#inFlight > this.#limits.outboxLowWater) return;
-      const { patience, drained } = this.#state;
-      clearTimeout(patience);
-      this.#state = { phase: "flowing" };
-      drained.resolve();
-    });
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#wire.cork();
+    // Behind all that promises have still to do in this turn of the event loop.
+    process.nextTick(this.#uncork);
   }
 
-  #wait(): Promise<void> {
+  #send(frame: string): void {
+    const bytes = Buffer.byteLength(frame);
+    this.#written += bytes;
+    const isTooMuch = this.#wire.buffered + bytes > this.#limits.outboxHighWater;
+    // Only a client that is behind has anybody wait for what has left.
+    if (!isTooMuch && this.#state.phase === "flowing") return this.#wire.send(frame);
+    this.#wire.send(frame, this.#onSent);
+    if (this.#state.phase === "flowing") this.#fallBehind();
+  }
+
+  #fallBehind(): void {
     const patience = setTimeout(() => this.#giveUp(), this.#limits.slowClientMs);
-    const drained = Promise.withResolvers<void>();
     // One answer may be as large as it likes; only what comes on top of it is bounded.
-    this.#state = { phase: "full", drained, patience, ceiling: this.#inFlight + this.#limits.outboxExcess };
-    return drained.promise;
+    const ceiling = this.#wire.buffered + this.#limits.outboxExcess;
+    this.#state = { phase: "full", drained: Promise.withResolvers<void>(), patience, ceiling };
   }
 
   #giveUp(): void {
     this.close();
     this.#wire.giveUp();
   }
+
+  readonly #onSent = (): void => {
+    if (this.#state.phase !== "full" || this.#wire.buffered > this.#limits.outboxLowWater) return;
+    const { patience, drained } = this.#state;
+    clearTimeout(patience);
+    this.#state = { phase: "flowing" };
+    drained.resolve();
+  };
+
+  readonly #uncork = (): void => {
+    this.#isCorked = false;
+    this.#wire.uncork();
+  };
 }

@@ -94,6 +94,9 @@ function sseWire(raw: ServerResponse, leave: () => void): Wire {
   const { socket } = raw;
   return {
     send: (frame, sent) => raw.write(frame, sent),
+    get buffered(): number {
+      return raw.writableLength;
+    },
     cork: () => socket?.cork(),
     uncork: () => socket?.uncork(),
     giveUp: () => {

@@ -165,6 +165,7 @@ function withoutTimers(runtime: Runtime): Runtime {
     monotonic: () => runtime.monotonic(),
     newId: (kind) => runtime.newId(kind),
     every: () => () => undefined,
+    pause: () => Promise.resolve(),
   };
 }
 

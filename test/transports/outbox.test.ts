@@ -4,11 +4,14 @@ import { Outbox, type Wire } from "../../src/transports/outbox.ts";
 /** A wire that delivers when it is told to. */
 class FakeWire implements Wire {
   readonly log: string[] = [];
-  readonly #pending: (() => void)[] = [];
+  readonly #pending: { readonly bytes: number; readonly sent: (() => void) | undefined }[] = [];
 
-  send(frame: string, sent: () => void): void {
+  send(frame: string, sent?: () => void): void {
     this.log.push(frame);
-    this.#pending.push(sent);
+    this.#pending.push({ bytes: Buffer.byteLength(frame), sent });
+  }
+  get buffered(): number {
+    return this.#pending.reduce((sum, { bytes }) => sum + bytes, 0);
   }
   cork(): void {
     this.log.push("cork");
@@ -20,7 +23,7 @@ class FakeWire implements Wire {
     this.log.push("give up");
   }
   deliver(count = 1): void {
-    for (const sent of this.#pending.splice(0, count)) sent();
+    for (const { sent } of this.#pending.splice(0, count)) sent?.();
   }
 }
 
@@ -33,10 +36,17 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return (await Promise.race([promise.then(() => "settled"), turn])) !== pending;
 }
 
-test("frames of one write leave together", () => {
+test("what is written before the event loop goes on leaves together", async () => {
   const wire = new FakeWire();
-  expect(new Outbox(wire, limits).write(["a", "b"])).toBeUndefined();
-  expect(wire.log).toEqual(["cork", "a", "b", "uncork"]);
+  const outbox = new Outbox(wire, limits);
+  expect(outbox.write(["a", "b"])).toBeUndefined();
+  await Promise.resolve();
+  expect(outbox.write(["c"])).toBeUndefined();
+  expect(wire.log).toEqual(["cork", "a", "b", "c"]);
+  await new Promise((resolve) => process.nextTick(resolve));
+  expect(wire.log).toEqual(["cork", "a", "b", "c", "uncork"]);
+  void outbox.write(["d"]);
+  expect(wire.log.slice(-2)).toEqual(["cork", "d"]);
 });
 
 test("bytes are counted, not characters", () => {
@@ -51,7 +61,7 @@ test("nobody waits at the high water mark, and everybody beyond it until the low
   expect(outbox.write(["12345", "12345"])).toBeUndefined();
   const full = outbox.write(["1"]) as Promise<void>;
   expect(outbox.write(["2"])).toBe(full);
-  wire.deliver();
+  wire.deliver(2);
   expect(await isSettled(full)).toBe(false);
   wire.deliver();
   expect(await isSettled(full)).toBe(true);

@@ -1,0 +1,93 @@
+import type { BackendEvent } from "../core/ports.ts";
+import { SseDecoder } from "../protocol/codec.ts";
+import { ApiError } from "../protocol/errors.ts";
+import { brokenStream } from "./chat-errors.ts";
+import { ChatStream } from "./chat-stream.ts";
+import type { ChatHead } from "./chat-request.ts";
+import type { UpstreamCall } from "./upstream-call.ts";
+import { Watchdog } from "./watchdog.ts";
+
+const MAX_EVENT_LENGTH = 64 * 1024 * 1024;
+
+type Step = IteratorResult<readonly BackendEvent[], undefined>;
+
+const OVER: Step = { done: true, value: undefined };
+
+type ChatAnswerOptions = {
+  readonly head: Pick<ChatHead, "tools" | "allowed">;
+  /** Sends the request, again if need be, until its answer begins. */
+  readonly open: (watchdog: Watchdog) => Promise<UpstreamCall>;
+  /** Ends the answer when the client is gone. */
+  readonly signal: AbortSignal;
+  /** Milliseconds that may pass between two chunks. */
+  readonly silenceTimeoutMs: number;
+};
+
+/**
+ * The answer of a chat server, in batches of what came together. The server is asked when the first batch is. An iterator of
+ * its own, and no generator: tokens come by the thousand a second, and one of those would take a detour with each.
+ */
+export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[], undefined> {
+  readonly #options: ChatAnswerOptions;
+  readonly #watchdog: Watchdog;
+  readonly #decoder = new SseDecoder(MAX_EVENT_LENGTH);
+  readonly #stream: ChatStream;
+  #call: UpstreamCall | null = null;
+  #isOver = false;
+
+  constructor(options: ChatAnswerOptions) {
+    this.#options = options;
+    this.#watchdog = new Watchdog(options.signal);
+    this.#stream = new ChatStream(options.head);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** @throws ApiError */
+  async next(): Promise<Step> {
+    if (this.#isOver) return OVER;
+    try {
+      this.#call ??= await this.#options.open(this.#watchdog);
+      while (!this.#stream.ended) {
+        const events = await this.#read(this.#call);
+        if (events.length > 0) return { done: false, value: events };
+      }
+    } catch (error) {
+      this.#end();
+      const known = this.#watchdog.explain(error) ?? error;
+      throw known instanceof ApiError ? known : brokenStream("broke off its answer", known);
+    }
+    this.#end();
+    return OVER;
+  }
+
+  /** Ends the answer wherever it is. */
+  async return(): Promise<Step> {
+    this.#end();
+    return OVER;
+  }
+
+  /** What the chunks amount to that have come since the last call. */
+  async #read(call: UpstreamCall): Promise<readonly BackendEvent[]> {
+    this.#watchdog.expect(this.#options.silenceTimeoutMs, "sent nothing for too long");
+    const chunks = await call.read();
+    this.#watchdog.relax();
+    const events: BackendEvent[] = [];
+    for (const chunk of chunks ?? []) for (const data of this.#decoder.push(chunk)) this.#stream.read(data, events);
+    if (chunks === null) {
+      for (const data of this.#decoder.end()) this.#stream.read(data, events);
+      this.#stream.end(events);
+    }
+    return events;
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#watchdog.stop();
+    // After its last event the connection is worth keeping.
+    if (this.#stream.ended) this.#call?.discard();
+    else this.#call?.abort();
+  }
+}
