@@ -21,6 +21,9 @@ export type LogOptions = {
 
 /** What a reader who has stopped reading may cost; beyond it lines are dropped. */
 const BUFFER_BYTES = 16 * 1024 * 1024;
+/** Lines wait for each other this long, or until there is this much of them. */
+const TOGETHER_MS = 50;
+const TOGETHER_BYTES = 8 * 1024;
 const LONGEST_NAME = 200;
 /** How long such a reader may hold up the end of the process. */
 const FLUSH_MS = 1000;
@@ -56,9 +59,24 @@ export function flushLog(log: Log): Promise<void> {
   });
 }
 
-/** Not synchronous: a pipe that nobody empties must not stop the server. */
+/**
+ * Not synchronous: a pipe that nobody empties must not stop the server. Lines are handed over together, since each time
+ * wakes a thread; a reader sees them a moment later, and all of them when the process ends.
+ */
 function stdout(): DestinationStream {
-  return pino.destination({ dest: 1, sync: false, maxLength: BUFFER_BYTES });
+  const lines = pino.destination({ dest: 1, sync: false, minLength: TOGETHER_BYTES, maxLength: BUFFER_BYTES });
+  let timer: NodeJS.Timeout | null = null;
+  const handOver = (): void => {
+    timer = null;
+    lines.flush();
+  };
+  return {
+    write(line) {
+      lines.write(line);
+      timer ??= setTimeout(handOver, TOGETHER_MS).unref();
+    },
+    flush: (done: (error?: Error) => void) => lines.flush(done),
+  } as DestinationStream;
 }
 
 function prettyStream(destination: DestinationStream | undefined): DestinationStream {

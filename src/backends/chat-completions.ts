@@ -188,7 +188,8 @@ export class ChatCompletionsBackend implements Backend {
       headers: { ...this.#headers, ...body.headers },
       body: body.bytes as Uint8Array,
     };
-    const call = new UpstreamCall(this.#pool, request, watchdog.signal);
+    const call = new UpstreamCall(this.#pool, request);
+    watchdog.guard(() => call.abort());
     let answer: AnswerHead;
     try {
       answer = await call.head;

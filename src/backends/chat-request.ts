@@ -62,7 +62,9 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
 
 /** Only what the client has said: of the rest the configuration, or the model server, has its own idea. */
 function given(fields: { readonly [field: string]: unknown }): { readonly [field: string]: unknown } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
+  const some: Record<string, unknown> = {};
+  for (const field in fields) if (fields[field] !== null && fields[field] !== undefined) some[field] = fields[field];
+  return some;
 }
 
 /** Fields that would break the shape of the answer. */

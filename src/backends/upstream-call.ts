@@ -14,7 +14,6 @@ export class UpstreamCall {
   /** Rejects when there is no answer. */
   readonly head: Promise<AnswerHead>;
   readonly #head = Promise.withResolvers<AnswerHead>();
-  readonly #signal: AbortSignal;
   #controller: Dispatcher.DispatchController | null = null;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
@@ -23,13 +22,11 @@ export class UpstreamCall {
   #reader: PromiseWithResolvers<readonly Uint8Array[] | null> | null = null;
   #isDiscarding = false;
 
-  /** Sends a request; an abort of `signal` ends it, and its answer, wherever it is. */
-  constructor(pool: Pick<Dispatcher, "dispatch">, request: Dispatcher.DispatchOptions, signal: AbortSignal) {
+  /** Sends a request. */
+  constructor(pool: Pick<Dispatcher, "dispatch">, request: Dispatcher.DispatchOptions) {
     this.head = this.#head.promise;
-    this.#signal = signal;
     // Whoever waits for it hears of a failure; nobody may.
     this.head.catch(() => undefined);
-    signal.addEventListener("abort", this.#onAbort, { once: true });
     try {
       pool.dispatch(request, this.#handler());
     } catch (error) {
@@ -52,9 +49,13 @@ export class UpstreamCall {
     if (this.#controller?.paused) this.#controller.resume();
   }
 
-  /** Ends the call and its connection. */
+  /** Ends the call, its answer and its connection, wherever it is. */
   abort(): void {
-    this.#onAbort();
+    // The connection may be somebody else's by now.
+    if (this.#end !== null) return;
+    const error = new Error("The call was ended.");
+    this.#controller?.abort(error);
+    this.#finish(error);
   }
 
   /** Gives what there is to whoever waits for it. */
@@ -79,7 +80,7 @@ export class UpstreamCall {
     return {
       onRequestStart: (controller) => {
         this.#controller = controller;
-        if (this.#signal.aborted || this.#end !== null) controller.abort(new Error("The call was ended."));
+        if (this.#end !== null) controller.abort(new Error("The call was ended."));
       },
       onResponseStart: (_controller, status, headers) => {
         if (status >= 200) this.#head.resolve({ status, headers });
@@ -96,19 +97,11 @@ export class UpstreamCall {
     };
   }
 
-  readonly #onAbort = (): void => {
-    // The connection may be somebody else's by now.
-    if (this.#end !== null) return;
-    const error = new Error("The call was ended.");
-    this.#controller?.abort(error);
-    this.#finish(error);
-  };
-
   #finish(error: Error | null): void {
     if (this.#end !== null) return;
     this.#end = { error };
-    this.#signal.removeEventListener("abort", this.#onAbort);
-    this.#head.reject(error ?? new Error("The answer had no head."));
+    // An answer that has ended had a head; rejecting what has resolved does nothing.
+    if (error !== null) this.#head.reject(error);
     this.#serve();
   }
 }

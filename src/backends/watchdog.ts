@@ -6,23 +6,23 @@ import { brokenStream } from "./chat-errors.ts";
  * pass in which something should have come. It only counts while somebody waits, so a slow client is no silent server.
  */
 export class Watchdog {
-  readonly #abort = new AbortController();
   readonly #client: AbortSignal;
   /** Started once and put off each time: most calls expect the same thing many times. */
   #timer: { readonly timeout: NodeJS.Timeout; readonly milliseconds: number } | null = null;
   /** What is expected, as the complaint about its absence; null when nobody waits. */
   #complaint: string | null = null;
   #verdict: ApiError | null = null;
+  #guarded: (() => void) | null = null;
 
   constructor(client: AbortSignal) {
     this.#client = client;
-    if (client.aborted) this.#abort.abort();
-    else client.addEventListener("abort", this.#onClientAbort, { once: true });
+    if (!client.aborted) client.addEventListener("abort", this.#end, { once: true });
   }
 
-  /** Aborts what must end. */
-  get signal(): AbortSignal {
-    return this.#abort.signal;
+  /** Takes what is to be ended, in place of what it had before. Ends it at once when it is too late already. */
+  guard(end: () => void): void {
+    this.#guarded = end;
+    if (this.#client.aborted || this.#verdict !== null) end();
   }
 
   /** From now on something must come within this time, or the call ends with "The model server `complaint`." */
@@ -49,37 +49,28 @@ export class Watchdog {
   }
 
   /** Resolves after this time. @throws when the client is gone */
-  wait(milliseconds: number): Promise<void> {
+  async wait(milliseconds: number): Promise<void> {
     this.relax();
-    return new Promise((resolve, reject) => {
-      const { signal } = this.#abort;
-      const done = (): void => {
-        signal.removeEventListener("abort", cancel);
-        resolve();
-      };
-      const timer = setTimeout(done, milliseconds);
-      const cancel = (): void => {
-        clearTimeout(timer);
-        reject(new ApiError("server_error", "The client has left."));
-      };
-      if (signal.aborted) cancel();
-      else signal.addEventListener("abort", cancel, { once: true });
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, milliseconds);
+    this.guard(resolve);
+    await promise;
+    clearTimeout(timer);
+    if (this.#client.aborted) throw new ApiError("server_error", "The client has left.");
   }
 
   /** Ends the watch; nothing of it remains. */
   stop(): void {
     clearTimeout(this.#timer?.timeout);
-    this.#client.removeEventListener("abort", this.#onClientAbort);
+    this.#guarded = null;
+    this.#client.removeEventListener("abort", this.#end);
   }
 
   readonly #onSilence = (): void => {
     if (this.#complaint === null) return;
     this.#verdict = brokenStream(this.#complaint);
-    this.#abort.abort();
+    this.#end();
   };
 
-  readonly #onClientAbort = (): void => {
-    this.#abort.abort();
-  };
+  readonly #end = (): void => this.#guarded?.();
 }

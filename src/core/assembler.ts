@@ -35,6 +35,7 @@ export class Assembler {
   /** The item that grew last: the one that a cut-off finish has cut. */
   #last: OpenText | OpenCall | null = null;
   #added = 0;
+  #characters = 0;
   #usage: Usage | null = null;
   #finish: FinishReason | null = null;
   #boundary: "none" | "wanted" | "reached" = "none";
@@ -62,6 +63,11 @@ export class Assembler {
   /** How many events there have been. */
   get events(): number {
     return this.#log.length;
+  }
+
+  /** Characters of text and of arguments so far. */
+  get characters(): number {
+    return this.#characters;
   }
 
   /** Whether the backend has said that it is done. */
@@ -273,6 +279,7 @@ export class Assembler {
       const index = this.#added++;
       this.#text = new OpenText(kind, itemId(ID_PREFIX[kind], this.id, "output", index), index, this.#log);
     }
+    this.#characters += delta.length;
     this.#text.delta(part, delta, logprobs);
     this.#last = this.#text;
   }
@@ -301,6 +308,7 @@ export class Assembler {
   #callDelta(key: number, delta: string): void {
     const call = this.#calls.get(key);
     if (call === undefined || delta === "") return;
+    this.#characters += delta.length;
     call.delta(delta);
     this.#last = call;
   }

@@ -24,6 +24,11 @@ export function storedItems(store: Store, tenant: Tenant, limit: number): ItemSo
   };
 }
 
+/** Whether any item only refers to one: hardly any input has such. */
+function hasReferences(input: readonly Item[]): boolean {
+  return input.some((item) => isItem(item, "item_reference"));
+}
+
 /**
  * The input with every `item_reference` replaced by the item that it names, as if that had been sent. An input without
  * references comes back as it is.
@@ -38,13 +43,14 @@ export async function resolveReferences(
   parent: ResponseNode | null,
   source: ItemSource,
 ): Promise<readonly Item[]> {
+  if (!hasReferences(input)) return input;
   const resolved = [...input];
   const finder = new Finder(parent, source);
   // The newest first: its response most often holds the older ones too, as its own input, so one is loaded for all.
   for (const [index, item] of [...input.entries()].toReversed()) {
     if (isItem(item, "item_reference")) resolved[index] = await finder.find(item.id);
   }
-  return finder.isUnused ? input : resolved;
+  return resolved;
 }
 
 class Finder {
@@ -53,7 +59,6 @@ class Finder {
   /** Ids of the responses whose items are known. */
   readonly #seen = new Set<string>();
   #parent: ResponseNode | null;
-  #used = false;
   #loaded = 0;
 
   constructor(parent: ResponseNode | null, source: ItemSource) {
@@ -61,12 +66,7 @@ class Finder {
     this.#source = source;
   }
 
-  get isUnused(): boolean {
-    return !this.#used;
-  }
-
   async find(id: string): Promise<Item> {
-    this.#used = true;
     const item = this.#items.get(id) ?? this.#atHand(id) ?? this.#inChain(id) ?? (await this.#loadedFor(id));
     if (item === undefined) throw itemNotFound(id);
     // It keeps the name that it is known by, so that a later reference finds it here.

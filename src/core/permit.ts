@@ -1,4 +1,4 @@
-import type { Usage } from "../protocol/response.ts";
+import type { Assembler } from "./assembler.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Permit } from "./ports.ts";
 
@@ -11,23 +11,22 @@ export async function admitted(
   model: string,
   parent: Promise<ResponseNode | null>,
 ): Promise<ResponseNode | null> {
-  if (permit === undefined) return parent;
-  const [admission, found] = await Promise.allSettled([permit.admit(model), parent]);
-  if (admission.status === "rejected") throw admission.reason;
-  if (found.status === "rejected") throw found.reason;
-  return found.value;
+  // It may fail before anybody waits for it.
+  parent.catch(() => undefined);
+  await permit?.admit(model);
+  return parent;
 }
 
-/** Bytes of JSON that make a token, about. */
-const BYTES_PER_TOKEN = 4;
+/** Characters that make a token, about. */
+const CHARACTERS_PER_TOKEN = 4;
 
 /**
  * The tokens that a turn has used: as its backend has counted them or, where it did not come to that, an estimate. Whoever
  * leaves before the count has used them all the same.
- * @param events of the response: a model sends about one for each token
+ * @param characters of the output
  */
 export function tokensOf(
-  { usage, events }: { readonly usage: Usage | null; readonly events: number },
+  { usage, events, characters }: Pick<Assembler, "usage" | "events" | "characters">,
   parent: ResponseNode | null,
   bytesIn: number,
 ): number {
@@ -35,5 +34,5 @@ export function tokensOf(
   // Refused: no model has been asked.
   if (events === 0) return 0;
   const context = parent?.response.usage?.total_tokens ?? 0;
-  return context + Math.ceil(bytesIn / BYTES_PER_TOKEN) + events;
+  return context + Math.ceil((bytesIn + characters) / CHARACTERS_PER_TOKEN);
 }

@@ -80,7 +80,7 @@ test("a permit is told what each turn has used, and nothing for one that never b
   expect(charged).toEqual([5, 0, 0]);
 });
 
-test("what was never counted is estimated: the context so far, what came in, and an event for each token", async () => {
+test("what was never counted is estimated: the context so far, and what came in and went out", async () => {
   const { engine } = makeEngine({ steps: [answer("a"), [[{ type: "text.delta", delta: "b" }], new Gate()]] });
   const { permit, charged } = makePermit();
   const session = engine.openSession({ tenant: "acme", transport: "websocket", permit });
@@ -90,7 +90,7 @@ test("what was never counted is estimated: the context so far, what came in, and
   await settled();
   session.close();
   await cut.end;
-  // The parent's 5, 10 bytes, and created, in_progress, item, part and delta.
-  expect(charged).toEqual([5, 5 + 3 + 5]);
-  expect(tokensOf({ usage: null, events: 0 }, null, 1000)).toBe(0);
+  // The parent's 5, and 10 bytes in and a character out.
+  expect(charged).toEqual([5, 5 + 3]);
+  expect(tokensOf({ usage: null, events: 0, characters: 0 }, null, 1000)).toBe(0);
 });
