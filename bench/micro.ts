@@ -29,7 +29,7 @@ const WARM_UP_MS = 200;
 /** After so many samples the loop of `calibrate` is compiled for good, and its times do not change for that any more. */
 const NOISE_WARM_UP = 60;
 /** A check is to be short, and what is not yet compiled is given more rounds. */
-const CHECK = { warmUpMs: 25, rounds: 6, attempts: 25 };
+const CHECK = { warmUpMs: 25, rounds: 10, attempts: 20 };
 
 async function measure(benchmark: Benchmark): Promise<Trial> {
   const trial = await Trial.start(benchmark, values.check ? CHECK.warmUpMs : WARM_UP_MS);

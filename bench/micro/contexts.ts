@@ -177,8 +177,8 @@ export const contexts: readonly Benchmark[] = [
     }),
   ),
   {
-    name: "context: turn 2,000 of small ones",
-    ours: continuing(2000, SMALL),
+    name: "context: turn 10,000 of small ones",
+    ours: continuing(10_000, SMALL),
     against: "turn 20",
     reference: continuing(20, SMALL),
     limit: 2,

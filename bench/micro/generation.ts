@@ -88,7 +88,7 @@ const finishing: Benchmark = {
     const last = [...events, assembler.terminal(response)];
     return () => last.map((event) => JSON.stringify(event));
   },
-  limit: 0.25,
+  limit: 0.3,
 };
 
 const stream = chatStream(400);
