@@ -8,7 +8,7 @@
 // A ratio over its limit makes the exit code 1. `best` is the ratio of the fastest rounds, and what the limit is for.
 
 import { parseArgs } from "node:util";
-import { calibrate, type Noise } from "../src/bench/noise.ts";
+import { calibrate } from "../src/bench/noise.ts";
 import { figure, median, spread } from "../src/bench/statistics.ts";
 import { type Benchmark, Trial } from "./micro/benchmark.ts";
 import { codec } from "./micro/codec.ts";
@@ -26,8 +26,6 @@ const { values, positionals } = parseArgs({
 });
 
 const WARM_UP_MS = 200;
-/** After so many samples the loop of `calibrate` is compiled for good, and its times do not change for that any more. */
-const NOISE_WARM_UP = 60;
 /** A check is to be short, and what is not yet compiled is given more rounds. */
 const CHECK = { warmUpMs: 25, rounds: 10, attempts: 20 };
 
@@ -59,17 +57,11 @@ function round(value: number): number {
   return Number(value.toPrecision(3));
 }
 
-function calibratedForGood(): Noise {
-  const { sample } = calibrate();
-  for (let count = 0; count < NOISE_WARM_UP; count += 1) sample();
-  return calibrate();
-}
-
 const wanted = [...codec, ...generation, ...contexts, ...turns].filter(
   ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
 );
 if (wanted.length === 0) throw new Error(`no benchmark has ${positionals.join(" or ")} in its name`);
-const noise = values.check ? null : calibratedForGood();
+const noise = values.check ? null : calibrate();
 const trials: Trial[] = [];
 for (const benchmark of wanted) {
   noise?.sample();

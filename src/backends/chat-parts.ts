@@ -5,6 +5,8 @@ import type { Part } from "../protocol/items.ts";
 /** Text parts as one string; other parts have no place in it. */
 export function plainText(content: string | readonly Part[], separator: string): string {
   if (typeof content === "string") return content;
+  const [only] = content;
+  if (content.length === 1 && only !== undefined) return textOf(only) ?? "";
   return content.flatMap((part) => textOf(part) ?? []).join(separator);
 }
 

@@ -23,8 +23,9 @@ export class Rope {
     let piece = this.#piece;
     let start = this.#end;
     if (piece === null || piece.used !== start || piece.bytes.length - start < size) {
-      // Spare room in proportion to what is there already: few pieces, and never much waste.
-      const room = Math.min(Math.max(this.length >> 2, SMALLEST_PIECE), LARGEST_SPARE_ROOM);
+      // Spare room in proportion to what is there already: few pieces, and never much waste. A fork may go no further.
+      const isFork = piece !== null && piece.used !== start;
+      const room = isFork ? SMALLEST_PIECE : Math.min(Math.max(this.length >> 2, SMALLEST_PIECE), LARGEST_SPARE_ROOM);
       piece = { before: this, bytes: Buffer.allocUnsafeSlow(size + room), used: 0 };
       start = 0;
     }
