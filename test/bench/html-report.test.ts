@@ -5,7 +5,8 @@ import { escape } from "../../src/bench/html/plot.ts";
 import { linearScale, logScale } from "../../src/bench/html/scale.ts";
 import type { LatencyRow, Report } from "../../src/bench/report.ts";
 import { MODES } from "../../src/bench/requests.ts";
-import { textReport, uploadReport } from "../../src/bench/text-report.ts";
+import { textReport } from "../../src/bench/text-report.ts";
+import { uploadReport } from "../../src/bench/text-upload.ts";
 import { measureUpload } from "../../src/bench/upload.ts";
 
 const figure = (median: number) => ({ median, low: median * 0.9, high: median * 1.2, rounds: 3 });
@@ -13,7 +14,10 @@ const link = { name: "rtt=60ms", rttMs: 60, upBitsPerSecond: 20e6, downBitsPerSe
 
 async function report(names: readonly string[]): Promise<Report> {
   const run = generate("service", 1, 4);
-  const each = names.flatMap((target) => MODES.map((mode) => ({ target, mode })));
+  const each = [
+    { target: "direct", mode: "direct" as const },
+    ...names.flatMap((target) => MODES.map((mode) => ({ target, mode }))),
+  ];
   const sizes = [10_000, 500_000];
   const latency: readonly LatencyRow[] = each.flatMap((of, index) =>
     sizes.map((contextBytes) => ({
@@ -53,6 +57,7 @@ async function report(names: readonly string[]): Promise<Report> {
     })),
     load: each.map((of) => ({
       ...of,
+      compress: false,
       sessions: 16,
       turnsPerSecond: figure(1000),
       eventsPerSecond: figure(9000),
@@ -60,7 +65,20 @@ async function report(names: readonly string[]): Promise<Report> {
       unfairness: 1,
       ownCpu: 0.4,
     })),
-    memory: names.map((target) => ({ target, sessions: 200, contextBytes: 100_000, bytesPerSession: 150_000 })),
+    memory: names.map((target) => ({
+      target,
+      sessions: 200,
+      contextBytes: 100_000,
+      bytesPerSession: 150_000,
+      turns: { few: 20, fresh: { median: 0.5, p99: 1.5, turns: 300 }, among: { median: 0.6, p99: 1.75, turns: 300 } },
+    })),
+    waves: names.map((target) => ({
+      target,
+      sessions: 200,
+      contextBytes: 100_000,
+      before: 100e6,
+      waves: [150e6, 151e6, 152e6],
+    })),
     problems: ["bytes, compressed, b: it does not take compression"],
     notMeasured: ["A real model."],
   };
