@@ -42,6 +42,7 @@ for (const [name, compare] of Object.entries(comparisons)) {
   const found = await compare({
     upstream,
     start: () => Promise.all(contestants.map((contestant) => start(contestant, upstream.url))),
+    sample: noise.sample,
     rounds: Number(values.rounds),
     sessions: values.sessions === undefined ? null : Number(values.sessions),
     isQuick: values.quick,

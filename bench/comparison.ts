@@ -8,6 +8,8 @@ export type Setting = {
   readonly upstream: Upstream;
   /** Starts fresh servers: ours, then the floor, unless ours is measured alone. */
   readonly start: () => Promise<readonly Running[]>;
+  /** Listens to the noise of the machine, before each measurement. */
+  readonly sample: () => void;
   readonly rounds: number;
   /** Idle sessions, where not as many as usual are asked for. */
   readonly sessions: number | null;
@@ -20,11 +22,14 @@ export const KB = 1000;
 
 /** Runs `measure` for each server in each round, the first one of a round changing, and stops the servers. */
 export async function interleaved<T>(
-  { start, rounds }: Pick<Setting, "start" | "rounds">,
+  { start, rounds, sample }: Setting,
   measure: (server: Running, round: number) => Promise<T>,
 ): Promise<readonly (readonly T[])[]> {
   const servers = await start();
-  const results = await inTurns(servers, rounds, measure);
+  const results = await inTurns(servers, rounds, (server, round) => {
+    sample();
+    return measure(server, round);
+  });
   for (const server of servers) await server.stop();
   return results;
 }

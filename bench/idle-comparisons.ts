@@ -1,7 +1,7 @@
 // Sessions that do nothing: what they hold, how soon they answer, and what is left of them when they have gone.
 
 import { idleRecording, IdleSessions, turnTimes } from "../src/bench/idle-sessions.ts";
-import { quantile } from "../src/bench/statistics.ts";
+import { quantile, slope } from "../src/bench/statistics.ts";
 import { answerOf, type Upstream } from "../src/bench/upstream.ts";
 import { type Comparison, interleaved, inTurns, KB, row } from "./comparison.ts";
 import type { Running } from "./servers.ts";
@@ -47,18 +47,21 @@ export const waves: Comparison = async (setting) => {
     const opened = await server.usage();
     await idle.close();
     const closed = await server.usage("collect");
-    return { open: opened.memoryBytes / 1e6, closed: closed.memoryBytes / 1e6 };
+    return { open: opened.memoryBytes, closed: closed.memoryBytes };
   });
-  return Array.from({ length: WAVES }, (_, wave) =>
-    (["open", "closed"] as const).map((state) =>
-      row(
-        `wave ${wave + 1} of ${sessions} sessions, ${state}`,
-        results.map((all) => [all[wave]?.[state] ?? Number.NaN]),
-        "MB resident",
-        wave < 2 ? "" : "as wave 2",
-      ),
+  const megabytes = (wave: number, state: "open" | "closed") =>
+    results.map((all) => [(all[wave]?.[state] ?? Number.NaN) / 1e6]);
+  const growth = results.map((all) => {
+    const added = slope(all.slice(1).map((one, index) => [index, one.open]));
+    return [(added / (sessions * CONTEXT)) * 100];
+  });
+  return [
+    ...Array.from({ length: WAVES }, (_, wave) =>
+      row(`wave ${wave + 1} of ${sessions} sessions, open`, megabytes(wave, "open"), "MB resident", ""),
     ),
-  ).flat();
+    row("after the last wave, closed and collected", megabytes(WAVES - 1, "closed"), "MB resident", ""),
+    row("growth a wave from the second on", growth, "% of its contexts", "near 0; all kept is 100"),
+  ];
 };
 
 const TURNS = 100;
@@ -80,7 +83,10 @@ export const idle: Comparison = async (setting) => {
       costs.push({ seconds, kilobytes: (after.memoryBytes - before.memoryBytes) / count / KB });
     }
     // The first round is compiled while it runs.
-    const results = await inTurns(opened, setting.rounds + 1, (all, round) => turnTimes(all, TURNS, round));
+    const results = await inTurns(opened, setting.rounds + 1, (all, round) => {
+      setting.sample();
+      return turnTimes(all, TURNS, round);
+    });
     const times = results.map((rounds) => rounds.slice(1).flat());
     const among = `a turn on any of ${count} sessions`;
     rows.push(row(`${among}, median`, times, "ms", count === sessions ? "as on a few" : ""));

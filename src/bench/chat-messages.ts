@@ -42,8 +42,12 @@ export function chatMessages(items: readonly Item[]): readonly ChatMessage[] {
 
 /** Tools as functions, those of a namespace by themselves; what the provider runs is left out: a model cannot. */
 export function chatTools(tools: readonly object[]): readonly object[] {
-  return (tools as readonly { readonly type?: string; readonly tools?: readonly object[] }[]).flatMap((tool) => {
-    const { type, tools: inner = [], ...declared } = tool;
+  return (
+    tools as readonly { readonly type?: string; readonly strict?: boolean; readonly tools?: readonly object[] }[]
+  ).flatMap((tool) => {
+    const { type, tools: inner = [], strict, ...fields } = tool;
+    // Chat completions are not strict unless they are told to be.
+    const declared = strict === true ? { ...fields, strict } : fields;
     if (type === "namespace") return chatTools(inner);
     if (type === "custom") return [{ type: "function", function: { ...declared, parameters: FREE_TEXT } }];
     return type === "function" ? [{ type, function: declared }] : [];

@@ -44,7 +44,12 @@ export class IdleSessions {
         opened.push({ client, previous });
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, open));
+    const results = await Promise.allSettled(Array.from({ length: AT_ONCE }, open));
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) {
+      for (const { client } of opened) client.close();
+      throw failed.reason;
+    }
     return new IdleSessions(recording.model, opened);
   }
 

@@ -40,7 +40,10 @@ export const MEASURE_FLAGS: FlagTexts = [
   ["--link <link>", "For runs: rtt=60ms,up=20mbit,down=100mbit, or none. Repeatable; by default none and two others."],
   ["--sessions <number>", "Sessions at once, for load (default 16)."],
   ["--idle <number>", "Idle sessions, for memory and waves (default 500); the more, the less what they share counts."],
-  ["--waves <number>", "How often so many sessions are opened and closed (default 5)."],
+  [
+    "--waves <number>",
+    "How often so many sessions are opened and closed (default 8; of few, one step of the runtime's memory looks like growth).",
+  ],
   ["--rounds <number>", "Rounds, in each of which everything is measured once (default 5)."],
   ["--quick", "Fewer turns, rounds and sizes: a first look, in a minute or so."],
   ["--json", "Print the report as JSON."],

@@ -145,6 +145,7 @@ async function planOf(
   const { MEASURES } = await import("../bench/plan.ts");
   const { WAYS } = await import("../bench/requests.ts");
   const { parseLink } = await import("../bench/link.ts");
+  const { openFilesLimit } = await import("../bench/process.ts");
   const { firstTurns } = await import("../bench/recording.ts");
   const isQuick = flags.quick === true;
   const sizes =
@@ -153,21 +154,35 @@ async function planOf(
   const recordings = await recordingsOf(flags);
   const longest = recordings.toSorted((one, other) => other.turns.length - one.turns.length)[0];
   if (longest === undefined) throw new UserError("there is no run to measure with", EXIT.usage);
+  const measures = words("measure", flags.measure, MEASURES);
+  const idleSessions = count("idle", flags.idle, 500);
+  if (measures.includes("memory") || measures.includes("waves")) checkOpenFiles(idleSessions, openFilesLimit());
   const turns = isQuick && flags.turns === undefined ? QUICK_TURNS : longest.turns.length;
   return {
     version: VERSION,
     model,
     recording: firstTurns(longest, turns),
-    measures: words("measure", flags.measure, MEASURES),
+    measures,
     modes: words("mode", flags.mode, WAYS),
     sizes: sizes.map((text) => count("size", text, 0) * 1000),
     latencyTurns: isQuick ? 10 : 25,
     links: links.map((text) => (text === "none" ? null : parseLink(text))),
     sessions: count("sessions", flags.sessions, 16),
-    idleSessions: count("idle", flags.idle, 500),
-    waves: count("waves", flags.waves, isQuick ? 3 : 5, 3),
+    idleSessions,
+    waves: count("waves", flags.waves, 8, 3),
     rounds: count("rounds", flags.rounds, isQuick ? 3 : 5),
   };
+}
+
+/** Connections and files beside those of the idle sessions. */
+const OTHER_FILES = 200;
+
+/** Told before anything is started: in the middle of it, it looks as if the server refused connections. */
+function checkOpenFiles(sessions: number, limit: number | null): void {
+  const needed = sessions + OTHER_FILES;
+  if (limit === null || needed <= limit) return;
+  const advice = `raise it first, with 'ulimit -n ${needed}', for the targets as well, or take fewer`;
+  throw new UserError(`--idle ${sessions}: a process may have ${limit} files open here; ${advice}`, EXIT.usage);
 }
 
 /** Half of the usual generated run. */

@@ -44,7 +44,7 @@ async function report(names: readonly string[]): Promise<Report> {
     targets: names.map((name) => ({ name, url: "http://127.0.0.1:1", isOwn: false })),
     workload: { id: run.id, turns: 4, settingsBytes: 1000, contextBytes: [1, 2, 3, 4000] },
     uploads: [await measureUpload(run)],
-    bytes: each.map((of) => ({ ...of, compress: false, up: 10, down: 20, turns: [] })),
+    bytes: each.map((of) => ({ ...of, compress: false, up: 10, down: 20, turns: [{ up: 10, down: 20 }] })),
     latency,
     runs: each.map((of) => ({
       ...of,
@@ -95,9 +95,12 @@ test("the page has every series of every target, by its name", async () => {
   const html = reportPage(await report(["one", "two"]));
   for (const name of ["one", "two"]) {
     for (const mode of ["stateless", "previous id", "WebSocket"]) {
-      expect(html.split(`>${name}, ${mode}</text>`).length - 1).toBe(4);
+      expect(html.split(`>${name}, ${mode}</text>`).length - 1).toBe(5);
     }
   }
+  // Once for all of them: the download, three plots of latency, and the bars of the runs.
+  expect(html.split(">direct</text>").length - 1).toBe(5);
+  for (const name of ["one", "two"]) expect(html).toContain(`>${name}</text>`);
   for (const label of ["stateless", "stateless, gzip", "previous id", "WebSocket", "WS, deflate"]) {
     expect(html.split(`>${label}</text>`).length - 1).toBe(2);
   }
@@ -117,6 +120,26 @@ test("what was not measured, and what went wrong, is said on the page and in the
     expect(text).toContain("Machine: quiet.");
     expect(text).toContain("the cache saves 9.00 s of that");
   }
+});
+
+test("idle sessions and waves are on the page and in the terminal, with what they are compared with", async () => {
+  const found = await report(["a"]);
+  for (const text of [reportPage(found), textReport(found)]) {
+    for (const words of ["turn when fresh", "0.500 ms", "1.75 ms", "150 MB", "152 MB", "5.0 %"]) {
+      expect(text).toContain(words);
+    }
+  }
+});
+
+function compressed<Row extends object>(rows: readonly Row[]): readonly Row[] {
+  return rows.map((row) => ({ ...row, compress: true }));
+}
+
+test("what compression does to runs and to load has a row and a bar of its own", async () => {
+  const plain = await report(["a"]);
+  const found = { ...plain, runs: [...plain.runs, ...compressed(plain.runs)], load: compressed(plain.load) };
+  expect(reportPage(found).split(">WS, deflate</text>").length - 1).toBe(2 + 1);
+  expect(textReport(found).split("a: WebSocket deltas, deflate").length - 1).toBe(2 + 1);
 });
 
 test("names cannot break the page", async () => {

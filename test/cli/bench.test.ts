@@ -136,6 +136,13 @@ describe("bench", () => {
     expect(stderr).toContain(words);
   });
 
+  // Other systems do not tell how many files a process may have open.
+  test.skipIf(process.platform !== "linux")("tells more idle sessions than this machine lets it open", async () => {
+    const { code, stderr } = await run(["bench", "--idle", "999999999999"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("with 'ulimit -n 1000000000199'");
+  });
+
   test("explains its flags", async () => {
     const { code, stdout } = await run(["bench", "--help"]);
     expect(code).toBe(0);

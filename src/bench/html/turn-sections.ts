@@ -1,9 +1,9 @@
 import { cacheSeconds, directOf, gainLines, growthLine, prefixWorth, statelessOf } from "../conclusions.ts";
 import { bytesText, linkText, millisecondsText, percentText, plain, roundBytes, significant } from "../format.ts";
 import { DIRECT } from "../plan.ts";
-import type { LatencyRow, Report, RunRow } from "../report.ts";
+import type { BytesRow, LatencyRow, Report, RunRow } from "../report.ts";
 import { wayLabel, WAYS, wayTitle } from "../requests.ts";
-import { spread } from "../statistics.ts";
+import { cumulative, spread } from "../statistics.ts";
 import { list, plots, section, table } from "./page.ts";
 import { barPlot, linePlot } from "./plot.ts";
 
@@ -22,7 +22,24 @@ export function bytesSection({ bytes }: Report): string {
   });
   const note =
     "Counted at the TCP socket of the client over the whole run. Shares are of stateless HTTP, plain, on the same server.";
-  return section("Bytes both ways", note, table(["", "up", "of stateless", "down", "of stateless"], rows));
+  const downloads = plots([["Download so far", downloadPlot(bytes)]], "one");
+  return section("Bytes both ways", note, downloads + table(["", "up", "of stateless", "down", "of stateless"], rows));
+}
+
+/** As far as they differ: over HTTP, an answer is the same whatever the request was compressed with. */
+function downloadPlot(bytes: readonly BytesRow[]): string {
+  const targets = new Set(bytes.flatMap(({ target, mode }) => (mode === "direct" ? [] : [target])));
+  const names = [...targets];
+  const series = bytes
+    .filter(({ mode, compress }) => mode === "websocket" || !compress)
+    .map((row) => ({
+      label: labelOf(row, targets.size),
+      tone: row.mode,
+      isDashed: row.compress || names.indexOf(row.target) > 0,
+      points: cumulative(row.turns.map(({ down }) => down)).map((y, index) => ({ x: index + 1, y })),
+    }));
+  const axes = { xTitle: "turn", xText: String, yTitle: "bytes so far", yText: roundBytes };
+  return linePlot({ ...axes, title: "Download so far", series });
 }
 
 const PARTS = [
@@ -96,14 +113,28 @@ export function runsSection(report: Report): string {
     ? "The model takes no time, so that only the network and the server are left; with a real model, the shares are smaller."
     : `The pale part is the model: ${settings.ttftMs} ms to its first token, ${settings.tokensPerSecond === 0 ? "all tokens at once" : `${settings.tokensPerSecond} tokens a second`}, ${significant(settings.prefillMsPerToken * 1000)} ms for 1,000 tokens that its prefix cache does not know.`;
   const note = `${workload.id}, ${workload.turns} turns, from the opening of the connection to the last event; medians of ${settings.rounds} rounds. ${model} ${prefixWorth(report)}`;
-  const body = rows.map((row) => {
+  const tables = links.map((link) => runsTable(link, report));
+  const gains = gainLines(report);
+  return section(
+    "Whole runs over a network",
+    note,
+    plots([["Run time", barPlot({ title: "Run time", groups })]], "one") +
+      (gains.length === 0 ? "" : list(gains)) +
+      tables.join(""),
+  );
+}
+
+/** The runs over one link. */
+function runsTable(link: string, { runs: rows, settings }: Report): string {
+  const own = rows.filter((row) => linkText(row.link) === link);
+  const body = own.map((row) => {
     const ratio = (other: RunRow | undefined): string =>
       other === undefined ? "" : significant(row.seconds.median / other.seconds.median);
     return [
-      `${linkText(row.link)}, ${row.target}: ${wayTitle(row.mode, row.compress)}`,
+      `${row.target}: ${wayTitle(row.mode, row.compress)}`,
       `${significant(row.seconds.median)} s ± ${(spread(row.seconds) * 50).toFixed(0)} %`,
-      ratio(statelessOf(rows, row)),
-      ratio(directOf(rows, row)),
+      ratio(statelessOf(own, row)),
+      ratio(directOf(own, row)),
       `${significant(row.modelSeconds)} s`,
       `${significant(row.seconds.median - row.modelSeconds)} s`,
       ...(row.cachedTokens === 0
@@ -111,19 +142,11 @@ export function runsSection(report: Report): string {
         : [percentText(row.cachedTokens / row.promptTokens), `${significant(cacheSeconds(row, settings))} s`]),
     ];
   });
-  const cache = rows.some(({ cachedTokens }) => cachedTokens > 0) ? ["cached", "cache saves"] : [];
-  const header = ["", "run", "to stateless", "to direct", "of it the model", "the rest", ...cache];
-  const gains = gainLines(report);
-  return section(
-    "Whole runs over a network",
-    note,
-    plots([["Run time", barPlot({ title: "Run time", groups })]], "one") +
-      (gains.length === 0 ? "" : list(gains)) +
-      table(header, body),
-  );
+  const cache = own.some(({ cachedTokens }) => cachedTokens > 0) ? ["cached", "cache saves"] : [];
+  return table([link, "run", "to stateless", "to direct", "of it the model", "the rest", ...cache], body);
 }
 
-function labelOf({ target, mode, compress }: RunRow, targets: number): string {
+function labelOf({ target, mode, compress }: RunRow | BytesRow, targets: number): string {
   const label = wayLabel(mode, compress);
   return targets === 1 || mode === "direct" ? label : `${target}, ${label}`;
 }

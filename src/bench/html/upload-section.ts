@@ -1,5 +1,6 @@
 import { bytesText, percentText, roundBytes } from "../format.ts";
 import { MODES, wayLabel, wayTitle } from "../requests.ts";
+import { cumulative } from "../statistics.ts";
 import { type Upload, variantOf } from "../upload.ts";
 import { plots, section, table } from "./page.ts";
 import { linePlot, type Series } from "./plot.ts";
@@ -38,9 +39,4 @@ export function uploadSection([upload]: readonly Upload[]): string {
       ["Upload so far", soFar],
     ]) + table(["", "upload", "of stateless"], rows),
   );
-}
-
-function cumulative(values: readonly number[]): readonly number[] {
-  let sum = 0;
-  return values.map((value) => (sum += value));
 }
