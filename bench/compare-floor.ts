@@ -2,8 +2,10 @@
 // what the server is meant to keep to.
 //
 //   npm run bench:floor                         everything
-//   npm run bench:floor -- latency cpu paced    some of it: latency cpu paced throughput loop memory flat bytes
+//   npm run bench:floor -- latency cpu paced    some of it: latency cpu paced throughput loop memory waves
+//                                                idle flat bytes
 //   npm run bench:floor -- --rounds 9 --quick   more rounds; fewer turns
+//   npm run bench:floor -- idle --sessions 10000 --ours -- --max-connections 0    more idle sessions, without the floor
 //   npm run bench:floor -- cpu -- --log-level silent    flags for Turnwire come after a second --
 
 import { parseArgs } from "node:util";
@@ -20,6 +22,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: "string", default: "5" },
+    sessions: { type: "string" },
+    ours: { type: "boolean", default: false },
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
@@ -28,7 +32,7 @@ const unknown = positionals.filter((name) => !Object.hasOwn(comparisons, name));
 if (unknown.length > 0)
   throw new Error(`no comparison '${unknown[0]}'; there are ${Object.keys(comparisons).join(" ")}`);
 
-const contestants = [turnwire(serverFlags), FLOOR] as const;
+const contestants = values.ours ? [turnwire(serverFlags)] : [turnwire(serverFlags), FLOOR];
 const noise = calibrate();
 const rows: object[] = [];
 for (const [name, compare] of Object.entries(comparisons)) {
@@ -38,7 +42,9 @@ for (const [name, compare] of Object.entries(comparisons)) {
   const found = await compare({
     upstream,
     start: () => Promise.all(contestants.map((contestant) => start(contestant, upstream.url))),
+    sample: noise.sample,
     rounds: Number(values.rounds),
+    sessions: values.sessions === undefined ? null : Number(values.sessions),
     isQuick: values.quick,
   });
   await upstream.close();

@@ -6,52 +6,14 @@ import { openClient, play } from "../src/bench/client.ts";
 import { generate } from "../src/bench/generate.ts";
 import { measureLatency, type Latency } from "../src/bench/measure-latency.ts";
 import { measureLoad } from "../src/bench/measure-load.ts";
-import { openIdleSessions } from "../src/bench/measure-memory.ts";
 import { marked, type Recording } from "../src/bench/recording.ts";
 import type { Mode } from "../src/bench/requests.ts";
 import { median, slope } from "../src/bench/statistics.ts";
-import { answerOf, type Upstream } from "../src/bench/upstream.ts";
-import type { Running } from "./servers.ts";
+import { answerOf } from "../src/bench/upstream.ts";
+import { type Comparison, interleaved, KB, type Row, row, type Setting } from "./comparison.ts";
+import { idle, memory, waves } from "./idle-comparisons.ts";
 
-type Setting = {
-  readonly upstream: Upstream;
-  /** Starts fresh servers: ours, then the floor. */
-  readonly start: () => Promise<readonly Running[]>;
-  readonly rounds: number;
-  readonly isQuick: boolean;
-};
-type Row = { readonly measure: string; readonly [column: string]: string | number };
-type Comparison = (setting: Setting) => Promise<readonly Row[]>;
-
-const KB = 1000;
 const MODES: readonly Mode[] = ["websocket", "previous", "full"];
-
-/** Runs `measure` for each server in each round, the first one of a round changing, and stops the servers. */
-async function interleaved<T>(
-  { start, rounds }: Setting,
-  measure: (server: Running, round: number) => Promise<T>,
-): Promise<readonly (readonly T[])[]> {
-  const servers = await start();
-  const results = servers.map((): T[] => []);
-  for (let round = 0; round < rounds; round += 1) {
-    const order = servers.map((_, index) => (index + round) % servers.length);
-    for (const index of order) {
-      const server = servers[index];
-      if (server !== undefined) results[index]?.push(await measure(server, round));
-    }
-  }
-  for (const server of servers) await server.stop();
-  return results;
-}
-
-function row(measure: string, results: readonly (readonly number[])[], unit: string, limit: string): Row {
-  const [ours = Number.NaN, floor = Number.NaN] = results.map(median);
-  return { measure, ours: round(ours), floor: round(floor), unit, ratio: round(ours / floor), limit };
-}
-
-function round(value: number): number {
-  return Number(value.toPrecision(3));
-}
 
 const latency: Comparison = async (setting) => {
   const sizes = setting.isQuick ? [10, 500] : [10, 100, 500, 2000];
@@ -160,38 +122,6 @@ const loop: Comparison = async (setting) => {
   return [row("event-loop delay p99, 200 sessions at 50 tokens/s", delays, "ms", "< 50 ms")];
 };
 
-/** Memory beyond the context, each time of a fresh process. */
-const memory: Comparison = async (setting) => {
-  const sessions = setting.isQuick ? 500 : 2000;
-  const context = 100 * KB;
-  const text = "what was said before, in so many words. ".repeat(context / 40);
-  const recording: Recording = {
-    id: "idle",
-    model: "bench",
-    instructions: "",
-    tools: [],
-    turns: [{ input: [{ type: "message", role: "user", content: text }], output: [say("understood")] }],
-  };
-  const answers = recording.turns.map(({ output }) => answerOf(output, 8));
-  const rows: Row[] = [];
-  for (const compress of [false, true]) {
-    // A server may compress for so many connections only.
-    const idle = { recording, answers, compress, sessions: compress ? Math.min(900, sessions) : sessions };
-    const results = await interleaved({ ...setting, rounds: 1 }, async (server) => {
-      const warm = await openIdleSessions(server, setting.upstream, { ...idle, sessions: 50 });
-      warm.close();
-      const before = await server.usage("collect");
-      const open = await openIdleSessions(server, setting.upstream, idle);
-      const after = await server.usage();
-      open.close();
-      return (after.memoryBytes - before.memoryBytes) / idle.sessions / KB;
-    });
-    const title = `${idle.sessions} idle sessions of 100 KB${compress ? ", deflate negotiated" : ""}`;
-    rows.push(row(title, results, "KB each", `≤ context + ${compress ? 220 : 80}`));
-  }
-  return rows;
-};
-
 const FLAT_TURNS = 400;
 const FLAT_PART = 100;
 
@@ -277,6 +207,8 @@ export const comparisons: { readonly [name: string]: Comparison } = {
   throughput,
   loop,
   memory,
+  waves,
+  idle,
   flat,
   bytes,
 };

@@ -11,7 +11,8 @@ import type { Socket } from "node:net";
 import { parseArgs } from "node:util";
 import { type Dispatcher, Pool } from "undici";
 import { type WebSocket, WebSocketServer } from "ws";
-import { appendMessages, type Item } from "./floor-messages.ts";
+import type { Item } from "../src/protocol/items.ts";
+import { chatMessages } from "../src/bench/chat-messages.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -33,7 +34,7 @@ type Fields = {
   readonly model: string;
   readonly instructions?: string;
   readonly tools?: readonly object[];
-  readonly input: readonly Item[];
+  readonly input: readonly Item[] | string;
   readonly previous_response_id?: string;
 };
 /** Where the events of a turn go: `cork` around those of one chunk of the upstream. */
@@ -59,10 +60,22 @@ function conversationOf({ previous_response_id: id }: Fields, known: Map<string,
 
 const OPEN = Buffer.from('"messages":[');
 
+/** Items as chat messages in JSON, with a comma before each. */
+function messagesJson(items: readonly Item[]): string {
+  return chatMessages(items)
+    .map((message) => `,${JSON.stringify(message)}`)
+    .join("");
+}
+
 function runTurn(fields: Fields, client: Client, known: Map<string, Conversation> | null, done: () => void): void {
   const id = `resp_${randomUUID()}`;
   const conversation = conversationOf(fields, known ?? conversations);
-  append(conversation, appendMessages(fields.input));
+  append(
+    conversation,
+    messagesJson(
+      typeof fields.input === "string" ? [{ type: "message", role: "user", content: fields.input }] : fields.input,
+    ),
+  );
   const { model, instructions = "", tools = [] } = fields;
   const system = instructions === "" ? "" : `{"role":"system","content":${JSON.stringify(instructions)}}`;
   const functions = tools.map((tool) => ({ type: "function", function: { ...tool, type: undefined } }));
@@ -79,7 +92,7 @@ function runTurn(fields: Fields, client: Client, known: Map<string, Conversation
     () => {
       turn.finish();
       if (known !== null) {
-        append(conversation, appendMessages(turn.output));
+        append(conversation, messagesJson(turn.output));
         known.delete(conversation.tip);
         conversation.tip = id;
         known.set(id, conversation);

@@ -1,14 +1,30 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as openRequest } from "node:http";
 import { gzipSync } from "node:zlib";
 import { SseDecoder } from "../protocol/codec.ts";
-import { responsesUrl, type Target, Wire } from "./target.ts";
-import { type BenchClient, BenchError, type TurnResult, TurnWatch } from "./turn.ts";
+import { ChatWatch } from "./chat-watch.ts";
+import { apiUrl, responsesUrl, type Target, Wire } from "./target.ts";
+import { type BenchClient, BenchError, type TurnResult, TurnWatch, type Watch } from "./turn.ts";
 
 const MAX_EVENT_LENGTH = 256 * 1024 * 1024;
 
 /** Turns over one HTTP connection that is kept alive, with answers as server-sent events. */
 export function openHttpClient(target: Target, { compress }: { readonly compress: boolean }): BenchClient {
-  const url = responsesUrl(target);
+  return openStreams(target, { url: responsesUrl(target), compress, watch: () => new TurnWatch() });
+}
+
+/** The same over chat completions, which has no turns: for a model server with nothing in front of it. */
+export function openChatClient(target: Target): BenchClient {
+  return openStreams(target, {
+    url: apiUrl(target, "chat/completions"),
+    compress: false,
+    watch: () => new ChatWatch(),
+  });
+}
+
+function openStreams(
+  target: Target,
+  { url, compress, watch }: { readonly url: URL; readonly compress: boolean; readonly watch: () => Watch },
+): BenchClient {
   const wire = new Wire();
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   agent.createConnection = () => wire.connect(url);
@@ -17,7 +33,7 @@ export function openHttpClient(target: Target, { compress }: { readonly compress
       const text = JSON.stringify(request);
       const body = compress ? gzipSync(text) : Buffer.from(text);
       const headers = httpHeaders(url, target.key, body.length, compress);
-      const watch = new TurnWatch();
+      const watching = watch();
       const call = openRequest({
         agent,
         method: "POST",
@@ -27,7 +43,7 @@ export function openHttpClient(target: Target, { compress }: { readonly compress
         setHost: false,
       });
       call.end(body);
-      return readTurn(call, watch, target);
+      return readTurn(call, watching, target);
     },
     bytes: () => wire.bytes(),
     close: () => agent.destroy(),
@@ -48,7 +64,7 @@ export function httpHeaders(url: URL, key: string | null, length: number, compre
   return pairs.flat();
 }
 
-function readTurn(call: ClientRequest, watch: TurnWatch, target: Target): Promise<TurnResult> {
+function readTurn(call: ClientRequest, watch: Watch, target: Target): Promise<TurnResult> {
   return new Promise((resolve, reject) => {
     call.on("error", (error) => reject(new BenchError(`${target.name}: ${error.message}`, { cause: error })));
     call.on("response", (response: IncomingMessage) => {
@@ -60,7 +76,7 @@ function readTurn(call: ClientRequest, watch: TurnWatch, target: Target): Promis
       let result: TurnResult | null = null;
       response.on("data", (bytes: Buffer) => {
         try {
-          for (const data of decoder.push(bytes)) if (data !== "[DONE]") result ??= watch.read(data);
+          for (const data of decoder.push(bytes)) result ??= watch.read(data);
         } catch (error) {
           response.destroy();
           reject(error);

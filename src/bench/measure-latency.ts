@@ -1,7 +1,7 @@
 import type { Item } from "../protocol/items.ts";
 import { openClient } from "./client.ts";
 import { marked, type Recording, type RecordedTurn } from "./recording.ts";
-import { type Mode, requestOf } from "./requests.ts";
+import { requestOf, type Way } from "./requests.ts";
 import type { Target } from "./target.ts";
 import { BenchError } from "./turn.ts";
 import { answerOf, type Upstream } from "./upstream.ts";
@@ -24,14 +24,18 @@ const BURST = 8;
 /** Runs one session whose context has this size, and measures its turns one after another. */
 export async function measureLatency(
   target: Target,
-  mode: Mode,
+  mode: Way,
   upstream: Upstream,
-  { contextBytes, turns }: { readonly contextBytes: number; readonly turns: number },
+  {
+    contextBytes,
+    turns,
+    compress = false,
+  }: { readonly contextBytes: number; readonly turns: number; readonly compress?: boolean },
 ): Promise<readonly Latency[]> {
   const probe = probeOf(contextBytes, turns + WARM_UP_TURNS);
   const script = upstream.script(probe.turns.map(({ output }) => answerOf(output, BURST)));
   const recording = marked(probe, script.marker);
-  const client = await openClient(target, mode);
+  const client = await openClient(target, mode, { compress });
   const measured: Latency[] = [];
   try {
     let previous: string | null = null;

@@ -1,6 +1,6 @@
 import { openClient } from "./client.ts";
 import { marked, type Recording } from "./recording.ts";
-import { type Mode, requestOf } from "./requests.ts";
+import { requestOf, type Way } from "./requests.ts";
 import type { Target } from "./target.ts";
 import type { BenchClient } from "./turn.ts";
 import { type Answer, type Upstream } from "./upstream.ts";
@@ -22,19 +22,20 @@ export type Load = {
 /** Opens sessions that run the same recording at the same time, each turn as soon as the one before has ended. */
 export async function measureLoad(
   target: Target,
-  mode: Mode,
+  mode: Way,
   upstream: Upstream,
   load: {
     readonly recording: Recording;
     readonly answers: readonly Answer[];
     readonly sessions: number;
+    readonly compress?: boolean;
     /** Between the first turns of two sessions, so that paced ones do not all speak in the same instant. */
     readonly staggerMs?: number;
   },
 ): Promise<Load> {
-  const { recording, answers, sessions, staggerMs = 0 } = load;
+  const { recording, answers, sessions, compress = false, staggerMs = 0 } = load;
   const clients: BenchClient[] = [];
-  for (let index = 0; index < sessions; index += 1) clients.push(await openClient(target, mode));
+  for (let index = 0; index < sessions; index += 1) clients.push(await openClient(target, mode, { compress }));
   const errors = new Set<string>();
   const spans: number[] = [];
   let turns = 0;

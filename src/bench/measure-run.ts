@@ -1,7 +1,7 @@
 import { openClient, play } from "./client.ts";
 import { type LinkSpec, startLinkProxy } from "./link.ts";
 import { marked, type Recording } from "./recording.ts";
-import type { Mode } from "./requests.ts";
+import type { Way } from "./requests.ts";
 import type { Target } from "./target.ts";
 import { type Answer, type Upstream } from "./upstream.ts";
 
@@ -23,7 +23,7 @@ export type Run = {
 /** Plays a recording once, over a link or, with null, straight. */
 export async function measureRun(
   target: Target,
-  mode: Mode,
+  mode: Way,
   upstream: Upstream,
   options: {
     readonly recording: Recording;
@@ -34,6 +34,8 @@ export async function measureRun(
 ): Promise<Run> {
   const { recording, answers, link, compress } = options;
   const script = upstream.script(answers);
+  // Otherwise the first run of all would pay for the instructions and tools of those after it.
+  upstream.emptyCache();
   const proxy = link === null ? null : await startLinkProxy(link, target.url);
   const started = performance.now();
   const client = await openClient(proxy === null ? target : { ...target, url: proxy.url }, mode, { compress });

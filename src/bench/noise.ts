@@ -15,17 +15,24 @@ export type Noise = {
 const LOOP = 2_000_000;
 const FIRST_SAMPLES = 15;
 
+/**
+ * Milliseconds of the loop. It stays within whole numbers of 32 bits: otherwise it may be compiled for fractions later on,
+ * take four times as long from then, and a quiet machine would be called noisy.
+ */
+function spin(): number {
+  const started = performance.now();
+  let sum = 0;
+  for (let index = 0; index < LOOP; index += 1) sum = (Math.imul(sum, 31) + index) | 0;
+  return performance.now() - started + (sum === 1 ? 1 : 0) * 1e-9;
+}
+
 export function calibrate(): Noise {
   const times: number[] = [];
   const sample = (): void => {
-    const started = performance.now();
-    let sum = 0;
-    for (let index = 0; index < LOOP; index += 1) sum = (sum * 31 + index) | 0;
-    times.push(performance.now() - started + (sum === 1 ? 1 : 0) * 1e-9);
+    times.push(spin());
   };
   // The first ones are compiled while they run.
-  for (let count = 0; count < 3; count += 1) sample();
-  times.length = 0;
+  for (let count = 0; count < 3; count += 1) spin();
   for (let count = 0; count < FIRST_SAMPLES; count += 1) sample();
   return {
     sample,

@@ -21,6 +21,11 @@ export class PrefixCache {
     this.#maxBlocks = Math.floor(maxTokens / BLOCK_TOKENS);
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.#known.clear();
+  }
+
   /** Looks a prompt up, and knows it from now on. */
   admit(prompt: string): Prefill {
     const size = BLOCK_TOKENS * TOKEN_CHARACTERS;

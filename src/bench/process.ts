@@ -11,6 +11,16 @@ export type ProcessUsage = {
 
 let ticksPerSecond: number | undefined;
 
+/** How many files and connections this process may have open; null where the system does not tell. */
+export function openFilesLimit(): number | null {
+  try {
+    const [, limit] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
+    return limit === undefined ? null : Number(limit);
+  } catch {
+    return null;
+  }
+}
+
 /** Null where there is no `/proc`, or no such process. */
 export function processUsage(pid: number): ProcessUsage | null {
   try {

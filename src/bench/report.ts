@@ -1,5 +1,5 @@
 import type { LinkSpec } from "./link.ts";
-import type { Mode } from "./requests.ts";
+import type { Way } from "./requests.ts";
 import type { Figure } from "./statistics.ts";
 import type { Upload } from "./upload.ts";
 
@@ -20,6 +20,7 @@ export type Report = {
   readonly runs: readonly RunRow[];
   readonly load: readonly LoadRow[];
   readonly memory: readonly MemoryRow[];
+  readonly waves: readonly WavesRow[];
   /** What could not be measured, and why. */
   readonly problems: readonly string[];
   readonly notMeasured: readonly string[];
@@ -50,8 +51,8 @@ type Workload = {
   readonly contextBytes: readonly number[];
 };
 
-/** A target in one mode. */
-type Of = { readonly target: string; readonly mode: Mode };
+/** A target in one mode; in the mode `direct` it is the model itself, with no server in front of it. */
+type Of = { readonly target: string; readonly mode: Way };
 
 /** Bytes at the socket, over the whole run. */
 export type BytesRow = Of & {
@@ -78,6 +79,7 @@ export type RunRow = Of & {
 };
 
 export type LoadRow = Of & {
+  readonly compress: boolean;
   readonly sessions: number;
   readonly turnsPerSecond: Figure;
   readonly eventsPerSecond: Figure;
@@ -95,6 +97,22 @@ export type MemoryRow = {
   readonly contextBytes: number;
   /** Growth of the resident set for each session. */
   readonly bytesPerSession: number;
+  /** A turn on one of a few sessions of a fresh server, and then on any of all these. */
+  readonly turns: { readonly few: number; readonly fresh: TurnTimes; readonly among: TurnTimes };
+};
+
+/** From a request to its last event, in front of a model that takes no time. */
+export type TurnTimes = { readonly median: number; readonly p99: number; readonly turns: number };
+
+/** The resident set of a server whose sessions come and go. */
+export type WavesRow = {
+  readonly target: string;
+  readonly sessions: number;
+  readonly contextBytes: number;
+  /** Before the first wave. */
+  readonly before: number;
+  /** With all sessions of each wave open. */
+  readonly waves: readonly number[];
 };
 
 /** What no figure of a report says. */
@@ -104,5 +122,6 @@ export const NOT_MEASURED: readonly string[] = [
   "Other machines: server, client and scripted model share this one, and take time from each other.",
   "Latency with the client's own work in it: serialising a request ends before its clock starts.",
   "Headers that real clients add: requests have as few as they may, which favours HTTP by some 500 bytes a turn.",
-  "Tail latencies: the middle half of the values is given, not the 99th percentile, which a shared machine decides.",
+  "Tail latencies: the middle half of the values is given, not the 99th percentile, which a shared machine decides; turns on idle sessions have theirs beside that of a fresh server.",
+  "What a model server costs that is a process of its own: in the direct rows client and model are one process, which is less than any server can reach.",
 ];

@@ -5,11 +5,16 @@ import { type BenchClient, BenchError, type TurnResult, TurnWatch } from "./turn
 
 type Waiting = { readonly watch: TurnWatch; readonly settle: PromiseWithResolvers<TurnResult> };
 
+/** A client that can also leave in order: it waits until the server has closed its side. */
+export interface SocketClient extends BenchClient {
+  leave(): Promise<void>;
+}
+
 /** Turns over one WebSocket. With `compress`, permessage-deflate is offered with windows that last over messages. */
 export async function openSocketClient(
   target: Target,
   { compress }: { readonly compress: boolean },
-): Promise<BenchClient> {
+): Promise<SocketClient> {
   const url = responsesUrl(target);
   url.protocol = url.protocol.replace("http", "ws");
   const wire = new Wire();
@@ -58,5 +63,11 @@ export async function openSocketClient(
     },
     bytes: () => wire.bytes(),
     close: () => socket.terminate(),
+    leave: async () => {
+      if (socket.readyState === WebSocket.CLOSED) return;
+      const closed = once(socket, "close");
+      socket.close(1000);
+      await closed;
+    },
   };
 }

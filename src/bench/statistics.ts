@@ -41,3 +41,9 @@ export function slope(points: readonly (readonly [x: number, y: number])[]): num
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
+
+/** The sums up to each of the values. */
+export function cumulative(values: readonly number[]): readonly number[] {
+  let sum = 0;
+  return values.map((value) => (sum += value));
+}

@@ -12,10 +12,15 @@ export type Target = {
 };
 
 /** Where a target's responses are created. */
-export function responsesUrl({ url }: Pick<Target, "url">): URL {
+export function responsesUrl(target: Pick<Target, "url">): URL {
+  return apiUrl(target, "responses");
+}
+
+/** An endpoint of a target, below its `/v1`. */
+export function apiUrl({ url }: Pick<Target, "url">, endpoint: string): URL {
   const base = new URL(url);
   const path = base.pathname.replace(/\/+$/, "");
-  base.pathname = `${path.endsWith("/v1") ? path : `${path}/v1`}/responses`;
+  base.pathname = `${path.endsWith("/v1") ? path : `${path}/v1`}/${endpoint}`;
   return base;
 }
 

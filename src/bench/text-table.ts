@@ -1,4 +1,9 @@
-import { stripVTControlCharacters } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
+
+/** A heading, what the figures below it are, and these. */
+export function textSection(title: string, body: string, note = ""): string {
+  return [styleText("bold", title), ...(note === "" ? [] : [styleText("dim", note)]), body].join("\n");
+}
 
 /** Rows in columns as wide as they need to be: the first one to the left, the others, which are numbers, to the right. */
 export function textTable(header: readonly string[], rows: readonly (readonly string[])[]): string {

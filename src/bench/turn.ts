@@ -26,6 +26,15 @@ export class BenchError extends Error {
   override readonly name = "BenchError";
 }
 
+/** What reads the events of a turn as they come. */
+export interface Watch {
+  /** The result, once this event is the last. @throws BenchError when the turn has failed */
+  read(data: string): TurnResult | null;
+}
+
+/** What ends a stream of chat completions, and some servers' streams of responses. */
+export const DONE = "[DONE]";
+
 type LastEvent = {
   readonly response?: { readonly id: string; readonly output?: readonly Item[] };
   readonly error?: unknown;
@@ -34,13 +43,13 @@ type LastEvent = {
 const ENDS: ReadonlySet<string> = new Set([...TERMINAL_EVENTS, EVENT.error]);
 
 /** Watches the events of a turn. Only the last one is parsed: a load generator must cost less than what it loads. */
-export class TurnWatch {
+export class TurnWatch implements Watch {
   readonly sentAt = performance.now();
   #firstDeltaAt: number | null = null;
   #events = 0;
 
-  /** The result, once this event is the last. @throws BenchError when the turn has failed */
   read(json: string): TurnResult | null {
+    if (json === DONE) return null;
     this.#events += 1;
     const type = typeOf(json);
     if (this.#firstDeltaAt === null && type.endsWith(".delta")) this.#firstDeltaAt = performance.now();

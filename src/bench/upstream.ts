@@ -107,6 +107,11 @@ export class Upstream {
     this.#options = { ...this.#options, ...options };
   }
 
+  /** Forgets the prefixes of all requests so far, as a model server that was just started. */
+  emptyCache(): void {
+    this.#cache.clear();
+  }
+
   /** Answers for a conversation, one for each of its requests; the marker is to stand in its first message. */
   script(answers: readonly Answer[]): Script {
     const script = new Script(`${MARKER}${((this.#count += 1)).toString(36)}]`, answers);

@@ -31,14 +31,21 @@ export const WORKLOAD_FLAGS: FlagTexts = [
 ];
 
 export const MEASURE_FLAGS: FlagTexts = [
-  ["--measure <list>", "Of memory, bytes, latency, load, runs; without it, all of them."],
-  ["--mode <list>", "Of full, previous, websocket; without it, all of them."],
+  ["--measure <list>", "Of memory, waves, bytes, latency, load, runs; without it, all of them."],
+  [
+    "--mode <list>",
+    "Of direct, full, previous, websocket; without it, all of them. direct is the model with no server in front.",
+  ],
   ["--size <list>", "Contexts for latency, in KB (default 10,100,500,2000)."],
   ["--link <link>", "For runs: rtt=60ms,up=20mbit,down=100mbit, or none. Repeatable; by default none and two others."],
   ["--sessions <number>", "Sessions at once, for load (default 16)."],
-  ["--idle <number>", "Idle sessions, for memory (default 500); the more, the less what they share counts."],
+  ["--idle <number>", "Idle sessions, for memory and waves (default 500); the more, the less what they share counts."],
+  [
+    "--waves <number>",
+    "How often so many sessions are opened and closed (default 8; of few, one step of the runtime's memory looks like growth).",
+  ],
   ["--rounds <number>", "Rounds, in each of which everything is measured once (default 5)."],
-  ["--quick", "Fewer rounds and sizes: a first look, in well under a minute."],
+  ["--quick", "Fewer turns, rounds and sizes: a first look, in a minute or so."],
   ["--json", "Print the report as JSON."],
   ["--html <file>", "Write the report as a page, with plots."],
 ];
@@ -78,6 +85,7 @@ const OPTIONS = {
   link: { type: "string", multiple: true },
   sessions: { type: "string" },
   idle: { type: "string" },
+  waves: { type: "string" },
   rounds: { type: "string" },
   quick: { type: "boolean" },
   json: { type: "boolean" },

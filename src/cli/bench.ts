@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { styleText } from "node:util";
-import type { Plan } from "../bench/measure.ts";
+import type { Plan } from "../bench/plan.ts";
 import type { Report } from "../bench/report.ts";
 import type { UpstreamOptions } from "../bench/upstream.ts";
 import { VERSION } from "../version.ts";
@@ -72,7 +72,7 @@ export const bench: Command = {
 
 async function countBytes(flags: BenchFlags): Promise<number> {
   const { measureUpload } = await import("../bench/upload.ts");
-  const { uploadReport } = await import("../bench/text-report.ts");
+  const { uploadReport } = await import("../bench/text-upload.ts");
   const recordings = await recordingsOf(flags);
   const show = progress();
   const uploads = [];
@@ -142,9 +142,11 @@ async function planOf(
   flags: BenchFlags,
   model: UpstreamOptions,
 ): Promise<Omit<Plan, "upstream" | "targets" | "onProgress">> {
-  const { MEASURES } = await import("../bench/measure.ts");
-  const { MODES } = await import("../bench/requests.ts");
+  const { MEASURES } = await import("../bench/plan.ts");
+  const { WAYS } = await import("../bench/requests.ts");
   const { parseLink } = await import("../bench/link.ts");
+  const { openFilesLimit } = await import("../bench/process.ts");
+  const { firstTurns } = await import("../bench/recording.ts");
   const isQuick = flags.quick === true;
   const sizes =
     flags.size?.flatMap((text) => text.split(",")) ?? (isQuick ? ["10", "500"] : ["10", "100", "500", "2000"]);
@@ -152,20 +154,39 @@ async function planOf(
   const recordings = await recordingsOf(flags);
   const longest = recordings.toSorted((one, other) => other.turns.length - one.turns.length)[0];
   if (longest === undefined) throw new UserError("there is no run to measure with", EXIT.usage);
+  const measures = words("measure", flags.measure, MEASURES);
+  const idleSessions = count("idle", flags.idle, 500);
+  if (measures.includes("memory") || measures.includes("waves")) checkOpenFiles(idleSessions, openFilesLimit());
+  const turns = isQuick && flags.turns === undefined ? QUICK_TURNS : longest.turns.length;
   return {
     version: VERSION,
     model,
-    recording: longest,
-    measures: words("measure", flags.measure, MEASURES),
-    modes: words("mode", flags.mode, MODES),
+    recording: firstTurns(longest, turns),
+    measures,
+    modes: words("mode", flags.mode, WAYS),
     sizes: sizes.map((text) => count("size", text, 0) * 1000),
     latencyTurns: isQuick ? 10 : 25,
     links: links.map((text) => (text === "none" ? null : parseLink(text))),
     sessions: count("sessions", flags.sessions, 16),
-    idleSessions: count("idle", flags.idle, 500),
+    idleSessions,
+    waves: count("waves", flags.waves, 8, 3),
     rounds: count("rounds", flags.rounds, isQuick ? 3 : 5),
   };
 }
+
+/** Connections and files beside those of the idle sessions. */
+const OTHER_FILES = 200;
+
+/** Told before anything is started: in the middle of it, it looks as if the server refused connections. */
+function checkOpenFiles(sessions: number, limit: number | null): void {
+  const needed = sessions + OTHER_FILES;
+  if (limit === null || needed <= limit) return;
+  const advice = `raise it first, with 'ulimit -n ${needed}', for the targets as well, or take fewer`;
+  throw new UserError(`--idle ${sessions}: a process may have ${limit} files open here; ${advice}`, EXIT.usage);
+}
+
+/** Half of the usual generated run. */
+const QUICK_TURNS = 20;
 
 /** A network in the same city, and one at home. */
 const LINKS = ["rtt=20ms,up=100mbit,down=100mbit", "rtt=60ms,up=20mbit,down=100mbit"] as const;
@@ -180,6 +201,9 @@ function targetsOf(flags: BenchFlags): Plan["targets"] {
     const pid = pids.has(name) ? count("pid", pids.get(name), 0) : null;
     return { name, url: url.replace(/^ws/, "http"), key: flags.key ?? null, pid, isOwn: false };
   });
+  if (targets.some(({ name }) => name === "direct")) {
+    throw new UserError("--target: 'direct' is the model with no server in front; choose another name", EXIT.usage);
+  }
   const stranger = [...pids.keys()].find((name) => !targets.some((target) => target.name === name));
   if (stranger !== undefined) throw new UserError(`--pid names '${stranger}', which is no target`, EXIT.usage);
   const twice = targets.find(({ name }, index) => targets.some((other, at) => at < index && other.name === name));

@@ -5,7 +5,8 @@ import { escape } from "../../src/bench/html/plot.ts";
 import { linearScale, logScale } from "../../src/bench/html/scale.ts";
 import type { LatencyRow, Report } from "../../src/bench/report.ts";
 import { MODES } from "../../src/bench/requests.ts";
-import { textReport, uploadReport } from "../../src/bench/text-report.ts";
+import { textReport } from "../../src/bench/text-report.ts";
+import { uploadReport } from "../../src/bench/text-upload.ts";
 import { measureUpload } from "../../src/bench/upload.ts";
 
 const figure = (median: number) => ({ median, low: median * 0.9, high: median * 1.2, rounds: 3 });
@@ -13,7 +14,10 @@ const link = { name: "rtt=60ms", rttMs: 60, upBitsPerSecond: 20e6, downBitsPerSe
 
 async function report(names: readonly string[]): Promise<Report> {
   const run = generate("service", 1, 4);
-  const each = names.flatMap((target) => MODES.map((mode) => ({ target, mode })));
+  const each = [
+    { target: "direct", mode: "direct" as const },
+    ...names.flatMap((target) => MODES.map((mode) => ({ target, mode }))),
+  ];
   const sizes = [10_000, 500_000];
   const latency: readonly LatencyRow[] = each.flatMap((of, index) =>
     sizes.map((contextBytes) => ({
@@ -40,7 +44,7 @@ async function report(names: readonly string[]): Promise<Report> {
     targets: names.map((name) => ({ name, url: "http://127.0.0.1:1", isOwn: false })),
     workload: { id: run.id, turns: 4, settingsBytes: 1000, contextBytes: [1, 2, 3, 4000] },
     uploads: [await measureUpload(run)],
-    bytes: each.map((of) => ({ ...of, compress: false, up: 10, down: 20, turns: [] })),
+    bytes: each.map((of) => ({ ...of, compress: false, up: 10, down: 20, turns: [{ up: 10, down: 20 }] })),
     latency,
     runs: each.map((of) => ({
       ...of,
@@ -53,6 +57,7 @@ async function report(names: readonly string[]): Promise<Report> {
     })),
     load: each.map((of) => ({
       ...of,
+      compress: false,
       sessions: 16,
       turnsPerSecond: figure(1000),
       eventsPerSecond: figure(9000),
@@ -60,7 +65,20 @@ async function report(names: readonly string[]): Promise<Report> {
       unfairness: 1,
       ownCpu: 0.4,
     })),
-    memory: names.map((target) => ({ target, sessions: 200, contextBytes: 100_000, bytesPerSession: 150_000 })),
+    memory: names.map((target) => ({
+      target,
+      sessions: 200,
+      contextBytes: 100_000,
+      bytesPerSession: 150_000,
+      turns: { few: 20, fresh: { median: 0.5, p99: 1.5, turns: 300 }, among: { median: 0.6, p99: 1.75, turns: 300 } },
+    })),
+    waves: names.map((target) => ({
+      target,
+      sessions: 200,
+      contextBytes: 100_000,
+      before: 100e6,
+      waves: [150e6, 151e6, 152e6],
+    })),
     problems: ["bytes, compressed, b: it does not take compression"],
     notMeasured: ["A real model."],
   };
@@ -77,9 +95,12 @@ test("the page has every series of every target, by its name", async () => {
   const html = reportPage(await report(["one", "two"]));
   for (const name of ["one", "two"]) {
     for (const mode of ["stateless", "previous id", "WebSocket"]) {
-      expect(html.split(`>${name}, ${mode}</text>`).length - 1).toBe(4);
+      expect(html.split(`>${name}, ${mode}</text>`).length - 1).toBe(5);
     }
   }
+  // Once for all of them: the download, three plots of latency, and the bars of the runs.
+  expect(html.split(">direct</text>").length - 1).toBe(5);
+  for (const name of ["one", "two"]) expect(html).toContain(`>${name}</text>`);
   for (const label of ["stateless", "stateless, gzip", "previous id", "WebSocket", "WS, deflate"]) {
     expect(html.split(`>${label}</text>`).length - 1).toBe(2);
   }
@@ -99,6 +120,26 @@ test("what was not measured, and what went wrong, is said on the page and in the
     expect(text).toContain("Machine: quiet.");
     expect(text).toContain("the cache saves 9.00 s of that");
   }
+});
+
+test("idle sessions and waves are on the page and in the terminal, with what they are compared with", async () => {
+  const found = await report(["a"]);
+  for (const text of [reportPage(found), textReport(found)]) {
+    for (const words of ["turn when fresh", "0.500 ms", "1.75 ms", "150 MB", "152 MB", "5.0 %"]) {
+      expect(text).toContain(words);
+    }
+  }
+});
+
+function compressed<Row extends object>(rows: readonly Row[]): readonly Row[] {
+  return rows.map((row) => ({ ...row, compress: true }));
+}
+
+test("what compression does to runs and to load has a row and a bar of its own", async () => {
+  const plain = await report(["a"]);
+  const found = { ...plain, runs: [...plain.runs, ...compressed(plain.runs)], load: compressed(plain.load) };
+  expect(reportPage(found).split(">WS, deflate</text>").length - 1).toBe(2 + 1);
+  expect(textReport(found).split("a: WebSocket deltas, deflate").length - 1).toBe(2 + 1);
 });
 
 test("names cannot break the page", async () => {

@@ -15,7 +15,22 @@ function folder(): string {
   return made;
 }
 
-const TINY = ["--turns", "3", "--rounds", "1", "--size", "1", "--link", "rtt=1ms", "--sessions", "2", "--idle", "3"];
+const TINY = [
+  "--turns",
+  "3",
+  "--rounds",
+  "1",
+  "--size",
+  "1",
+  "--link",
+  "rtt=1ms",
+  "--sessions",
+  "2",
+  "--idle",
+  "3",
+  "--waves",
+  "3",
+];
 
 test("bench measures a server of its own, in every mode and measure", { timeout: 60_000 }, async () => {
   const page = join(folder(), "report.html");
@@ -24,13 +39,19 @@ test("bench measures a server of its own, in every mode and measure", { timeout:
   expect(report.problems).toEqual([]);
   expect(code).toBe(0);
   const modes = ["full", "previous", "websocket"];
-  for (const rows of [report.latency, report.runs, report.load]) expect(rows.map(({ mode }) => mode)).toEqual(modes);
-  expect(report.bytes.map(({ mode }) => mode)).toEqual([...modes, ...modes]);
+  expect(report.latency.map(({ mode }) => mode)).toEqual(["direct", ...modes]);
+  for (const rows of [report.bytes, report.runs, report.load]) {
+    expect(rows.map(({ mode }) => mode)).toEqual(["direct", ...modes, ...modes]);
+    expect(rows.map(({ compress }) => compress)).toEqual([...modes.map(() => false), false, ...modes.map(() => true)]);
+  }
   const up = (mode: string, compress: boolean): number =>
     report.bytes.find((row) => row.mode === mode && row.compress === compress)?.up ?? Number.NaN;
   expect(up("websocket", false)).toBeLessThan(up("full", false));
   expect(up("websocket", true)).toBeLessThan(up("websocket", false) / 2);
-  expect(report.memory).toHaveLength(process.platform === "linux" ? 1 : 0);
+  const watched = process.platform === "linux" ? ["turnwire"] : [];
+  expect(report.memory.map(({ target }) => target)).toEqual(watched);
+  expect(report.memory.map(({ turns }) => turns.among.turns)).toEqual(watched.map(() => 300));
+  expect(report.waves.map(({ waves }) => waves.length)).toEqual(watched.map(() => 3));
   expect(report.notMeasured.length).toBeGreaterThan(0);
   expect(readFileSync(page, "utf8")).toContain("What stateful turns save");
   expect(stderr).toContain("latency at 1 KB");
@@ -103,14 +124,23 @@ describe("bench", () => {
     [["--target", "http://127.0.0.1"], "--target must be like name=value"],
     [["--target", "a=ftp://127.0.0.1"], "--target a: 'ftp://127.0.0.1' is not an http address"],
     [["--target", "a=http://b", "--target", "a=http://c"], "two targets have the name 'a'"],
+    [["--target", "direct=http://b"], "'direct' is the model with no server in front"],
+    [["--waves", "2"], "--waves must be a whole number from 3 on, not '2'"],
     [["--target", "a=http://b", "--pid", "c=1"], "--pid names 'c', which is no target"],
-    [["--measure", "bites"], "--measure takes memory, bytes, latency, load, runs, not 'bites'"],
+    [["--measure", "bites"], "--measure takes memory, waves, bytes, latency, load, runs, not 'bites'"],
     [["--rate", "fast"], "--rate must be a number, 0 or more, not 'fast'"],
     [["--colour"], "Unknown option '--colour'"],
   ])("answers %j with what is wrong", async (flags, words) => {
     const { code, stderr } = await run(["bench", ...flags]);
     expect(code).toBe(2);
     expect(stderr).toContain(words);
+  });
+
+  // Other systems do not tell how many files a process may have open.
+  test.skipIf(process.platform !== "linux")("tells more idle sessions than this machine lets it open", async () => {
+    const { code, stderr } = await run(["bench", "--idle", "999999999999"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("with 'ulimit -n 1000000000199'");
   });
 
   test("explains its flags", async () => {

@@ -60,9 +60,9 @@ export function list(lines: readonly string[]): string {
 }
 
 const STYLE = `
-:root { --ground: #fbfaf8; --card: #fff; --ink: #1d1f23; --soft: #62666e; --rule: #e6e3dd; --full: #b0501c; --previous: #2f6cb3; --websocket: #08805a; --model: rgb(255 255 255 / 0.55); }
+:root { --ground: #fbfaf8; --card: #fff; --ink: #1d1f23; --soft: #62666e; --rule: #e6e3dd; --full: #b0501c; --previous: #2f6cb3; --websocket: #08805a; --direct: #7a6a1f; --model: rgb(255 255 255 / 0.55); }
 @media (prefers-color-scheme: dark) {
-  :root { --ground: #131517; --card: #1b1e21; --ink: #e9e7e3; --soft: #9aa0a8; --rule: #2d3135; --full: #f0935a; --previous: #79aef0; --websocket: #41cf9c; --model: rgb(0 0 0 / 0.45); }
+  :root { --ground: #131517; --card: #1b1e21; --ink: #e9e7e3; --soft: #9aa0a8; --rule: #2d3135; --full: #f0935a; --previous: #79aef0; --websocket: #41cf9c; --direct: #d3bd5c; --model: rgb(0 0 0 / 0.45); }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; -webkit-text-size-adjust: 100%; }
@@ -95,7 +95,7 @@ svg .dashed { stroke-dasharray: 5 4; }
 svg circle, svg .fill { fill: var(--tone); }
 svg .bar { stroke: var(--tone); stroke-width: 1.5; opacity: 0.6; }
 svg .model { fill: var(--model); }
-.full { --tone: var(--full); } .previous { --tone: var(--previous); } .websocket { --tone: var(--websocket); }
+.direct { --tone: var(--direct); } .full { --tone: var(--full); } .previous { --tone: var(--previous); } .websocket { --tone: var(--websocket); }
 .scroll { overflow-x: auto; padding: 4px 0; margin-bottom: 16px; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 7px 18px; text-align: right; white-space: nowrap; font-weight: 400; border-top: 1px solid var(--rule); }
