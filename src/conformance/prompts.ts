@@ -4,6 +4,9 @@ import type { Json } from "./types.ts";
 
 export const SAY_OK = "Reply with exactly: ok";
 
+/** An answer of some tokens, so that two at once would mix. */
+export const SAY_NUMBERS = "Reply with exactly: one two three four five six seven eight nine ten";
+
 /** An answer that takes a while. */
 export const COUNT = "Count from 1 to 200 in words, one number per line. Do not stop early.";
 

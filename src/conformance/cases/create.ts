@@ -1,5 +1,5 @@
 import type { Group } from "../case.ts";
-import { COUNT, SAY_OK, user } from "../prompts.ts";
+import { COUNT, SAY_NUMBERS, SAY_OK, user } from "../prompts.ts";
 import { demand, same, skip } from "../violation.ts";
 import { endsTurn, errorOf, isObject, textOf } from "../wire.ts";
 
@@ -172,7 +172,7 @@ export const CREATE: Group = {
       run: async (trial) => {
         const socket = await trial.connect();
         const numbers = ["1", "2", "3"];
-        for (const number of numbers) socket.create({ input: SAY_OK, store: false, metadata: { number } });
+        for (const number of numbers) socket.create({ input: SAY_NUMBERS, store: false, metadata: { number } });
         for (const number of numbers) {
           const { frames, response } = await socket.rest();
           const created = frames.filter(({ type }) => type === "response.created");
