@@ -50,11 +50,14 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
     if (this.#isOver) return OVER;
     try {
       this.#call ??= await this.#options.open(this.#watchdog);
+      // Whoever left meanwhile left a call that was not there yet.
+      if (this.#wasLeft()) this.#end();
       while (!this.#stream.ended) {
         const events = await this.#read(this.#call);
         if (events.length > 0) return { done: false, value: events };
       }
     } catch (error) {
+      if (this.#wasLeft()) return OVER;
       this.#end();
       const known = this.#watchdog.explain(error) ?? error;
       throw known instanceof ApiError ? known : brokenStream("broke off its answer", known);
@@ -81,6 +84,10 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
       this.#stream.end(events);
     }
     return events;
+  }
+
+  #wasLeft(): boolean {
+    return this.#isOver;
   }
 
   #end(): void {
