@@ -12,6 +12,8 @@ class FakeCall implements Pick<UpstreamCall, "read" | "abort" | "discard"> {
 
   constructor(...chunks: (string | null)[]) {
     this.#chunks = chunks;
+    // Nobody may be reading when the call is ended.
+    this.#pending.promise.catch(() => undefined);
   }
 
   read(): Promise<readonly Uint8Array[] | null> {
