@@ -1,6 +1,7 @@
 import { ApiError, type ErrorEvent, errorEvent, type ErrorFrame } from "./errors.ts";
 import type { ServerEvent } from "./events.ts";
 import { EVENT } from "./table.ts";
+import { toolsJson } from "./tools.ts";
 
 /** Bytes of the wire to values and back: JSON bodies, WebSocket frames and SSE blocks. */
 
@@ -15,7 +16,7 @@ export function parseJson(text: string): unknown {
 
 /** One WebSocket text frame; with the lane's name, when the client gave it one. */
 export function encodeFrame(event: ServerEvent | ErrorFrame, streamId: string | null): string {
-  const json = JSON.stringify(event);
+  const json = jsonOf(event);
   return streamId === null ? json : `${json.slice(0, -1)},"stream_id":${JSON.stringify(streamId)}}`;
 }
 
@@ -39,7 +40,20 @@ export function encodeSseAfter(event: ServerEvent, after: number): readonly stri
 }
 
 function block(event: ServerEvent | ErrorEvent): string {
-  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+  return `event: ${event.type}\ndata: ${jsonOf(event)}\n\n`;
+}
+
+/** Tools are most of what a response says of itself, and it says them in three events: they are serialised once. */
+function jsonOf(event: ServerEvent | ErrorEvent | ErrorFrame): string {
+  if (!("response" in event) || event.response.tools.length === 0) return JSON.stringify(event);
+  const { response, ...about } = event;
+  const { tools, ...fields } = response;
+  return `${openJson(about)},"response":${openJson(fields)},"tools":${toolsJson(tools)}}}`;
+}
+
+/** The JSON of an object that has more to come. */
+function openJson(value: object): string {
+  return JSON.stringify(value).slice(0, -1);
 }
 
 /**

@@ -35,6 +35,15 @@ const checkChoice = compileAll({
   allowed_tools: Type.Object({ mode: oneOf("auto", "required"), tools: Type.Array(ToolSchema) }),
 });
 
+const written = new WeakMap<readonly Tool[], string>();
+
+/** The list as JSON, serialised once for as long as it is there. */
+export function toolsJson(tools: readonly Tool[]): string {
+  let json = written.get(tools);
+  if (json === undefined) written.set(tools, (json = JSON.stringify(tools)));
+  return json;
+}
+
 /** @throws ApiError that names the field at fault */
 export function checkTools(tools: readonly Tool[], path: string): void {
   for (const [index, tool] of tools.entries()) {

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { encodeFrame, encodeSse, SseDecoder, SSE_DONE } from "../../src/protocol/codec.ts";
 import { ApiError, errorFrame } from "../../src/protocol/errors.ts";
 import { isTerminal, type ServerEvent } from "../../src/protocol/events.ts";
@@ -25,6 +25,28 @@ describe("a frame", () => {
   });
 });
 
+describe("an event that shows a response with tools", () => {
+  const write = vi.fn<() => object>(() => ({ type: "function", name: "f" }));
+  const tools = Object.freeze([{ type: "function", name: "f", toJSON: write }]);
+  const response = { id: "resp_1", tools, output: [{ text: 'a "b"}' }] } as unknown as Response;
+  const created: ServerEvent = { type: EVENT.created, sequence_number: 0, response };
+  const plain = JSON.parse(JSON.stringify(created)) as unknown;
+
+  test("says what it would say anyhow, on any transport", () => {
+    expect(JSON.parse(encodeFrame(created, null))).toEqual(plain);
+    expect(JSON.parse(encodeFrame(created, "a"))).toEqual({ ...(plain as object), stream_id: "a" });
+    expect(JSON.parse(encodeSse(created)[0]?.split("data: ")[1] ?? "")).toEqual(plain);
+  });
+
+  test("serialises them once, however often they are shown", () => {
+    encodeFrame(created, null);
+    write.mockClear();
+    encodeFrame({ ...created, type: EVENT.inProgress, response: { ...response } }, null);
+    encodeSse(created);
+    expect(write).toHaveBeenCalledTimes(0);
+  });
+});
+
 describe("an SSE block", () => {
   test("names its event after the type and has its data on one line", () => {
     const [block, ...others] = encodeSse(delta("a\nb\r\n\u2028"));
@@ -34,7 +56,11 @@ describe("an SSE block", () => {
   });
 
   test("of a failure is announced by an error event, which takes a number of its own", () => {
-    const response = { id: "resp_1", error: { code: "server_error", message: "It broke." } } as unknown as Response;
+    const response = {
+      id: "resp_1",
+      tools: [],
+      error: { code: "server_error", message: "It broke." },
+    } as unknown as Response;
     const failed: ServerEvent = { type: EVENT.failed, sequence_number: 9, response };
     const [announcement, block, ...others] = encodeSse(failed).map(
       (text) => JSON.parse(text.split("data: ")[1] ?? "") as Record<string, unknown>,

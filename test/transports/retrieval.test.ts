@@ -54,7 +54,7 @@ describe("GET of a response", () => {
     for (const made of [json, sse?.response, response]) {
       const found = await get(server, made?.id ?? "");
       expect(found.status).toBe(200);
-      expect(found.text).toBe(JSON.stringify(made));
+      expect(found.json).toEqual(made);
       expect(found.json).toMatchObject({ ...settings, tools: [{ name: "look" }], usage: { total_tokens: 5 } });
     }
   });
