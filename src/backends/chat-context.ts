@@ -143,6 +143,8 @@ export class ChatContexts {
 
   /** With the last assistant message finished, as the end of a request wants it. */
   #close(state: State, open: Open): Rope {
+    const { run, isLeadOpen, open: calls, deferred } = state;
+    if (run === null && !isLeadOpen && calls.length === 0 && deferred.length === 0) return state.closed;
     const writer = new Writer(state, this.#dialect, open);
     writer.finish();
     return writer.end().closed;
