@@ -4,7 +4,7 @@ import { ApiError } from "../protocol/errors.ts";
 import { brokenStream } from "./chat-errors.ts";
 import { ChatStream } from "./chat-stream.ts";
 import type { ChatHead } from "./chat-request.ts";
-import type { UpstreamCall } from "./upstream-call.ts";
+import type { Taker, UpstreamCall } from "./upstream-call.ts";
 import { Watchdog } from "./watchdog.ts";
 
 const MAX_EVENT_LENGTH = 64 * 1024 * 1024;
@@ -46,24 +46,9 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
   }
 
   /** @throws ApiError */
-  async next(): Promise<Step> {
-    if (this.#isOver) return OVER;
-    try {
-      this.#call ??= await this.#options.open(this.#watchdog);
-      // Whoever left meanwhile left a call that was not there yet.
-      if (this.#wasLeft()) this.#end();
-      while (!this.#stream.ended) {
-        const events = await this.#read(this.#call);
-        if (events.length > 0) return { done: false, value: events };
-      }
-    } catch (error) {
-      if (this.#wasLeft()) return OVER;
-      this.#end();
-      const known = this.#watchdog.explain(error) ?? error;
-      throw known instanceof ApiError ? known : brokenStream("broke off its answer", known);
-    }
-    this.#end();
-    return OVER;
+  next(): Promise<Step> {
+    if (this.#isOver) return Promise.resolve(OVER);
+    return this.#call === null ? this.#first() : this.#following(this.#call);
   }
 
   /** Ends the answer wherever it is. */
@@ -72,22 +57,60 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
     return OVER;
   }
 
-  /** What the chunks amount to that have come since the last call. */
-  async #read(call: UpstreamCall): Promise<readonly BackendEvent[]> {
-    this.#watchdog.expect(this.#options.silenceTimeoutMs, "sent nothing for too long");
-    const chunks = await call.read();
-    this.#watchdog.relax();
-    const events: BackendEvent[] = [];
-    for (const chunk of chunks ?? []) for (const data of this.#decoder.push(chunk)) this.#stream.read(data, events);
-    if (chunks === null) {
-      for (const data of this.#decoder.end()) this.#stream.read(data, events);
-      this.#stream.end(events);
+  async #first(): Promise<Step> {
+    try {
+      this.#call = await this.#options.open(this.#watchdog);
+    } catch (error) {
+      return this.#failed(error);
     }
-    return events;
+    // Whoever left meanwhile left a call that was not there yet.
+    if (!this.#isOver) return this.#following(this.#call);
+    this.#end();
+    return OVER;
   }
 
-  #wasLeft(): boolean {
-    return this.#isOver;
+  /** The next batch: one promise for each, and none in between. */
+  #following(call: UpstreamCall): Promise<Step> {
+    const { promise, resolve } = Promise.withResolvers<Step>();
+    const wait = (): void => {
+      this.#watchdog.expect(this.#options.silenceTimeoutMs, "sent nothing for too long");
+      call.take(take);
+    };
+    const take: Taker = (chunks, error) => {
+      this.#watchdog.relax();
+      const events: BackendEvent[] = [];
+      try {
+        if (error !== null) throw error;
+        this.#decode(chunks, events);
+      } catch (thrown) {
+        resolve(this.#failed(thrown));
+        return;
+      }
+      if (events.length > 0) resolve({ done: false, value: events });
+      else wait();
+    };
+    if (this.#stream.ended) {
+      this.#end();
+      return Promise.resolve(OVER);
+    }
+    wait();
+    return promise;
+  }
+
+  /** @throws ApiError */
+  #decode(chunks: readonly Uint8Array[] | null, events: BackendEvent[]): void {
+    for (const chunk of chunks ?? []) for (const data of this.#decoder.push(chunk)) this.#stream.read(data, events);
+    if (chunks !== null) return;
+    for (const data of this.#decoder.end()) this.#stream.read(data, events);
+    this.#stream.end(events);
+  }
+
+  /** Nothing more comes: for whoever has left that is the end, and a failure for everybody else. */
+  async #failed(error: unknown): Promise<Step> {
+    if (this.#isOver) return OVER;
+    this.#end();
+    const known = this.#watchdog.explain(error) ?? error;
+    throw known instanceof ApiError ? known : brokenStream("broke off its answer", known);
   }
 
   #end(): void {

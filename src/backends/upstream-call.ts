@@ -3,6 +3,9 @@ import type { Dispatcher } from "undici";
 
 export type AnswerHead = { readonly status: number; readonly headers: IncomingHttpHeaders };
 
+/** Is given what has come, null at the end; or why nothing more will. Called once. */
+export type Taker = (chunks: readonly Uint8Array[] | null, error: Error | null) => void;
+
 /** How many bytes of an answer may wait for their reader before no more are taken from the network. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
@@ -19,7 +22,7 @@ export class UpstreamCall {
   #bytes = 0;
   #end: { readonly error: Error | null } | null = null;
   /** Whoever waits for the next chunk. */
-  #reader: PromiseWithResolvers<readonly Uint8Array[] | null> | null = null;
+  #taker: Taker | null = null;
   #isDiscarding = false;
 
   /** Sends a request. */
@@ -36,10 +39,15 @@ export class UpstreamCall {
 
   /** The chunks that have come since the last call, in order; null at the end. Rejects when the answer breaks off. */
   read(): Promise<readonly Uint8Array[] | null> {
-    this.#reader = Promise.withResolvers();
-    const { promise } = this.#reader;
+    return new Promise((resolve, reject) => {
+      this.take((chunks, error) => (error === null ? resolve(chunks) : reject(error)));
+    });
+  }
+
+  /** The same without a promise: at once, or when the next chunk comes, and then before the network goes on. */
+  take(taker: Taker): void {
+    this.#taker = taker;
     if (this.#chunks.length > 0 || this.#end !== null) this.#serve();
-    return promise;
   }
 
   /** Nobody reads on: what still comes is thrown away, so that the connection can be used again. */
@@ -60,20 +68,15 @@ export class UpstreamCall {
 
   /** Gives what there is to whoever waits for it. */
   #serve(): void {
-    const reader = this.#reader;
-    if (reader === null) return;
-    this.#reader = null;
+    const taker = this.#taker;
+    if (taker === null) return;
+    this.#taker = null;
     const chunks = this.#chunks;
-    if (chunks.length > 0) {
-      this.#chunks = [];
-      this.#bytes = 0;
-      if (this.#controller?.paused) this.#controller.resume();
-      reader.resolve(chunks);
-    } else if (this.#end?.error) {
-      reader.reject(this.#end.error);
-    } else {
-      reader.resolve(null);
-    }
+    if (chunks.length === 0) return taker(null, this.#end?.error ?? null);
+    this.#chunks = [];
+    this.#bytes = 0;
+    if (this.#controller?.paused) this.#controller.resume();
+    taker(chunks, null);
   }
 
   #handler(): Dispatcher.DispatchHandler {

@@ -1,29 +1,29 @@
 import { expect, test } from "vitest";
 import { ChatAnswer } from "../../src/backends/chat-answer.ts";
 import { chatTools } from "../../src/backends/chat-tools.ts";
-import type { UpstreamCall } from "../../src/backends/upstream-call.ts";
+import type { Taker, UpstreamCall } from "../../src/backends/upstream-call.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 
 /** A call whose chunks are given by hand. */
-class FakeCall implements Pick<UpstreamCall, "read" | "abort" | "discard"> {
+class FakeCall implements Pick<UpstreamCall, "take" | "abort" | "discard"> {
   readonly log: string[] = [];
   readonly #chunks: (string | null)[];
-  readonly #pending = Promise.withResolvers<never>();
+  #taker: Taker | null = null;
 
   constructor(...chunks: (string | null)[]) {
     this.#chunks = chunks;
-    // Nobody may be reading when the call is ended.
-    this.#pending.promise.catch(() => undefined);
   }
 
-  read(): Promise<readonly Uint8Array[] | null> {
+  take(taker: Taker): void {
     const chunk = this.#chunks.shift();
-    if (chunk === undefined) return this.#pending.promise;
-    return Promise.resolve(chunk === null ? null : [Buffer.from(chunk)]);
+    if (chunk === undefined) this.#taker = taker;
+    else taker(chunk === null ? null : [Buffer.from(chunk)], null);
   }
   abort(): void {
     this.log.push("abort");
-    this.#pending.reject(new Error("The call was ended."));
+    const taker = this.#taker;
+    this.#taker = null;
+    taker?.(null, new Error("The call was ended."));
   }
   discard(): void {
     this.log.push("discard");
@@ -31,7 +31,7 @@ class FakeCall implements Pick<UpstreamCall, "read" | "abort" | "discard"> {
 }
 
 function answerOf(
-  open: () => Promise<Pick<UpstreamCall, "read" | "abort" | "discard">>,
+  open: () => Promise<Pick<UpstreamCall, "take" | "abort" | "discard">>,
   signal = new AbortController().signal,
 ): ChatAnswer {
   const head = { tools: chatTools([]), allowed: null };
