@@ -1,6 +1,7 @@
-import { bytesText, linkText, millisecondsText, percentText, significant } from "./format.ts";
-import { cacheSeconds, directOf, gainLines, growthLine, prefixWorth, statelessOf, waveGrowth } from "./conclusions.ts";
-import type { Report, RunRow, TurnTimes } from "./report.ts";
+import { bytesText, linkText, millisecondsText } from "./format.ts";
+import { bytesCells, loadCells, MEMORY_HEADER, memoryCells, runTable } from "./cells.ts";
+import { gainLines, growthLine, prefixWorth, waveGrowth } from "./conclusions.ts";
+import type { Report } from "./report.ts";
 import { wayTitle } from "./requests.ts";
 import { type Figure, spread } from "./statistics.ts";
 import { textSection as section, textTable } from "./text-table.ts";
@@ -23,16 +24,7 @@ export function textReport(report: Report): string {
 
 function bytesSection({ bytes, workload }: Report): string {
   if (bytes.length === 0) return "";
-  const rows = bytes.map((row) => {
-    const base = statelessOf(bytes, row);
-    return [
-      `${row.target}: ${wayTitle(row.mode, row.compress)}`,
-      bytesText(row.up),
-      base === undefined ? "" : percentText(row.up / base.up),
-      bytesText(row.down),
-      base === undefined ? "" : percentText(row.down / base.down),
-    ];
-  });
+  const rows = bytes.map((row) => bytesCells(row, bytes));
   const note = `${workload.id}, ${workload.turns} turns; at the socket; shares are of stateless HTTP, plain, on the same server`;
   return section("Bytes", textTable(["", "up", "share", "down", "share"], rows), note);
 }
@@ -64,44 +56,21 @@ function runsSection(report: Report): string {
   const { runs, workload, settings } = report;
   if (runs.length === 0) return "";
   const links = [...new Set(runs.map(({ link }) => linkText(link)))];
-  const rows = links.flatMap((link) => [
-    [link],
-    ...runs.filter((row) => linkText(row.link) === link).map((row) => runCells(row, report)),
+  const tables = links.map((link) => runTable(link, report));
+  const rows = tables.flatMap((table, index) => [
+    [links[index] ?? ""],
+    ...table.rows.map(([title = "", ...cells]) => [`  ${title}`, ...cells]),
   ]);
   const note =
     `${workload.id}, ${workload.turns} turns, end to end; medians of ${settings.rounds} rounds ± their middle half; ` +
     "ratios are to stateless HTTP, plain, on the same server and link, and to the model with no server in front";
-  const cache = runs.some(({ cachedTokens }) => cachedTokens > 0) ? ["cached", "cache saves"] : [];
-  const header = ["", "run", "to stateless", "to direct", "of it the model", "the rest", ...cache];
+  const header = ["", ...(tables[0]?.header ?? [])];
   return section("Whole runs", lines([textTable(header, rows), ...gainLines(report), prefixWorth(report)]), note);
-}
-
-function runCells(row: RunRow, { runs, settings }: Report): readonly string[] {
-  const ratio = (other: RunRow | undefined): string =>
-    other === undefined ? "" : significant(row.seconds.median / other.seconds.median);
-  return [
-    `  ${row.target}: ${wayTitle(row.mode, row.compress)}`,
-    `${significant(row.seconds.median)} s ± ${(spread(row.seconds) * 50).toFixed(0)} %`,
-    ratio(statelessOf(runs, row)),
-    ratio(directOf(runs, row)),
-    `${significant(row.modelSeconds)} s`,
-    `${significant(row.seconds.median - row.modelSeconds)} s`,
-    ...(row.cachedTokens === 0
-      ? []
-      : [percentText(row.cachedTokens / row.promptTokens), `${significant(cacheSeconds(row, settings))} s`]),
-  ];
 }
 
 function loadSection({ load, settings }: Report): string {
   if (load.length === 0) return "";
-  const rows = load.map((row) => [
-    `${row.target}: ${wayTitle(row.mode, row.compress)}`,
-    significant(row.turnsPerSecond.median),
-    significant(row.eventsPerSecond.median),
-    row.cpuPer1000Turns === null ? "–" : `${significant(row.cpuPer1000Turns.median)} s`,
-    significant(row.unfairness),
-    significant(row.ownCpu),
-  ]);
+  const rows = load.map(loadCells);
   const header = ["", "turns/s", "events/s", "CPU / 1,000 turns", "slowest : fastest", "this tool's CPU"];
   const note = `${load[0]?.sessions ?? 0} sessions, each as fast as it can; medians of ${settings.rounds} rounds; near 1, this tool's own CPU is the limit, as it is where no server is in front`;
   return section("Many sessions", textTable(header, rows), note);
@@ -109,23 +78,11 @@ function loadSection({ load, settings }: Report): string {
 
 function memorySection({ memory }: Report): string {
   if (memory.length === 0) return "";
-  const rows = memory.map(({ target, sessions, contextBytes, bytesPerSession, turns }) => [
-    target,
-    String(sessions),
-    bytesText(contextBytes),
-    bytesText(bytesPerSession),
-    turnTimes(turns.fresh),
-    turnTimes(turns.among),
-  ]);
+  const rows = memory.map(memoryCells);
   const note =
     "growth of the resident set while idle WebSocket sessions are opened; their contexts are part of it. " +
-    `Turns are on any of ${memory[0]?.turns.few ?? 0} sessions of a fresh server, then on any of all: median, 99th percentile`;
-  const header = ["", "sessions", "context of each", "memory of each", "turn when fresh", "turn among all"];
-  return section("Idle sessions", textTable(header, rows), note);
-}
-
-function turnTimes({ median, p99 }: TurnTimes): string {
-  return `${millisecondsText(median)}, ${millisecondsText(p99)}`;
+    `Turns are on any of ${memory[0]?.turns.few ?? 0} sessions of a fresh server, then on any of all: median and 99th percentile`;
+  return section("Idle sessions", textTable(MEMORY_HEADER, rows), note);
 }
 
 function wavesSection({ waves }: Report): string {

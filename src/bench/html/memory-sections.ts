@@ -1,29 +1,17 @@
+import { MEMORY_HEADER, memoryCells } from "../cells.ts";
 import { waveGrowth } from "../conclusions.ts";
-import { bytesText, millisecondsText, roundBytes } from "../format.ts";
-import type { Report, TurnTimes } from "../report.ts";
+import { bytesText, roundBytes } from "../format.ts";
+import type { Report } from "../report.ts";
 import { plots, section, table } from "./page.ts";
 import { linePlot } from "./plot.ts";
 
 /** What idle sessions hold, how soon they answer, and what is left of those that have gone. */
 
 export function memorySection({ memory: rows }: Report): string {
-  const body = rows.map(({ target, sessions, contextBytes, bytesPerSession, turns }) => [
-    target,
-    String(sessions),
-    bytesText(contextBytes),
-    bytesText(bytesPerSession),
-    turnTimes(turns.fresh),
-    turnTimes(turns.among),
-  ]);
   const note =
     "Growth of the server's resident set while idle WebSocket sessions are opened, divided by their number; the context itself is part of it. " +
     `Turns, in front of a model that takes no time: on any of ${rows[0]?.turns.few ?? 0} sessions of a fresh server, then on any of all of them.`;
-  const header = ["", "sessions", "context of each", "memory of each", "turn when fresh", "turn among all"];
-  return section("Idle sessions", note, table(header, body));
-}
-
-function turnTimes({ median, p99 }: TurnTimes): string {
-  return `${millisecondsText(median)}, 99th ${millisecondsText(p99)}`;
+  return section("Idle sessions", note, table(MEMORY_HEADER, rows.map(memoryCells)));
 }
 
 const TONES = ["websocket", "previous", "full", "direct"] as const;

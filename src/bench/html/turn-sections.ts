@@ -1,5 +1,6 @@
-import { cacheSeconds, directOf, gainLines, growthLine, prefixWorth, statelessOf } from "../conclusions.ts";
-import { bytesText, linkText, millisecondsText, percentText, plain, roundBytes, significant } from "../format.ts";
+import { bytesCells, loadCells, runTable } from "../cells.ts";
+import { gainLines, growthLine, prefixWorth } from "../conclusions.ts";
+import { bytesText, linkText, millisecondsText, plain, roundBytes, significant } from "../format.ts";
 import { DIRECT } from "../plan.ts";
 import type { BytesRow, LatencyRow, Report, RunRow } from "../report.ts";
 import { wayLabel, WAYS, wayTitle } from "../requests.ts";
@@ -9,17 +10,8 @@ import { barPlot, linePlot } from "./plot.ts";
 
 /** What was measured of turns: bytes, latency, whole runs, and many sessions at once. */
 
-function share(value: number, of: number | undefined): string {
-  return of === undefined ? "" : percentText(value / of);
-}
-
 export function bytesSection({ bytes }: Report): string {
-  const rows = bytes.map((row) => {
-    const { target, mode, compress, up, down } = row;
-    const base = statelessOf(bytes, row);
-    const cells = [bytesText(up), share(up, base?.up), bytesText(down), share(down, base?.down)];
-    return [`${target}: ${wayTitle(mode, compress)}`, ...cells];
-  });
+  const rows = bytes.map((row) => bytesCells(row, bytes));
   const note =
     "Counted at the TCP socket of the client over the whole run. Shares are of stateless HTTP, plain, on the same server.";
   const downloads = plots([["Download so far", downloadPlot(bytes)]], "one");
@@ -113,7 +105,10 @@ export function runsSection(report: Report): string {
     ? "The model takes no time, so that only the network and the server are left; with a real model, the shares are smaller."
     : `The pale part is the model: ${settings.ttftMs} ms to its first token, ${settings.tokensPerSecond === 0 ? "all tokens at once" : `${settings.tokensPerSecond} tokens a second`}, ${significant(settings.prefillMsPerToken * 1000)} ms for 1,000 tokens that its prefix cache does not know.`;
   const note = `${workload.id}, ${workload.turns} turns, from the opening of the connection to the last event; medians of ${settings.rounds} rounds. ${model} ${prefixWorth(report)}`;
-  const tables = links.map((link) => runsTable(link, report));
+  const tables = links.map((link) => {
+    const { header, rows: body } = runTable(link, report);
+    return table([link, ...header], body);
+  });
   const gains = gainLines(report);
   return section(
     "Whole runs over a network",
@@ -124,42 +119,12 @@ export function runsSection(report: Report): string {
   );
 }
 
-/** The runs over one link. */
-function runsTable(link: string, { runs: rows, settings }: Report): string {
-  const own = rows.filter((row) => linkText(row.link) === link);
-  const body = own.map((row) => {
-    const ratio = (other: RunRow | undefined): string =>
-      other === undefined ? "" : significant(row.seconds.median / other.seconds.median);
-    return [
-      `${row.target}: ${wayTitle(row.mode, row.compress)}`,
-      `${significant(row.seconds.median)} s ± ${(spread(row.seconds) * 50).toFixed(0)} %`,
-      ratio(statelessOf(own, row)),
-      ratio(directOf(own, row)),
-      `${significant(row.modelSeconds)} s`,
-      `${significant(row.seconds.median - row.modelSeconds)} s`,
-      ...(row.cachedTokens === 0
-        ? []
-        : [percentText(row.cachedTokens / row.promptTokens), `${significant(cacheSeconds(row, settings))} s`]),
-    ];
-  });
-  const cache = own.some(({ cachedTokens }) => cachedTokens > 0) ? ["cached", "cache saves"] : [];
-  return table([link, "run", "to stateless", "to direct", "of it the model", "the rest", ...cache], body);
-}
-
 function labelOf({ target, mode, compress }: RunRow | BytesRow, targets: number): string {
   const label = wayLabel(mode, compress);
   return targets === 1 || mode === "direct" ? label : `${target}, ${label}`;
 }
 
 export function loadSection({ load: rows, settings }: Report): string {
-  const body = rows.map((row) => [
-    `${row.target}: ${wayTitle(row.mode, row.compress)}`,
-    significant(row.turnsPerSecond.median),
-    significant(row.eventsPerSecond.median),
-    row.cpuPer1000Turns === null ? "–" : `${significant(row.cpuPer1000Turns.median)} s`,
-    significant(row.unfairness),
-    significant(row.ownCpu),
-  ]);
   const header = [
     "",
     "turns a second",
@@ -169,5 +134,5 @@ export function loadSection({ load: rows, settings }: Report): string {
     "this tool's CPU",
   ];
   const note = `${rows[0]?.sessions ?? 0} sessions, each as fast as it can; medians of ${settings.rounds} rounds. The last column is CPU seconds a second of the client and the scripted model: near 1 it is they that limit the turns, not the server, as it is in the direct row.`;
-  return section("Many sessions at once", note, table(header, body));
+  return section("Many sessions at once", note, table(header, rows.map(loadCells)));
 }
