@@ -115,6 +115,33 @@ describe("a turn that is not refused", () => {
     expect(scripted.calls.map((call) => call.signal.aborted)).toEqual([false, false]);
   });
 
+  test("tells its client that it began once the request to the model has had its turn to leave", async () => {
+    const { open, scripted, runtime } = makeEngine({ steps: [answer("a")] });
+    const leaving = Promise.withResolvers<void>();
+    runtime.pause = () => leaving.promise;
+    const told = turn(open());
+    await scripted.call(0);
+    await settled();
+    expect(told.events).toEqual([]);
+    leaving.resolve();
+    await told.end;
+    check(told.events);
+  });
+
+  test("whose client leaves before it was told anything ends its backend and says nothing", async () => {
+    const { open, scripted, runtime } = makeEngine({ steps: [answer("a")] });
+    const leaving = Promise.withResolvers<void>();
+    runtime.pause = () => leaving.promise;
+    const session = open();
+    const told = turn(session);
+    const call = await scripted.call(0);
+    session.close();
+    leaving.resolve();
+    expect((await told.end).outcome).toBe("abandoned");
+    expect(call.signal.aborted).toBe(true);
+    expect(told.events).toEqual([]);
+  });
+
   test("is one stream of events whose last is terminal", async () => {
     const { open } = makeEngine({ steps: [answer("Hel", "lo")] });
     const told = turn(open());
