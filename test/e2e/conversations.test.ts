@@ -3,12 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { type RunningServer, startServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/server.ts";
 import type { Config } from "../../src/settings.ts";
 import { Child } from "../cli/child.ts";
 import { ChatUpstream, text } from "../support/chat-upstream.ts";
 import { TestPostgres } from "../support/postgres.ts";
 import { WsClient } from "../support/ws-client.ts";
+import { startInFrontOf } from "../support/in-front.ts";
 
 /** Conversations as OpenAI's own SDK uses them. */
 
@@ -24,14 +25,7 @@ afterEach(() => upstream.close());
 async function start(
   settings: Partial<Config> = {},
 ): Promise<{ readonly server: RunningServer; readonly client: OpenAI }> {
-  const server = await startServer({
-    port: 0,
-    store: "memory:",
-    backend: upstream.url,
-    logLevel: "silent",
-    maxLoopDelayMs: 0,
-    ...settings,
-  });
+  const server = await startInFrontOf(upstream, { ...settings });
   onTestFinished(() => server.close());
   return { server, client: new OpenAI({ apiKey: "any", baseURL: `${server.url}/v1`, maxRetries: 0 }) };
 }

@@ -1,8 +1,9 @@
 import OpenAI, { NotFoundError } from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type RunningServer, startServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/server.ts";
 import { answer, ChatUpstream, delta, text } from "../support/chat-upstream.ts";
 import { WsClient } from "../support/ws-client.ts";
+import { startInFrontOf } from "../support/in-front.ts";
 
 /** Clients such as the AI SDK send back what the model said by its id alone. */
 
@@ -12,13 +13,7 @@ let client: OpenAI;
 
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({
-    port: 0,
-    store: "memory:",
-    backend: upstream.url,
-    logLevel: "silent",
-    maxLoopDelayMs: 0,
-  });
+  server = await startInFrontOf(upstream);
   client = new OpenAI({ apiKey: "any", baseURL: `${server.url}/v1`, maxRetries: 0 });
 });
 

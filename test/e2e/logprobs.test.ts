@@ -1,7 +1,8 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type RunningServer, startServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/server.ts";
 import { ChatUpstream, answer } from "../support/chat-upstream.ts";
+import { startInFrontOf } from "../support/in-front.ts";
 
 /** Log probabilities, from a chat server that gives them to OpenAI's SDK. */
 
@@ -11,13 +12,7 @@ let client: OpenAI;
 
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({
-    port: 0,
-    store: "memory:",
-    backend: upstream.url,
-    logLevel: "silent",
-    maxLoopDelayMs: 0,
-  });
+  server = await startInFrontOf(upstream);
   client = new OpenAI({ apiKey: "any", baseURL: `${server.url}/v1`, maxRetries: 0 });
 });
 

@@ -2,11 +2,12 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { isToolCall, type Item, type Part } from "../../src/protocol/items.ts";
 import type { Response } from "../../src/protocol/response.ts";
-import { type RunningServer, startServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/server.ts";
 import { type AgentScript, agentScript, type ScriptedTurn, TOOLS } from "../support/agent-script.ts";
 import { ChatUpstream } from "../support/chat-upstream.ts";
 import { HttpClient } from "../support/http-client.ts";
 import { WsClient } from "../support/ws-client.ts";
+import { startInFrontOf } from "../support/in-front.ts";
 
 /**
  * One run of an agent, done in every way that a client may choose. Whatever the client keeps or resends, the model server
@@ -18,13 +19,7 @@ let server: RunningServer;
 
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({
-    port: 0,
-    store: "memory:",
-    backend: upstream.url,
-    logLevel: "silent",
-    maxLoopDelayMs: 0,
-  });
+  server = await startInFrontOf(upstream);
 });
 
 afterAll(async () => {

@@ -1,7 +1,8 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type RunningServer, startServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/server.ts";
 import { answer, ChatUpstream } from "../support/chat-upstream.ts";
+import { startInFrontOf } from "../support/in-front.ts";
 
 /** Reasoning that a client keeps for the server, with OpenAI's SDK in front of a chat server that reasons. */
 
@@ -21,14 +22,7 @@ let stranger: OpenAI;
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
   const apiKeys = ["us", "them"].map((tenant) => ({ tenant, key: tenant }));
-  server = await startServer({
-    port: 0,
-    store: "memory:",
-    backend: upstream.url,
-    logLevel: "silent",
-    maxLoopDelayMs: 0,
-    apiKeys,
-  });
+  server = await startInFrontOf(upstream, { apiKeys });
   const clientOf = (apiKey: string) => new OpenAI({ apiKey, baseURL: `${server.url}/v1`, maxRetries: 0 });
   client = clientOf("us");
   stranger = clientOf("them");

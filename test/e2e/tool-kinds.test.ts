@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type RunningServer, startServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/server.ts";
 import { answer, ChatUpstream, delta, text, type UpstreamStep } from "../support/chat-upstream.ts";
 import { HttpClient } from "../support/http-client.ts";
 import { WsClient } from "../support/ws-client.ts";
+import { startInFrontOf } from "../support/in-front.ts";
 
 /** Tools of every kind, from a client's socket to the model server and back. */
 
@@ -11,13 +12,7 @@ let server: RunningServer;
 
 beforeEach(async () => {
   upstream = await ChatUpstream.start();
-  server = await startServer({
-    port: 0,
-    backend: upstream.url,
-    store: "memory:",
-    logLevel: "silent",
-    maxLoopDelayMs: 0,
-  });
+  server = await startInFrontOf(upstream);
 });
 
 afterEach(async () => {
