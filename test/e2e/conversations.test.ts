@@ -25,7 +25,7 @@ afterEach(() => upstream.close());
 async function start(
   settings: Partial<Config> = {},
 ): Promise<{ readonly server: RunningServer; readonly client: OpenAI }> {
-  const server = await startInFrontOf(upstream, { ...settings });
+  const server = await startInFrontOf(upstream, settings);
   onTestFinished(() => server.close());
   return { server, client: new OpenAI({ apiKey: "any", baseURL: `${server.url}/v1`, maxRetries: 0 }) };
 }
