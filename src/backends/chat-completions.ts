@@ -6,6 +6,7 @@ import { ChatAnswer } from "./chat-answer.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
 import { ChatContexts, type Dialect, LEAD, LEAD_SEPARATOR, hasChatForm, type ReasoningField } from "./chat-context.ts";
 import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
+import { namedParts } from "./chat-parts.ts";
 import { ChatTokens } from "./chat-tokens.ts";
 import { ServerCounter } from "./server-counter.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
@@ -220,15 +221,22 @@ export class ChatCompletionsBackend implements Backend {
 
   #report(request: BackendRequest, head: ChatHead): void {
     const foreign = request.input.filter((item) => !hasChatForm(item)).map((item) => item.type);
-    if (head.tools.omitted.length === 0 && foreign.length === 0) return;
+    const named = request.input.flatMap(namedParts);
+    if (head.tools.omitted.length === 0 && foreign.length === 0 && named.length === 0) return;
     const reported = this.#reported.get(request.session) ?? new Set();
     this.#reported.set(request.session, reported);
     const tools = head.tools.omitted.filter((type) => !reported.has(`tool ${type}`));
     const items = foreign.filter((type) => !reported.has(`item ${type}`));
+    const parts = [...new Set(named)].filter((type) => !reported.has(`part ${type}`));
     for (const type of tools) reported.add(`tool ${type}`);
+    for (const type of parts) reported.add(`part ${type}`);
     for (const type of items) reported.add(`item ${type}`);
-    if (tools.length + items.length === 0) return;
-    this.#options.log.warn({ tools, items }, "left out of what the model sees: chat servers have no form for these");
+    if (tools.length + items.length > 0) {
+      this.#options.log.warn({ tools, items }, "left out of what the model sees: chat servers have no form for these");
+    }
+    if (parts.length > 0) {
+      this.#options.log.warn({ parts }, "the model reads of these only that they are there: their content is not in the request");
+    }
   }
 }
 

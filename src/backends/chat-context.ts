@@ -2,6 +2,7 @@ import type { ResponseNode } from "../core/node.ts";
 import type { BackendRequest } from "../core/ports.ts";
 import {
   type CompactionItem,
+  isAsyncCall,
   isItem,
   isToolCall,
   isToolOutput,
@@ -11,8 +12,10 @@ import {
   type ToolOutputItem,
 } from "../protocol/items.ts";
 import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
-import { chatName, keyOf } from "./chat-tools.ts";
-import { inChatTerms } from "./foreign-items.ts";
+import { toolKey } from "../protocol/tools.ts";
+import { chatName } from "./chat-tools.ts";
+import { EMPTY_RUN, type OpenCall, type Run, START, type State } from "./context-state.ts";
+import { inChatTerms, outputName } from "./foreign-items.ts";
 import { Rope } from "./rope.ts";
 import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
 
@@ -25,8 +28,9 @@ import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
  * |---|---|
  * | `message` of system, developer, before anything else | one system message, which begins with the instructions |
  * | `message` of user, system, developer | one message; developer becomes system |
- * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts joined, their calls in order |
- * | `function_call_output`, `custom_tool_call_output` | one tool message; images in it follow in a user message |
+ * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts with a blank line between, their calls in order |
+ * | `function_call_output`, `custom_tool_call_output` | one tool message; without its call, a message of the user |
+ * | images and files in any of these but a message of the user | a message of the user behind it |
  * | `additional_tools`, `configuration_update` | nothing: they say what the request is to hold beside the messages |
  * | calls and outputs of other kinds | what `foreign-items.ts` makes of them |
  * | `compaction` | the messages that it stands for; of those before it none, where it stands for them as well |
@@ -34,7 +38,7 @@ import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
  *
  * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
  * the last answer. That every function call has its answer is certain; a call of another kind that has none when the
- * conversation goes on is answered with nothing.
+ * conversation goes on is answered with nothing, and one of an async tool with the word that its output is to come.
  */
 
 /** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
@@ -43,7 +47,7 @@ export type ReasoningField = "reasoning_content" | "reasoning" | null;
 /** What messages look like beside the items that they are made of. */
 export type Dialect = {
   readonly reasoningField: ReasoningField;
-  /** Names of functions that are not those that `chatName` gives, by `keyOf`. */
+  /** Names of functions that are not those that `chatName` gives, by `toolKey`. */
   readonly renamed: ReadonlyMap<string, string>;
   /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
   readonly lateSystem: "system" | "user";
@@ -54,43 +58,10 @@ export const LEAD = ',{"role":"system","content":"';
 /** What stands between the texts of the first message. */
 export const LEAD_SEPARATOR = "\\n\\n";
 
-/** The assistant message that is still growing. */
-type Run = {
-  readonly text: string | null;
-  readonly reasoning: string;
-  readonly calls: readonly ChatToolCall[];
-  readonly open: readonly OpenCall[];
-};
-
-type ChatToolCall = {
-  readonly id: string;
-  readonly type: "function";
-  readonly function: { readonly name: string; readonly arguments: string };
-};
-
-type OpenCall = {
-  readonly id: string;
-  /** A call of another kind than function and custom: nobody has checked that an answer will come. */
-  readonly isForeign: boolean;
-};
-
 type Open = BackendRequest["open"];
 
-type State = {
-  /** Finished messages, each behind a comma; while the system still has the first word, its message without its end. */
-  readonly closed: Rope;
-  readonly isLeadOpen: boolean;
-  readonly run: Run | null;
-  /** Calls in finished messages that have no answer yet. */
-  readonly open: readonly OpenCall[];
-  /** Items that wait for those answers. */
-  readonly deferred: readonly Item[];
-};
-
-const START: State = { closed: Rope.empty, isLeadOpen: false, run: null, open: [], deferred: [] };
 /** How many characters of messages are written in one step. */
 const STEP_LENGTH = 512 * 1024;
-const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [], open: [] };
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
 export class ChatContexts {
@@ -151,6 +122,14 @@ export class ChatContexts {
   }
 }
 
+/** What the model reads of a call of an async tool until its output is there. */
+const STILL_RUNNING = "The tool is still running. Go on without its output: it comes in a later message.";
+
+/** Texts of neighbours, so that they are not read as one. */
+function apart(before: string, behind: string): string {
+  return before === "" || behind === "" ? before + behind : `${before}\n\n${behind}`;
+}
+
 /** Whether the item has its place in a chat request; what has none is left out of what the model sees. */
 export function hasChatForm(item: Item): boolean {
   if (isItem(item, "additional_tools") || isItem(item, "configuration_update")) return true;
@@ -167,6 +146,7 @@ class Writer {
   #run: Run | null;
   #open: readonly OpenCall[];
   #deferred: readonly Item[];
+  #late: readonly OpenCall[];
 
   constructor(state: State, dialect: Dialect, open: Open) {
     this.#base = state.closed;
@@ -174,6 +154,7 @@ class Writer {
     this.#run = state.run;
     this.#open = state.open;
     this.#deferred = state.deferred;
+    this.#late = state.late;
     this.#dialect = dialect;
     this.#openCompaction = open;
   }
@@ -187,7 +168,14 @@ class Writer {
   end(): State {
     const closed = this.#base.append(this.#text);
     shareTexts(this.#longTexts, this.#text, closed);
-    return { closed, isLeadOpen: this.#isLeadOpen, run: this.#run, open: this.#open, deferred: this.#deferred };
+    return {
+      closed,
+      isLeadOpen: this.#isLeadOpen,
+      run: this.#run,
+      open: this.#open,
+      deferred: this.#deferred,
+      late: this.#late,
+    };
   }
 
   add(item: Item): void {
@@ -195,9 +183,9 @@ class Writer {
     const known = inChatTerms(item);
     const [first] = known;
     if (first === undefined) return;
-    if (this.#run === null && !isToolOutput(first) && !this.#isAnswered()) {
-      this.#deferred = [...this.#deferred, item];
-      return;
+    if (this.#run === null && !isToolOutput(first)) {
+      if (!this.#isAnswered()) return this.#defer(item);
+      this.#flush();
     }
     for (const each of known) this.#add(each, item);
   }
@@ -207,7 +195,7 @@ class Writer {
     if (isToolOutput(item)) return this.#toolOutput(item, origin);
     if (isItem(item, "message") && item.role !== "assistant") {
       this.#closeRun();
-      if (this.#open.length > 0) return this.add(item);
+      if (this.#open.length > 0) return item === origin ? this.add(item) : this.#defer(item);
       if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) }, item, item.content);
       else this.#system(item);
       return;
@@ -217,7 +205,7 @@ class Writer {
 
   /** Templates of many models take nothing but one string for the system, at the very beginning. */
   #system(item: MessageItem & Item): void {
-    const text = plainText(item.content, "\n");
+    const text = plainText(item.content);
     const isFirst = this.#base.length === 0 && this.#text === "";
     if (!isFirst && !this.#isLeadOpen) {
       const asUser = { role: "user", content: `<system>\n${text}\n</system>` };
@@ -241,10 +229,11 @@ class Writer {
     this.#text += '"}';
   }
 
-  /** Whether no call is open; those that nobody has to answer are answered for it, since chat servers want each to be. */
+  /** Whether no call is open; those that need no output get something in its place, since chat servers want each to have one. */
   #isAnswered(): boolean {
-    if (this.#open.some(({ isForeign }) => !isForeign)) return false;
-    for (const { id } of this.#open) this.#message({ role: "tool", tool_call_id: id, content: "" });
+    if (this.#open.some(({ instead }) => instead === null)) return false;
+    for (const { id, instead } of this.#open) this.#message({ role: "tool", tool_call_id: id, content: instead });
+    if (this.#open.length > 0) this.#late = [...this.#late, ...this.#open];
     this.#open = [];
     return true;
   }
@@ -259,6 +248,7 @@ class Writer {
       this.#run = START.run;
       this.#open = START.open;
       this.#deferred = START.deferred;
+      this.#late = START.late;
     }
     for (const each of items) this.add(each);
   }
@@ -266,17 +256,19 @@ class Writer {
   #extendRun(item: Item, isForeign: boolean): void {
     const run = this.#run ?? EMPTY_RUN;
     if (isItem(item, "message")) {
-      this.#run = { ...run, text: (run.text ?? "") + plainText(item.content, "") };
+      this.#run = { ...run, text: run.text === null ? plainText(item.content) : apart(run.text, plainText(item.content)) };
     } else if (isItem(item, "reasoning")) {
       // The summary stands in where the text itself is not known.
       const parts = item.content?.length ? item.content : (item.summary ?? []);
-      this.#run = { ...run, reasoning: run.reasoning + plainText(parts, "") };
+      this.#run = { ...run, reasoning: apart(run.reasoning, plainText(parts)) };
     } else if (isToolCall(item)) {
       const text =
         item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
-      const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
+      const name = this.#dialect.renamed.get(toolKey(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
       const call = { id: item.call_id, type: "function", function: { name, arguments: text } } as const;
-      this.#run = { ...run, calls: [...run.calls, call], open: [...run.open, { id: item.call_id, isForeign }] };
+      const instead = isAsyncCall(item) ? STILL_RUNNING : isForeign ? "" : null;
+      const open = { id: item.call_id, name, isForeign, instead };
+      this.#run = { ...run, calls: [...run.calls, call], open: [...run.open, open] };
     }
   }
 
@@ -301,10 +293,7 @@ class Writer {
     const isForeign = item !== origin;
     const exact = this.#open.findIndex((call) => call.id === item.call_id && call.isForeign === isForeign);
     const index = exact === -1 ? this.#open.findIndex((call) => call.id === item.call_id) : exact;
-    if (index === -1 && this.#deferred.length > 0) {
-      this.#deferred = [...this.#deferred, origin];
-      return;
-    }
+    if (index === -1 && this.#deferred.length > 0) return this.#defer(origin);
     if (index === -1) return this.#lateOutput(item);
     this.#open = this.#open.toSpliced(index, 1);
     this.#message(
@@ -312,19 +301,19 @@ class Writer {
       item,
       item.output,
     );
-    const images = typeof item.output === "string" ? [] : item.output.filter((part) => part.type === "input_image");
-    if (images.length > 0) {
-      const label = { type: "input_text", text: `Image output of tool call ${item.call_id}:` };
-      this.#deferred = [...this.#deferred, { type: "message", role: "user", content: [label, ...images] }];
-    }
     if (this.#open.length === 0) this.#flush();
   }
 
   /** An output whose call has been given up, or never was there: the model still reads it, from the user. */
-  #lateOutput({ call_id, output }: ToolOutputItem & Item): void {
-    const label = { type: "input_text", text: `Output of tool call ${call_id}:` };
-    const parts = typeof output === "string" ? [{ type: "input_text", text: output }] : output;
-    this.add({ type: "message", role: "user", content: [label, ...parts] });
+  #lateOutput(item: ToolOutputItem & Item): void {
+    const called = this.#late.findLast(({ id }) => id === item.call_id);
+    const said = called === undefined ? item : { call_id: item.call_id, name: called.name };
+    const text = `Output of ${outputName(said)}:\n${plainText(item.output, "\n")}`;
+    this.add({ type: "message", role: "user", content: [{ type: "input_text", text }] });
+  }
+
+  #defer(item: Item): void {
+    this.#deferred = [...this.#deferred, item];
   }
 
   #flush(): void {

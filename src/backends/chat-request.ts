@@ -1,8 +1,8 @@
 import type { BackendRequest } from "../core/ports.ts";
 import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import type { TextFormat } from "../protocol/items.ts";
-import { findTool, type Tool, type ToolChoice } from "../protocol/tools.ts";
-import { type ChatTools, chatTools, keyOf, chatName } from "./chat-tools.ts";
+import { findTool, type Tool, type ToolChoice, toolKey } from "../protocol/tools.ts";
+import { type ChatTools, chatTools, chatName } from "./chat-tools.ts";
 
 /** The head of a chat-completions request: everything but the messages. */
 
@@ -112,7 +112,7 @@ function chosen(named: Tool, tools: ChatTools, { strictTools }: ChatRequestOptio
   const own = [...tools.behind.values()].filter((tool) => tool.kind !== "client");
   const tool = findTool(own, named);
   if (tool === undefined) throw unknownToolChoice(String(named["name"]));
-  return [tools.renamed.get(keyOf(tool.namespace, tool.name)) ?? chatName(tool.namespace, tool.name)];
+  return [tools.renamed.get(toolKey(tool.namespace, tool.name)) ?? chatName(tool.namespace, tool.name)];
 }
 
 /** The tools' JSON with only these among them. */

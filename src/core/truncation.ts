@@ -1,4 +1,4 @@
-import { isItem, isToolCall, isToolOutput, type Item } from "../protocol/items.ts";
+import { awaitsOutput, isItem, isToolOutput, type Item } from "../protocol/items.ts";
 import { isTooLong } from "./compaction.ts";
 import { itemsOf } from "./input-items.ts";
 import { measure, type ResponseNode } from "./node.ts";
@@ -111,8 +111,8 @@ function unitsOf(context: readonly Item[]): readonly Unit[] {
   const open: string[] = [];
   for (const item of context) {
     items.push(item);
-    if (isToolCall(item)) open.push(item.call_id);
-    const answered = isToolOutput(item) ? open.indexOf(item.call_id) : -1;
+    if (awaitsOutput(item)) open.push(item.call_id);
+    const answered = isToolOutput(item) ? open.indexOf(item.call_id ?? "") : -1;
     if (answered !== -1) open.splice(answered, 1);
     if (open.length > 0 || isItem(item, "reasoning")) continue;
     units.push({ items, mustStay: items.some((each) => each === newest || mustStay(each)) });
