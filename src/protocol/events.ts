@@ -12,6 +12,8 @@ import { type EVENT, type INTERRUPT_ERROR, type SteerErrorCode, TERMINAL_EVENTS 
 type Event<Name extends string, Fields> = { readonly type: Name; readonly sequence_number: number } & Readonly<Fields>;
 type OfItem = { readonly item_id: string; readonly output_index: number };
 type OfPart = OfItem & { readonly content_index: number };
+/** One command of a shell call; OpenAI names no item here. */
+type OfCommand = { readonly output_index: number; readonly command_index: number };
 type OfSummary = OfItem & { readonly summary_index: number };
 type ContentPart = OutputTextPart | RefusalPart | ReasoningTextPart;
 type E = typeof EVENT;
@@ -41,6 +43,9 @@ export type ServerEvent =
   | Event<E["argumentsDone"], OfItem & { arguments: string }>
   | Event<E["customInputDelta"], OfItem & { delta: string }>
   | Event<E["customInputDone"], OfItem & { input: string }>
+  | Event<E["shellCommandAdded"], OfCommand & { command: string }>
+  | Event<E["shellCommandDelta"], OfCommand & { delta: string }>
+  | Event<E["shellCommandDone"], OfCommand & { command: string }>
   | Event<E["compacting"], OfItem>
   | Event<E["itemInterrupted"], OfItem & { response_id: string }>
   | Event<E["interruptAccepted"], { response_id: string }>
