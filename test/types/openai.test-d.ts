@@ -135,6 +135,8 @@ type NotComparable =
   | "incomplete_details"
   // Their list of codes is closed and has none for an overlong context, although their server sends one.
   | "error"
+  // Null before a model has counted anything; the rest is compared below.
+  | "usage"
   // Shown as the client sent it.
   | "prompt_cache_retention"
   // Null in recordings of the real API, although its type says that it is then absent.
