@@ -29,22 +29,22 @@ export type ServerEvent =
   | Event<E["itemDone"], { output_index: number; item: OutputItem }>
   | Event<E["partAdded"], OfPart & { part: ContentPart }>
   | Event<E["partDone"], OfPart & { part: ContentPart }>
-  | Event<E["textDelta"], OfPart & { delta: string; logprobs: readonly TokenLogprob[] }>
+  | Event<E["textDelta"], OfPart & { delta: string; obfuscation?: string; logprobs: readonly TokenLogprob[] }>
   | Event<E["textDone"], OfPart & { text: string; logprobs: readonly TokenLogprob[] }>
-  | Event<E["refusalDelta"], OfPart & { delta: string }>
+  | Event<E["refusalDelta"], OfPart & { delta: string; obfuscation?: string }>
   | Event<E["refusalDone"], OfPart & { refusal: string }>
-  | Event<E["reasoningDelta"], OfPart & { delta: string }>
+  | Event<E["reasoningDelta"], OfPart & { delta: string; obfuscation?: string }>
   | Event<E["reasoningDone"], OfPart & { text: string }>
   | Event<E["summaryPartAdded"], OfSummary & { part: SummaryTextPart }>
   | Event<E["summaryPartDone"], OfSummary & { part: SummaryTextPart }>
-  | Event<E["summaryDelta"], OfSummary & { delta: string }>
+  | Event<E["summaryDelta"], OfSummary & { delta: string; obfuscation?: string }>
   | Event<E["summaryDone"], OfSummary & { text: string }>
-  | Event<E["argumentsDelta"], OfItem & { delta: string }>
+  | Event<E["argumentsDelta"], OfItem & { delta: string; obfuscation?: string }>
   | Event<E["argumentsDone"], OfItem & { arguments: string }>
-  | Event<E["customInputDelta"], OfItem & { delta: string }>
+  | Event<E["customInputDelta"], OfItem & { delta: string; obfuscation?: string }>
   | Event<E["customInputDone"], OfItem & { input: string }>
   | Event<E["shellCommandAdded"], OfCommand & { command: string }>
-  | Event<E["shellCommandDelta"], OfCommand & { delta: string }>
+  | Event<E["shellCommandDelta"], OfCommand & { delta: string; obfuscation?: string }>
   | Event<E["shellCommandDone"], OfCommand & { command: string }>
   | Event<E["compacting"], OfItem>
   | Event<E["itemInterrupted"], OfItem & { response_id: string }>

@@ -1,4 +1,5 @@
 import Type from "typebox";
+import { type Echo, ECHOES } from "./echo.ts";
 import { ApiError } from "./errors.ts";
 import { checkFormat, parseInput } from "./input.ts";
 import { type Item, type TextFormat, TextFormatSchema } from "./items.ts";
@@ -62,7 +63,13 @@ export const CreateRequestSchema = Type.Object({
   prompt_cache_key: nullable(Type.String()),
   prompt_cache_retention: nullable(Type.String()),
   service_tier: nullable(Type.String()),
-  stream_options: nullable(Type.Object({ include_obfuscation: nullable(Type.Boolean()) })),
+  stream_options: nullable(
+    Type.Object({
+      include_obfuscation: nullable(Type.Boolean()),
+      /** Ours: how much of the request the events of the response repeat. */
+      echo: nullable(oneOf(...ECHOES)),
+    }),
+  ),
   generate: nullable(Type.Boolean()),
   prompt_cache_options: nullable(Type.Object({ prewarm: nullable(Type.Boolean()) })),
   context_management: nullable(
@@ -145,6 +152,8 @@ export type CreateRequest = {
   readonly stream: boolean;
   /** Whether deltas are padded, so that their sizes on the wire say less of what they hold. */
   readonly obfuscated: boolean;
+  /** How much of the request the events repeat; null leaves it to the connection. */
+  readonly echo: Echo | null;
   /** Whether the response is made whether or not anybody waits for it. */
   readonly background: boolean;
   readonly metadata: { readonly [key: string]: string };
@@ -222,6 +231,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     store: body.store ?? true,
     stream: body.stream ?? false,
     obfuscated: body.stream_options?.include_obfuscation ?? false,
+    echo: body.stream_options?.echo ?? null,
     background: body.background ?? false,
     metadata: body.metadata ?? {},
     user: body.user ?? null,
@@ -278,6 +288,7 @@ type RawBody = { readonly model: string; readonly input?: string | readonly obje
     | "logprobs"
     | "sealedReasoning"
     | "obfuscated"
+    | "echo"
   >]?: CreateRequest[Field] | null;
 } & {
   readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;
@@ -286,7 +297,7 @@ type RawBody = { readonly model: string; readonly input?: string | readonly obje
         readonly [Field in keyof ReasoningSettings | "generate_summary"]?: string | null;
       }
     | null;
-  readonly stream_options?: { readonly include_obfuscation?: boolean | null } | null;
+  readonly stream_options?: { readonly include_obfuscation?: boolean | null; readonly echo?: Echo | null } | null;
   readonly include?: readonly (typeof INCLUDE)[number][] | null;
   readonly conversation?: string | { readonly id: string } | null;
   readonly prompt_cache_options?: { readonly prewarm?: boolean | null } | null;

@@ -59,6 +59,11 @@ function shown(
   return { names: names.slice(2), response: responseOf(stream.at(-1)) };
 }
 
+/** The phases of the messages in an answer. */
+function phases(...batch: BackendEvent[]): readonly unknown[] {
+  return shown([...batch, end()]).response.output.flatMap((item) => ("phase" in item ? [item["phase"]] : []));
+}
+
 function responseOf(event: ServerEvent | undefined): Response {
   if (event === undefined || !("response" in event)) throw new Error("the event has no response");
   return event.response;
@@ -90,8 +95,6 @@ describe("the grammar of", () => {
   });
 
   test("a message is commentary before a call or another item, and the answer where it ends the turn", () => {
-    const phases = (...batch: BackendEvent[]) =>
-      shown([...batch, end()]).response.output.flatMap((item) => ("phase" in item ? [item["phase"]] : []));
     expect(phases(text("Let me look."), call(0, "read"))).toEqual(["commentary"]);
     expect(phases(text("a"), reasoning("Hm"), text("b"))).toEqual(["commentary", "final_answer"]);
     expect(phases(call(0, "read"), text("There."))).toEqual(["commentary"]);

@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { growthOf } from "../../src/core/item-growth.ts";
 import { EVENT } from "../../src/protocol/table.ts";
 
+const at = (command_index: number) => ({ output_index: 2, command_index });
+
 function grown(item: Parameters<typeof growthOf>[0]) {
   let sequence = 4;
   const { beginning, grow } = growthOf(item);
@@ -14,7 +16,6 @@ test("a shell call grows command by command", () => {
   const { beginning, events } = grown(item);
   const empty = { commands: [], timeout_ms: null, max_output_length: null };
   expect(beginning).toEqual({ ...item, status: "in_progress", action: empty });
-  const at = (command_index: number) => ({ output_index: 2, command_index });
   expect(events).toEqual([
     { type: EVENT.shellCommandAdded, sequence_number: 4, ...at(0), command: "" },
     { type: EVENT.shellCommandDelta, sequence_number: 5, ...at(0), delta: "ls" },

@@ -187,10 +187,10 @@ type Comparable<Event> = Omit<Event, Whole> & { readonly [Key in keyof Event & W
 type Our<Name extends OnSocket> = Comparable<Extract<ServerEvent, { type: Name }>>;
 type Their<Name extends OnSocket, Events> = Comparable<DeepReadonly<Extract<Events, { type: Name }>>>;
 
-/** The names of the events that are not what the SDK expects under that name. */
+/** The names of the events (padding of deltas aside, which their types have for some deltas and their server for all) that are not what the SDK expects under that name. */
 type Mismatch<Names extends OnSocket, Events> = {
   [Name in Names]: [Our<Name>] extends [Their<Name, Events>]
-    ? [UnknownKeys<Our<Name>, Their<Name, Events>>] extends [never]
+    ? [Exclude<UnknownKeys<Our<Name>, Their<Name, Events>>, "obfuscation">] extends [never]
       ? never
       : Name
     : Name;
@@ -283,6 +283,7 @@ export type RequestKeys = [
       | "logprobs"
       | "sealedReasoning"
       | "obfuscated"
+      | "echo"
     >
   >,
 ];
