@@ -147,8 +147,9 @@ describe("padding of deltas", () => {
 
   test("is added to a replay that requests it", async () => {
     const server = await startServer({ steps: steps() });
-    const { response } = await server.http().stream({ input: "Hi" });
-    const replay = await fetch(`${server.url}/v1/responses/${response.id}?stream=true&include_obfuscation=true`);
+    const { frames } = await server.http().stream({ input: "Hi" });
+    const id = frames[0]?.response?.id;
+    const replay = await fetch(`${server.url}/v1/responses/${id}?stream=true&include_obfuscation=true`);
     expect(await replay.text()).toMatch(/"delta":"Three","logprobs":\[\],"obfuscation":"[\w-]{11}"/);
   });
 });
