@@ -104,6 +104,7 @@ export const ERROR = {
   server_error: { status: 500, type: "server_error" },
   server_overloaded: { status: 429, type: "rate_limit_error", ours: true },
   too_many_connections: { status: 503, type: "server_error", ours: true },
+  host_not_allowed: { status: 403, type: "invalid_request_error", ours: true },
   origin_not_allowed: { status: 403, type: "invalid_request_error", ours: true },
   websocket_disabled: { status: 426, type: "invalid_request_error", ours: true },
   request_headers_too_large: { status: 431, type: "invalid_request_error", ours: true },

@@ -4,6 +4,11 @@ import type { Echo } from "../protocol/echo.ts";
 export type TransportPolicy = {
   /** Without it upgrades are answered with 426, and clients stay with HTTP. */
   readonly webSocket: boolean;
+  /**
+   * Hosts by which a server without keys may be addressed, besides those of loopback: `name`, `*.name` or `*`; null when any
+   * host is taken.
+   */
+  readonly allowedHosts: readonly string[] | null;
   /** Origins of web pages that may connect, besides those of this server itself; `*` stands for all. */
   readonly allowedOrigins: readonly string[];
   /** Who gets keepalive events in long silences; `auto`: clients that are known to give up without them. */
@@ -16,6 +21,7 @@ export type TransportPolicy = {
 
 export const DEFAULT_TRANSPORT_POLICY: TransportPolicy = {
   webSocket: true,
+  allowedHosts: [],
   allowedOrigins: [],
   keepalive: "auto",
   echo: "auto",

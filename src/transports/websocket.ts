@@ -10,6 +10,7 @@ import { Connection, ServerSocket } from "./connection.ts";
 import type { TransportContext } from "./context.ts";
 import { DEFLATE, wantsDeflate } from "./deflate.ts";
 import { echoFor } from "./echo.ts";
+import { splitTarget } from "./host-names.ts";
 import { checkUrl } from "./http.ts";
 import { checkOrigin } from "./origins.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
@@ -104,10 +105,12 @@ export class WebSockets {
   }
 
   /** Who wants a connection, and may have one. @throws ApiError */
-  async #identify({ url = "", headers }: IncomingMessage): Promise<Permit> {
-    const { limits, policy, access } = this.#context;
+  async #identify(request: IncomingMessage): Promise<Permit> {
+    const { limits, policy, access, door } = this.#context;
+    const { url = "", headers } = request;
     checkUrl(url, limits);
-    const path = url.split("?", 1)[0] ?? "";
+    await door.checkHost(request);
+    const path = splitTarget(url).path.split("?", 1)[0] ?? "";
     if (!(RESPONSES_PATHS as readonly string[]).includes(path.replace(/\/$/, ""))) {
       throw new ApiError("not_found", `There is no WebSocket at '${path}'.`);
     }
