@@ -122,11 +122,13 @@ describe("a client that does not look at the echo", () => {
   });
 });
 
+const steps = () => [answer("Three"), answer("sixteen letters!"), answer("\u{1f600}")];
+/** How many characters each delta was padded with. */
+const paddings = (frames: readonly Frame[]) =>
+  frames.flatMap((frame) => ("delta" in frame ? [String(frame["obfuscation"]).length] : []));
+
 describe("padding of deltas", () => {
   const padded = { input: "Hi", stream_options: { include_obfuscation: true } };
-  const steps = () => [answer("Three"), answer("sixteen letters!"), answer("\u{1f600}")];
-  const paddings = (frames: readonly Frame[]) =>
-    frames.flatMap((frame) => ("delta" in frame ? [[...String(frame["obfuscation"])].length] : []));
 
   test("fills each up to a multiple of 16 characters, over WebSocket and SSE", async () => {
     for (const connect of ["websocket", "sse"] as const) {
