@@ -15,6 +15,7 @@ import {
   size,
   text,
 } from "./setting-kinds.ts";
+import { ECHOES } from "./protocol/echo.ts";
 import { MODEL_SETTINGS } from "./settings-model.ts";
 
 /**
@@ -113,10 +114,10 @@ export const SETTINGS = {
     group: "WebSocket",
   },
   echo: {
-    ...choice(["auto", "full", "minimal"], {
+    ...choice(["auto", ...ECHOES], {
       default: "auto",
       description:
-        "Instructions and tools in the events of a turn; auto: left out for Codex and others that do not read them.",
+        "Which events repeat instructions and tools: all (full), the last (terminal) or none (minimal); auto: what the client reads.",
     }),
     group: "WebSocket",
   },

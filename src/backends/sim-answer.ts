@@ -26,15 +26,15 @@ export function simAnswer(request: BackendRequest, rounds: number): SimAnswer {
     tools.length > 0
       ? tools.flatMap((tool, index) => callTokens(tool, index, context.calls + index))
       : textTokens("text.delta", answerText(request, context));
-  const { effort, summary } = settings.reasoning ?? { effort: null, summary: null };
-  const reasoning = effort === null || effort === "none" ? [] : reasoningTokens(tools, context, summary !== null);
+  const { effort } = settings.reasoning;
+  const reasoning = effort === null || effort === "none" ? [] : reasoningTokens(tools, context);
   const all = [...reasoning, ...content];
   const tokens = all.slice(0, settings.max_output_tokens ?? all.length);
   const input = headTokens(settings.instructions, settings.tools) + context.tokens;
   const usage = {
     input_tokens: input,
     // As if the model server had kept the prefix that the parent left behind.
-    input_tokens_details: { cached_tokens: before.tokens },
+    input_tokens_details: { cached_tokens: before.tokens, cache_write_tokens: 0 },
     output_tokens: tokens.length,
     output_tokens_details: { reasoning_tokens: Math.min(reasoning.length, tokens.length) },
     total_tokens: input + tokens.length,
@@ -132,19 +132,14 @@ function answerText(request: BackendRequest, context: Context): string {
   return `This is Turnwire's simulator, not a model. The context has ${count(items, "item")}${outputs}. ${said}`;
 }
 
-function reasoningTokens(
-  tools: readonly CallableTool[],
-  context: Context,
-  isSummarised: boolean,
-): readonly BackendEvent[] {
+function reasoningTokens(tools: readonly CallableTool[], context: Context): readonly BackendEvent[] {
   const names = tools.map(({ name }) => name).join(" and ");
   const seen = `${count(context.items, "item")} in the context, ${count(context.rounds, "round")} of tool calls done.`;
   const thought = names === "" ? `${seen} Time to answer.` : `${seen} Next I call ${names}.`;
-  const summary = names === "" ? "Answering." : `Calling ${names}.`;
-  return [...textTokens("reasoning.delta", thought), ...(isSummarised ? textTokens("summary.delta", summary) : [])];
+  return textTokens("reasoning.delta", thought);
 }
 
-function textTokens(type: "text.delta" | "reasoning.delta" | "summary.delta", text: string): readonly BackendEvent[] {
+function textTokens(type: "text.delta" | "reasoning.delta", text: string): readonly BackendEvent[] {
   return words(text).map((delta) => ({ type, delta }));
 }
 

@@ -1,3 +1,5 @@
+import type { Echo } from "../protocol/echo.ts";
+
 /** What an operator decides about the transports, apart from their limits. */
 export type TransportPolicy = {
   /** Without it upgrades are answered with 426, and clients stay with HTTP. */
@@ -12,7 +14,7 @@ export type TransportPolicy = {
   /** Who gets keepalive events in long silences; `auto`: clients that are known to give up without them. */
   readonly keepalive: "auto" | "on" | "off";
   /** What events repeat of instructions and tools; `auto`: nothing for clients that are known not to look at them. */
-  readonly echo: "auto" | "full" | "minimal";
+  readonly echo: "auto" | Echo;
   /** Whether messages may be compressed; `auto`: unless the client is on this machine. */
   readonly deflate: "auto" | "on" | "off";
 };

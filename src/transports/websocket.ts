@@ -2,6 +2,7 @@ import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ServerOptions, type Server as UpgradeServer, WebSocketServer } from "ws";
 import type { Permit } from "../core/ports.ts";
+import type { Echo } from "../protocol/echo.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { CloseReason } from "../protocol/table.ts";
 import { Admission } from "./admission.ts";
@@ -69,6 +70,8 @@ export class WebSockets {
     });
     upgrades.on("headers", (headers, request) => {
       headers.push(`x-request-id: ${this.#requestIds.get(request) ?? ""}`);
+      // Codex splits what is larger, or takes HTTP for it, before it sends a message that would close the connection.
+      headers.push(`x-codex-websocket-max-message-bytes: ${Math.min(limits.maxMessageBytes, LARGEST_MESSAGE)}`);
     });
     upgrades.on("wsClientError", (_error, socket, request) => {
       const error = new ApiError("invalid_value", "This is not a valid WebSocket handshake.");
@@ -88,11 +91,12 @@ export class WebSockets {
       const permit = await this.#identify(request);
       // Nothing is waited for from here on: what is found still holds when the connection is counted in.
       this.#checkRoom(permit);
+      const echo = echoFor(policy, request.headers);
       const deflates = this.#deflated < limits.maxDeflateConnections && wantsDeflate(policy, request);
       const upgrades = deflates ? this.#deflating : this.#plain;
       upgrades.handleUpgrade(request, stream, head, (socket) => {
         stream.off("error", ignore);
-        this.#connect(socket, request, permit, (error) => onError(error, requestId));
+        this.#connect(socket, request, { permit, echo, onError: (error) => onError(error, requestId) });
       });
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) onError(thrown, requestId);
@@ -126,7 +130,7 @@ export class WebSockets {
     permit.checkConnection();
   }
 
-  #connect(socket: ServerSocket, request: IncomingMessage, permit: Permit, onError: (error: unknown) => void): void {
+  #connect(socket: ServerSocket, request: IncomingMessage, { permit, echo, onError }: Admitted): void {
     const { engine, limits, load, policy } = this.#context;
     const connection = new Connection({
       socket,
@@ -136,7 +140,7 @@ export class WebSockets {
       load,
       rounds: this.#rounds,
       wantsKeepalive: wantsKeepalive(policy, request.headers),
-      echo: echoFor(policy, request.headers),
+      echo,
       onError,
     });
     const deflates = socket.extensions !== "";
@@ -150,6 +154,13 @@ export class WebSockets {
     });
   }
 }
+
+/** What is known of a client whose upgrade is accepted. */
+type Admitted = {
+  readonly permit: Permit;
+  readonly echo: Echo;
+  readonly onError: (error: unknown) => void;
+};
 
 function ignore(): void {}
 
