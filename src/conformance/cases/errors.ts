@@ -133,14 +133,20 @@ export const ERRORS: Group = {
       run: async (trial) => {
         const model = "conformance-no-such-model";
         const socket = await trial.connect();
-        const { last } = await socket.turn({ model, input: SAY_OK, store: false });
-        if (last.type === "response.completed") skip("the server serves any model name");
-        const { status } = await trial.post({ model, input: SAY_OK, store: false });
+        const { last, response } = await socket.turn({ model, input: SAY_OK, store: false });
+        const { status, text } = await trial.post({ model, input: SAY_OK, store: false });
+        if (last.type === "response.completed" && status === 200) skip("the server serves any model name");
         demand(status >= 400 && status < 500, "POST with an unknown model is not a 4xx.", {
           expected: 404,
-          got: status,
+          got: `${status} ${text}`,
         });
-        demand(JSON.stringify(last).includes(model), "The error does not name the model.", { got: last });
+        demand(last.type !== "response.completed", "The model is refused over HTTP and served over WebSocket.", {
+          got: last,
+        });
+        // The snapshot of a response repeats the model of the request: only the error itself counts.
+        const overSocket = last.type === "error" ? last["error"] : response?.["error"];
+        demand(names(overSocket, model), "The error over WebSocket does not name the model.", { got: last });
+        demand(names(errorIn(text), model), "The error over HTTP does not name the model.", { got: text });
         if (last.type === "error") {
           const code = Number(last["status"]);
           demand(code >= 400 && code < 500, "'status' of the error event is not a 4xx.", { got: last });
@@ -332,6 +338,20 @@ export const ERRORS: Group = {
     },
   ],
 };
+
+/** Whether the words of an error have a name in them. */
+function names(error: unknown, name: string): boolean {
+  return isObject(error) && typeof error["message"] === "string" && error["message"].includes(name);
+}
+
+function errorIn(body: string): unknown {
+  try {
+    const value: unknown = JSON.parse(body);
+    return isObject(value) ? value["error"] : null;
+  } catch {
+    return null;
+  }
+}
 
 function pick(error: Json): Json {
   const { type, code, param, message } = error;
