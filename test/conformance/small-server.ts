@@ -134,7 +134,8 @@ function respond(request: Json, { habits, stored, tenant }: State & { readonly t
   };
   const { model, previous_response_id: parent, input, metadata, generate } = request;
   const says = habits.unknownModel;
-  if (model !== "small" && says !== null) refuse("model_not_found", says ?? `There is no model '${model}'.`, "model");
+  if (model !== "small" && says !== null)
+    refuse("model_not_found", says ?? `There is no model '${String(model)}'.`, "model");
   const before = [...stored].find(
     ([id, one]) => id === parent && (one.tenant === tenant || habits.sharesResponses === true),
   )?.[1];
