@@ -85,6 +85,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     limits: transportLimits(config),
     policy: {
       webSocket: config.websocket === "on",
+      allowedHosts: allowedHosts(config),
       allowedOrigins: config.allowOrigins,
       keepalive: config.keepalive,
       echo: config.echo,
@@ -133,6 +134,12 @@ export async function openKeys(config: Config): Promise<OpenKeys> {
 /** Where a server of this configuration is reached from this machine. */
 export function addressOf({ host, port, tlsCert }: Config): string {
   return `${tlsCert === undefined ? "http" : "https"}://${hostInUrl(host)}:${port}`;
+}
+
+/** The hosts that a server without keys answers to. Where others can reach it, any host: an operator may list those it has. */
+function allowedHosts({ host, allowedHosts: listed }: Config): readonly string[] | null {
+  if (!isLoopback(host) && listed.length === 0) return null;
+  return [hostInUrl(host).toLowerCase(), ...listed];
 }
 
 function engineLimits(config: Config): Limits {

@@ -42,7 +42,7 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
       tool_choice: hasTools ? choice : null,
       parallel_tool_calls: hasTools ? settings.parallel_tool_calls : null,
       response_format: responseFormat(settings.text.format),
-      reasoning_effort: settings.reasoning?.effort,
+      reasoning_effort: settings.reasoning.effort,
       temperature: settings.temperature,
       top_p: settings.top_p,
       presence_penalty: settings.presence_penalty,

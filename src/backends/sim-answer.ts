@@ -34,15 +34,15 @@ export function simAnswer(request: BackendRequest, policy: ToolPolicy): SimAnswe
     tools.length > 0
       ? tools.flatMap((tool, index) => callTokens(tool, index, context.calls + index))
       : textTokens("text.delta", answerText(request, context, policy));
-  const { effort, summary } = settings.reasoning ?? { effort: null, summary: null };
-  const reasoning = effort === null || effort === "none" ? [] : reasoningTokens(tools, context, summary !== null);
+  const { effort } = settings.reasoning;
+  const reasoning = effort === null || effort === "none" ? [] : reasoningTokens(tools, context);
   const all = [...reasoning, ...content];
   const tokens = all.slice(0, settings.max_output_tokens ?? all.length);
   const input = headTokens(settings.instructions, settings.tools) + context.tokens;
   const usage = {
     input_tokens: input,
     // As if the model server had kept the prefix that the parent left behind.
-    input_tokens_details: { cached_tokens: before.tokens },
+    input_tokens_details: { cached_tokens: before.tokens, cache_write_tokens: 0 },
     output_tokens: tokens.length,
     output_tokens_details: { reasoning_tokens: Math.min(reasoning.length, tokens.length) },
     total_tokens: input + tokens.length,
@@ -157,19 +157,14 @@ function uncalled({ settings }: BackendRequest, context: Context, policy: ToolPo
   return ` You offered ${count(offered, "tool")}; the simulator ${why} (--sim-tools ${policy.tools}).`;
 }
 
-function reasoningTokens(
-  tools: readonly CallableTool[],
-  context: Context,
-  isSummarised: boolean,
-): readonly BackendEvent[] {
+function reasoningTokens(tools: readonly CallableTool[], context: Context): readonly BackendEvent[] {
   const names = tools.map(({ name }) => name).join(" and ");
   const seen = `${count(context.items, "item")} in the context, ${count(context.rounds, "round")} of tool calls done.`;
   const thought = names === "" ? `${seen} Time to answer.` : `${seen} Next I call ${names}.`;
-  const summary = names === "" ? "Answering." : `Calling ${names}.`;
-  return [...textTokens("reasoning.delta", thought), ...(isSummarised ? textTokens("summary.delta", summary) : [])];
+  return textTokens("reasoning.delta", thought);
 }
 
-function textTokens(type: "text.delta" | "reasoning.delta" | "summary.delta", text: string): readonly BackendEvent[] {
+function textTokens(type: "text.delta" | "reasoning.delta", text: string): readonly BackendEvent[] {
   return words(text).map((delta) => ({ type, delta }));
 }
 
