@@ -220,11 +220,19 @@ export class ChatCompletionsBackend implements Backend {
 
   #report(request: BackendRequest, head: ChatHead): void {
     const foreign = request.input.filter((item) => !hasChatForm(item)).map((item) => item.type);
-    if (head.tools.omitted.length === 0 && foreign.length === 0) return;
+    if (head.tools.omitted.length + foreign.length + head.dropped.length === 0) return;
     const reported = this.#reported.get(request.session) ?? new Set();
     this.#reported.set(request.session, reported);
     const tools = head.tools.omitted.filter((type) => !reported.has(`tool ${type}`));
     const items = foreign.filter((type) => !reported.has(`item ${type}`));
+    const fields = head.dropped.filter((field) => !reported.has(`field ${field}`));
+    for (const field of fields) reported.add(`field ${field}`);
+    if (fields.length > 0) {
+      this.#options.log.warn(
+        { fields },
+        "dropped request fields that clients may not send: see --backend-allow-fields",
+      );
+    }
     for (const type of tools) reported.add(`tool ${type}`);
     for (const type of items) reported.add(`item ${type}`);
     if (tools.length + items.length === 0) return;
