@@ -224,7 +224,7 @@ export class ChatCompletionsBackend implements Backend {
 
   #report(request: BackendRequest, head: ChatHead): void {
     const foreign = request.input.filter((item) => !hasChatForm(item)).map((item) => item.type);
-    if (head.tools.omitted.length === 0 && foreign.length === 0) return;
+    if (head.tools.omitted.length + foreign.length + head.dropped.length === 0) return;
     const reported = this.#reported.get(request.session) ?? new Set();
     this.#reported.set(request.session, reported);
     const isNew =
@@ -238,6 +238,13 @@ export class ChatCompletionsBackend implements Backend {
       };
     const tools = head.tools.omitted.filter(isNew("tool"));
     const items = foreign.filter(isNew("item"));
+    const fields = head.dropped.filter(isNew("field"));
+    if (fields.length > 0) {
+      this.#options.log.warn(
+        { fields },
+        "dropped request fields that clients may not send: see --backend-allow-fields",
+      );
+    }
     if (tools.length + items.length === 0) return;
     this.#options.log.warn({ tools, items }, "left out of what the model sees: chat servers have no form for these");
   }

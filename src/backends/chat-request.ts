@@ -2,6 +2,7 @@ import type { BackendRequest } from "../core/ports.ts";
 import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import type { TextFormat } from "../protocol/items.ts";
 import { type CallableTool, distinctChoices, type Tool, type ToolChoice, ToolIndex } from "../protocol/tools.ts";
+import { isSettable, passFields } from "./extra-fields.ts";
 import { type ChatTools, chatTools, keyOf, chatName } from "./chat-tools.ts";
 
 /** The head of a chat-completions request: everything but the messages. */
@@ -11,8 +12,12 @@ export type ChatRequestOptions = {
   readonly maxTokensField: "max_tokens" | "max_completion_tokens";
   /** Refuse tools that chat servers cannot run, instead of leaving them out. */
   readonly strictTools: boolean;
-  /** Fields of every request that says nothing else. */
+  /** The operator's fields of every request, whatever the client says. */
   readonly extraBody: { readonly [field: string]: unknown };
+  /** The operator's fields of requests that say nothing else. */
+  readonly defaultBody: { readonly [field: string]: unknown };
+  /** Fields that clients may send besides those of sampling. */
+  readonly allowFields: readonly string[];
 };
 
 export type ChatHead = {
@@ -21,6 +26,8 @@ export type ChatHead = {
   readonly tools: ChatTools;
   /** Names of the tools that the model may call; null when it may call any that it was given. */
   readonly allowed: ReadonlySet<string> | null;
+  /** Fields of the client that do not reach the model server, by names that may be logged. */
+  readonly dropped: readonly string[];
 };
 
 /** @throws ApiError `unsupported_tool`, `invalid_value`: a tool is asked for that may not be left out, or that is not there */
@@ -32,9 +39,10 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
   const { choice, only } = chatToolChoice(settings.tool_choice, tools, options);
   const json = only === null ? tools.json : offerOnly(tools, only);
   const hasTools = json !== null;
+  const { passed, dropped } = passFields(settings.extra, options.allowFields);
   const body: Record<string, unknown> = {
-    ...options.extraBody,
-    ...withoutReserved(settings.extra),
+    ...settable(options.defaultBody),
+    ...passed,
     model: request.model,
     stream: true,
     stream_options: { include_usage: true },
@@ -42,7 +50,7 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
       tool_choice: hasTools ? choice : null,
       parallel_tool_calls: hasTools ? settings.parallel_tool_calls : null,
       response_format: responseFormat(settings.text.format),
-      reasoning_effort: settings.reasoning?.effort,
+      reasoning_effort: settings.reasoning.effort,
       temperature: settings.temperature,
       top_p: settings.top_p,
       presence_penalty: settings.presence_penalty,
@@ -52,12 +60,13 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
       user: settings.user,
       [options.maxTokensField]: settings.max_output_tokens,
     }),
+    ...settable(options.extraBody),
   };
   let head = JSON.stringify(body).slice(0, -1);
   if (json !== null) head += `,"tools":${json}`;
   head += ',"messages":[';
   if (settings.instructions !== null) head += JSON.stringify({ role: "system", content: settings.instructions });
-  return { json: head, tools, allowed: only };
+  return { json: head, tools, allowed: only, dropped };
 }
 
 /** Only what the client has said: of the rest the configuration, or the model server, has its own idea. */
@@ -67,11 +76,8 @@ function given(fields: { readonly [field: string]: unknown }): { readonly [field
   return some;
 }
 
-/** Fields that would break the shape of the answer. */
-const RESERVED = new Set(["messages", "n", "functions", "function_call"]);
-
-function withoutReserved(extra: { readonly [field: string]: unknown }): { readonly [field: string]: unknown } {
-  return Object.fromEntries(Object.entries(extra).filter(([field]) => !RESERVED.has(field)));
+function settable(fields: { readonly [field: string]: unknown }): { readonly [field: string]: unknown } {
+  return Object.fromEntries(Object.entries(fields).filter(([field]) => isSettable(field)));
 }
 
 type ChatToolChoice = {

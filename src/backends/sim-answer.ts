@@ -11,6 +11,14 @@ import {
 import { sampleSchema } from "./sim-arguments.ts";
 import { type Context, contextAt, follow, headTokens } from "./sim-context.ts";
 import { samplePattern } from "./sim-pattern.ts";
+import { harmlessInput, harmlessTools, type SimTools } from "./sim-tools.ts";
+
+export type ToolPolicy = {
+  /** Which tools it may call where `tool_choice` leaves that to it. */
+  readonly tools: SimTools;
+  /** Rounds of tool calls after a user message, before it answers. */
+  readonly rounds: number;
+};
 
 /** What the simulator says in one turn, decided from the request and its context alone. */
 export type SimAnswer = {
@@ -31,24 +39,24 @@ const QUOTED_FROM = 1024;
 const REPLY_EXACTLY = /^Reply with exactly: (.*)$/s;
 
 /** @throws ApiError `unsupported_tool`, `invalid_value`: `tool_choice` asks for a tool that is not there */
-export function simAnswer(request: BackendRequest, rounds: number): SimAnswer {
+export function simAnswer(request: BackendRequest, policy: ToolPolicy): SimAnswer {
   const { settings } = request;
   const before = contextAt(request.parent, request.open);
   const context = follow(before, request.input, request.open);
-  const tools = chooseTools(request, context, rounds);
+  const tools = chooseTools(request, context, policy);
   const content =
     tools.length > 0
       ? tools.flatMap((tool, index) => callTokens(tool, index, context.calls + index))
-      : textTokens("text.delta", answerText(request, context));
-  const { effort, summary } = settings.reasoning ?? { effort: null, summary: null };
-  const reasoning = effort === null || effort === "none" ? [] : reasoningTokens(tools, context, summary !== null);
+      : textTokens("text.delta", answerText(request, context, policy));
+  const { effort } = settings.reasoning;
+  const reasoning = effort === null || effort === "none" ? [] : reasoningTokens(tools, context);
   const all = [...reasoning, ...content];
   const tokens = all.slice(0, Math.min(settings.max_output_tokens ?? MOST_TOKENS, MOST_TOKENS));
   const input = headTokens(settings.instructions, settings.tools) + context.tokens;
   const usage = {
     input_tokens: input,
     // As if the model server had kept the prefix that the parent left behind.
-    input_tokens_details: { cached_tokens: before.tokens },
+    input_tokens_details: { cached_tokens: before.tokens, cache_write_tokens: 0 },
     output_tokens: tokens.length,
     output_tokens_details: { reasoning_tokens: Math.min(reasoning.length, tokens.length) },
     total_tokens: input + tokens.length,
@@ -69,7 +77,7 @@ export function inputTokens({ parent, input, settings, open }: BackendRequest): 
 }
 
 /** The tools to call now; none when it is time to answer. */
-function chooseTools(request: BackendRequest, context: Context, rounds: number): readonly CallableTool[] {
+function chooseTools(request: BackendRequest, context: Context, policy: ToolPolicy): readonly CallableTool[] {
   const { tools: offered, tool_choice: choice, parallel_tool_calls: isParallel } = request.settings;
   const usable = callableTools(offered);
   let allowed = usable;
@@ -84,20 +92,24 @@ function chooseTools(request: BackendRequest, context: Context, rounds: number):
     mode = "auto";
   }
   if (mode === "none") return [];
+  const free =
+    policy.tools === "all" ? { tools: allowed, rounds: policy.rounds } : harmlessTools(allowed, policy.rounds);
   if (mode === "auto") {
-    const isAnswerTime = context.rounds >= rounds || REPLY_EXACTLY.test(context.lastUserText);
-    if (isAnswerTime || allowed.length === 0) return [];
+    const isAnswerTime = context.rounds >= free.rounds || REPLY_EXACTLY.test(context.lastUserText);
+    if (isAnswerTime || policy.tools === "none" || free.tools.length === 0) return [];
   }
-  const [first] = allowed;
+  // What the client demands is called; where it leaves a choice, what can do no harm.
+  const choices = free.tools.length > 0 ? free.tools : allowed;
+  const [first] = choices;
   if (first === undefined) {
     // What nobody here can call was left out, and cannot be required.
     if (offered.length > 0) return [];
     const message = "Tool choice 'required' must be specified with 'tools' parameter.";
     throw new ApiError("invalid_value", message, { param: "tool_choice" });
   }
-  const one = allowed[context.calls % allowed.length] ?? first;
+  const one = choices[context.calls % choices.length] ?? first;
   // Every second round shows a client what parallel calls look like.
-  const two = allowed[(context.calls + 1) % allowed.length] ?? first;
+  const two = choices[(context.calls + 1) % choices.length] ?? first;
   return isParallel !== false && context.rounds % 2 === 1 && two !== one ? [one, two] : [one];
 }
 
@@ -126,10 +138,13 @@ class Chooser {
 
 function callTokens(called: CallableTool, key: number, variant: number): readonly BackendEvent[] {
   const { kind, name, namespace, tool } = called;
+  const harmless = harmlessInput(called);
   const text =
     kind === "custom"
-      ? customInput(tool["format"], variant)
-      : JSON.stringify(sampleSchema(tool["parameters"] ?? { type: "object" }, variant) ?? {});
+      ? typeof harmless === "string"
+        ? harmless
+        : customInput(tool["format"], variant)
+      : JSON.stringify(harmless ?? sampleSchema(tool["parameters"] ?? { type: "object" }, variant) ?? {});
   const deltas = words(text).map((delta): BackendEvent => ({ type: "call.delta", key, delta }));
   const call = { type: "call", key, kind, callId: null, name } as const;
   return [namespace === null ? call : { ...call, namespace }, ...deltas];
@@ -142,7 +157,7 @@ function customInput(format: unknown, variant: number): string {
   return matching ?? `example input ${variant + 1}`;
 }
 
-function answerText(request: BackendRequest, context: Context): string {
+function answerText(request: BackendRequest, context: Context, policy: ToolPolicy): string {
   const { format } = request.settings.text;
   const { items, toolOutputs, lastUserText } = context;
   if (format.type === "json_schema") return JSON.stringify(sampleSchema(format["schema"]) ?? {});
@@ -154,22 +169,27 @@ function answerText(request: BackendRequest, context: Context): string {
   if (exact !== undefined) return exact;
   const outputs = toolOutputs === 0 ? "" : `, ${toolOutputs} of them tool outputs`;
   const said = lastUserText === "" ? "No user has said anything yet." : `You said: "${shorten(lastUserText)}"`;
-  return `This is Turnwire's simulator, not a model. The context has ${count(items, "item")}${outputs}. ${said}`;
+  const about = `This is Turnwire's simulator, not a model. The context has ${count(items, "item")}${outputs}. ${said}`;
+  return `${about}${uncalled(request, context, policy)}`;
 }
 
-function reasoningTokens(
-  tools: readonly CallableTool[],
-  context: Context,
-  isSummarised: boolean,
-): readonly BackendEvent[] {
+/** Why tools that were offered were not called, where the reason is not plain. */
+function uncalled({ settings }: BackendRequest, context: Context, policy: ToolPolicy): string {
+  const offered = callableTools(settings.tools).length;
+  const isPlain = offered === 0 || context.calls > 0 || settings.tool_choice !== "auto" || policy.rounds === 0;
+  if (isPlain || policy.tools === "all") return "";
+  const why = policy.tools === "none" ? "calls none" : "calls only tools whose name or description says that they read";
+  return ` You offered ${count(offered, "tool")}; the simulator ${why} (--sim-tools ${policy.tools}).`;
+}
+
+function reasoningTokens(tools: readonly CallableTool[], context: Context): readonly BackendEvent[] {
   const names = tools.map(({ name }) => name).join(" and ");
   const seen = `${count(context.items, "item")} in the context, ${count(context.rounds, "round")} of tool calls done.`;
   const thought = names === "" ? `${seen} Time to answer.` : `${seen} Next I call ${names}.`;
-  const summary = names === "" ? "Answering." : `Calling ${names}.`;
-  return [...textTokens("reasoning.delta", thought), ...(isSummarised ? textTokens("summary.delta", summary) : [])];
+  return textTokens("reasoning.delta", thought);
 }
 
-function textTokens(type: "text.delta" | "reasoning.delta" | "summary.delta", text: string): readonly BackendEvent[] {
+function textTokens(type: "text.delta" | "reasoning.delta", text: string): readonly BackendEvent[] {
   return words(text).map((delta) => ({ type, delta }));
 }
 

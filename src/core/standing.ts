@@ -29,7 +29,7 @@ export function settingsInForce(request: CreateRequest, parent: ResponseNode | n
   let inForce = request;
   if (tools.length > 0) inForce = { ...inForce, tools: join(request.tools, tools) };
   if (effort !== undefined) {
-    inForce = { ...inForce, reasoning: { effort, summary: request.reasoning?.summary ?? null } };
+    inForce = { ...inForce, reasoning: { ...request.reasoning, effort } };
   }
   if (format !== undefined) inForce = { ...inForce, text: { ...request.text, format } };
   return inForce;

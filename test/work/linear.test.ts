@@ -63,7 +63,13 @@ const asked = (fields: Partial<BackendRequest>): BackendRequest => ({
   session: {},
   ...fields,
 });
-const OPTIONS = { maxTokensField: "max_tokens", strictTools: false, extraBody: {} } as const;
+const OPTIONS = {
+  maxTokensField: "max_tokens",
+  strictTools: false,
+  extraBody: {},
+  defaultBody: {},
+  allowFields: [],
+} as const;
 
 let made = 0;
 function node(parent: ResponseNode | null, input: readonly Item[], model = "m", out: readonly Item[] = []) {
@@ -201,7 +207,7 @@ describe("twice the input takes twice the steps", () => {
     });
     doubled((size) => {
       const request = asked({ settings: settings(body(size)), input: [user("hi")] });
-      return () => simAnswer(request, 1);
+      return () => simAnswer(request, { tools: "all", rounds: 1 });
     });
   });
 
