@@ -213,7 +213,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 function createBackend(config: Config, log: Log): Backend {
   if (config.backend === undefined) {
-    return new SimBackend({ rounds: config.simRounds, delayMs: config.simDelayMs, tokensPerSecond: config.simRate });
+    const { simRounds: rounds, simTools: tools, simDelayMs: delayMs, simRate: tokensPerSecond } = config;
+    return new SimBackend({ rounds, tools, delayMs, tokensPerSecond });
   }
   return new ChatCompletionsBackend({
     url: config.backend,

@@ -108,4 +108,13 @@ export const MODEL_SETTINGS = {
     ...integer({ minimum: 0, maximum: 1000, default: 3, description: "Rounds of tool calls before it answers." }),
     group: "Simulator",
   },
+  simTools: {
+    ...choice(["safe", "all", "none"], {
+      default: "safe",
+      description:
+        "Tools that it calls unless tool_choice decides: those that only read (and one echo in a shell), all, or none.",
+    }),
+    value: "<safe|all|none>",
+    group: "Simulator",
+  },
 } as const;

@@ -61,6 +61,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   simDelayMs: "1",
   simRate: "1",
   simRounds: "1",
+  simTools: "all",
   store: "memory:",
   storeDays: "1",
   storeKeys: "a:b",
