@@ -6,7 +6,8 @@ import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
-import { type Batch, type Batches, leave, pull } from "./batches.ts";
+import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
+import { isTooLong } from "./compaction.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import { resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
@@ -137,19 +138,18 @@ export class Turn {
 
   async #run(): Promise<TurnEnd["outcome"]> {
     let started: Started;
+    let first: Batch | null;
     try {
       started = await this.#begin();
       await this.#options.detached?.admit({ ...started, response: this.#assembler.snapshot("queued") });
+      first = started.batches && pull(started.batches);
+      if (first !== null) await this.#awaitAcceptance(first);
     } catch (thrown) {
       await this.#options.conversation?.release();
       if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
     }
-    const { batches } = started;
-    const first = batches && pull(batches);
-    // The backend is asked before the client is told, so that telling costs no time.
-    if (first !== null) await this.#ports.runtime.pause();
     this.#options.begun();
     const last = await this.#generate(started, first);
     if (this.#options.conversation !== null) await this.#options.conversation.release();
@@ -193,6 +193,17 @@ export class Turn {
     this.#assertWanted();
     const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
     return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
+  }
+
+  /**
+   * The client hears of the response once the backend has accepted the request, so that a refusal is an error that clients
+   * retry. A background response is announced as soon as the request is on its way.
+   * @throws ApiError when the backend refuses the request in time
+   */
+  async #awaitAcceptance(first: Batch): Promise<void> {
+    const { runtime, limits } = this.#ports;
+    if (this.request.background || limits.acceptMs === 0) await runtime.pause();
+    else await accepted(first, runtime, limits.acceptMs).catch(unlessTold);
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
@@ -327,6 +338,11 @@ export class Turn {
       store: request.store,
     });
   }
+}
+
+/** Agents know a context that is too long by the `response.failed` that says so, and compact it then. */
+function unlessTold(error: unknown): void {
+  if (!isTooLong(error)) throw error;
 }
 
 type Started = Generation & {
