@@ -93,7 +93,7 @@ async function* orCompacted(
 }
 
 function isEmpty({ done, value }: IteratorResult<readonly BackendEvent[], unknown>): boolean {
-  return done !== true && (value as readonly BackendEvent[]).length === 0;
+  return done !== true && value.length === 0;
 }
 
 function asMade({ parent, input }: Pick<ResponseNode, "parent" | "input">): Pick<ResponseNode, "parent" | "input"> {

@@ -7,7 +7,6 @@ import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
 import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
-import { isTooLong } from "./compaction.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import { resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
@@ -137,13 +136,14 @@ export class Turn {
   }
 
   async #run(): Promise<TurnEnd["outcome"]> {
+    const { runtime, limits } = this.#ports;
     let started: Started;
     let first: Batch | null;
     try {
       started = await this.#begin();
       await this.#options.detached?.admit({ ...started, response: this.#assembler.snapshot("queued") });
       first = started.batches && pull(started.batches);
-      if (first !== null) await this.#awaitAcceptance(first);
+      if (first !== null) await accepted(first, runtime, this.request.background ? 0 : limits.acceptMs);
     } catch (thrown) {
       await this.#options.conversation?.release();
       if (this.#isAbandoned()) return "abandoned";
@@ -193,17 +193,6 @@ export class Turn {
     this.#assertWanted();
     const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
     return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
-  }
-
-  /**
-   * The client hears of the response once the backend has accepted the request, so that a refusal is an error that clients
-   * retry. A background response is announced as soon as the request is on its way.
-   * @throws ApiError when the backend refuses the request in time
-   */
-  async #awaitAcceptance(first: Batch): Promise<void> {
-    const { runtime, limits } = this.#ports;
-    if (this.request.background || limits.acceptMs === 0) await runtime.pause();
-    else await accepted(first, runtime, limits.acceptMs).catch(unlessTold);
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
@@ -338,11 +327,6 @@ export class Turn {
       store: request.store,
     });
   }
-}
-
-/** Agents know a context that is too long by the `response.failed` that says so, and compact it then. */
-function unlessTold(error: unknown): void {
-  if (!isTooLong(error)) throw error;
 }
 
 type Started = Generation & {
