@@ -14,6 +14,8 @@ const SAID_LENGTH = 128 * 1024;
 
 type Step = IteratorResult<readonly BackendEvent[], undefined>;
 
+/** The model server has accepted the request; its output is still to come. */
+const ACCEPTED: Step = { done: false, value: Object.freeze([]) };
 const OVER: Step = { done: true, value: undefined };
 
 type ChatAnswerOptions = {
@@ -71,7 +73,7 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
       return this.#failed(error);
     }
     // Whoever left meanwhile left a call that was not there yet.
-    if (!this.#isOver) return this.#following(this.#call);
+    if (!this.#isOver) return ACCEPTED;
     this.#end();
     return OVER;
   }
