@@ -1,23 +1,8 @@
 import type { ResponseNode } from "../core/node.ts";
-import type { BackendRequest } from "../core/ports.ts";
-import {
-  type CompactionItem,
-  isAsyncCall,
-  isItem,
-  isToolCall,
-  isToolOutput,
-  type Item,
-  type MessageItem,
-  type Part,
-  type ToolOutputItem,
-} from "../protocol/items.ts";
-import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
-import { toolKey } from "../protocol/tools.ts";
-import { chatName } from "./chat-tools.ts";
-import { EMPTY_RUN, type OpenCall, type Run, START, type State } from "./context-state.ts";
-import { inChatTerms, outputName } from "./foreign-items.ts";
-import { Rope } from "./rope.ts";
-import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
+import { isItem, type Item } from "../protocol/items.ts";
+import { type ChatState, ChatWriter, type Dialect, type Open, START } from "./chat-writer.ts";
+import { inChatTerms } from "./foreign-items.ts";
+import type { Rope } from "./rope.ts";
 
 /**
  * Items as chat messages. The mapping is a function of the sequence of items alone: however turns cut it, the same items
@@ -41,33 +26,16 @@ import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
  * conversation goes on is answered with nothing, and one of an async tool with the word that its output is to come.
  */
 
-/** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
-export type ReasoningField = "reasoning_content" | "reasoning" | null;
-
-/** What messages look like beside the items that they are made of. */
-export type Dialect = {
-  readonly reasoningField: ReasoningField;
-  /** Names of functions that are not those that `chatName` gives, by `toolKey`. */
-  readonly renamed: ReadonlyMap<string, string>;
-  /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
-  readonly lateSystem: "system" | "user";
-};
-
-/** How the messages begin where the system has the first word. */
-export const LEAD = ',{"role":"system","content":"';
-/** What stands between the texts of the first message. */
-export const LEAD_SEPARATOR = "\\n\\n";
-
-type Open = BackendRequest["open"];
-
-/** How many characters of messages are written in one step. */
+/** How many characters of messages are written in one step, … */
 const STEP_LENGTH = 512 * 1024;
+/** … and how many items are looked at. */
+const STEP_ITEMS = 2048;
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
 export class ChatContexts {
   readonly #dialect: Dialect;
-  readonly #ofNode = new WeakMap<ResponseNode, State>();
-  readonly #ofInput = new WeakMap<readonly Item[], State>();
+  readonly #ofNode = new WeakMap<ResponseNode, ChatState>();
+  readonly #ofInput = new WeakMap<readonly Item[], ChatState>();
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect;
@@ -85,9 +53,9 @@ export class ChatContexts {
   }
 
   /** The state at the end of a chain. Only nodes that were not seen before are looked at. */
-  *#chain(tip: ResponseNode | null, open: Open): Generator<void, State> {
+  *#chain(tip: ResponseNode | null, open: Open): Generator<void, ChatState> {
     const unseen: ResponseNode[] = [];
-    let state: State | undefined;
+    let state: ChatState | undefined;
     for (let node = tip; node !== null && state === undefined; node = node.parent) {
       state = this.#ofNode.get(node);
       if (state === undefined) unseen.push(node);
@@ -101,237 +69,32 @@ export class ChatContexts {
     return current;
   }
 
-  *#after(state: State, items: readonly Item[], open: Open): Generator<void, State> {
-    let writer = new Writer(state, this.#dialect, open);
+  *#after(state: ChatState, items: readonly Item[], open: Open): Generator<void, ChatState> {
+    const writer = new ChatWriter(state, this.#dialect, open);
+    let seen = 0;
     for (const item of items) {
       writer.add(item);
-      if (writer.length < STEP_LENGTH) continue;
-      writer = new Writer(writer.end(), this.#dialect, open);
+      seen += 1;
+      if (writer.length < STEP_LENGTH && seen < STEP_ITEMS) continue;
+      writer.flush();
+      seen = 0;
       yield;
     }
     return writer.end();
   }
 
   /** With the last assistant message finished, as the end of a request wants it. */
-  #close(state: State, open: Open): Rope {
+  #close(state: ChatState, open: Open): Rope {
     const { run, isLeadOpen, open: calls, deferred } = state;
     if (run === null && !isLeadOpen && calls.length === 0 && deferred.length === 0) return state.closed;
-    const writer = new Writer(state, this.#dialect, open);
+    const writer = new ChatWriter(state, this.#dialect, open);
     writer.finish();
     return writer.end().closed;
   }
-}
-
-/** What the model reads of a call of an async tool until its output is there. */
-const STILL_RUNNING = "The tool is still running. Go on without its output: it comes in a later message.";
-
-/** Texts of neighbours, so that they are not read as one. */
-function apart(before: string, behind: string): string {
-  return before === "" || behind === "" ? before + behind : `${before}\n\n${behind}`;
 }
 
 /** Whether the item has its place in a chat request; what has none is left out of what the model sees. */
 export function hasChatForm(item: Item): boolean {
   if (isItem(item, "additional_tools") || isItem(item, "configuration_update")) return true;
   return isItem(item, "compaction") || inChatTerms(item).length > 0;
-}
-
-class Writer {
-  readonly #dialect: Dialect;
-  readonly #openCompaction: Open;
-  #base: Rope;
-  #text = "";
-  #isLeadOpen: boolean;
-  #longTexts: readonly LongText[] = [];
-  #run: Run | null;
-  #open: readonly OpenCall[];
-  #deferred: readonly Item[];
-  #late: readonly OpenCall[];
-
-  constructor(state: State, dialect: Dialect, open: Open) {
-    this.#base = state.closed;
-    this.#isLeadOpen = state.isLeadOpen;
-    this.#run = state.run;
-    this.#open = state.open;
-    this.#deferred = state.deferred;
-    this.#late = state.late;
-    this.#dialect = dialect;
-    this.#openCompaction = open;
-  }
-
-  /** How much it has written, in characters. */
-  get length(): number {
-    return this.#text.length;
-  }
-
-  /** Where the writing has come to; nothing is written behind it. */
-  end(): State {
-    const closed = this.#base.append(this.#text);
-    shareTexts(this.#longTexts, this.#text, closed);
-    return {
-      closed,
-      isLeadOpen: this.#isLeadOpen,
-      run: this.#run,
-      open: this.#open,
-      deferred: this.#deferred,
-      late: this.#late,
-    };
-  }
-
-  add(item: Item): void {
-    if (isItem(item, "compaction")) return this.#compaction(item);
-    const known = inChatTerms(item);
-    const [first] = known;
-    if (first === undefined) return;
-    if (this.#run === null && !isToolOutput(first)) {
-      if (!this.#isAnswered()) return this.#defer(item);
-      this.#flush();
-    }
-    for (const each of known) this.#add(each, item);
-  }
-
-  /** @param origin what the item stands for, or the item itself */
-  #add(item: Item, origin: Item): void {
-    if (isToolOutput(item)) return this.#toolOutput(item, origin);
-    if (isItem(item, "message") && item.role !== "assistant") {
-      this.#closeRun();
-      if (this.#open.length > 0) return item === origin ? this.add(item) : this.#defer(item);
-      if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) }, item, item.content);
-      else this.#system(item);
-      return;
-    }
-    this.#extendRun(item, item !== origin);
-  }
-
-  /** Templates of many models take nothing but one string for the system, at the very beginning. */
-  #system(item: MessageItem & Item): void {
-    const text = plainText(item.content);
-    const isFirst = this.#base.length === 0 && this.#text === "";
-    if (!isFirst && !this.#isLeadOpen) {
-      const asUser = { role: "user", content: `<system>\n${text}\n</system>` };
-      const message = this.#dialect.lateSystem === "user" ? asUser : { role: "system", content: text };
-      this.#message(message, item, item.content);
-      return;
-    }
-    this.#isLeadOpen = true;
-    this.#write((isFirst ? LEAD : LEAD_SEPARATOR) + JSON.stringify(text).slice(1, -1), item, item.content);
-  }
-
-  finish(): void {
-    this.#closeRun();
-    if (this.#isAnswered()) this.#flush();
-    this.#closeLead();
-  }
-
-  #closeLead(): void {
-    if (!this.#isLeadOpen) return;
-    this.#isLeadOpen = false;
-    this.#text += '"}';
-  }
-
-  /** Whether no call is open; those that need no output get something in its place, since chat servers want each to have one. */
-  #isAnswered(): boolean {
-    if (this.#open.some(({ instead }) => instead === null)) return false;
-    for (const { id, instead } of this.#open) this.#message({ role: "tool", tool_call_id: id, content: instead });
-    if (this.#open.length > 0) this.#late = [...this.#late, ...this.#open];
-    this.#open = [];
-    return true;
-  }
-
-  #compaction(item: CompactionItem & Item): void {
-    const { replaces, items } = this.#openCompaction(item);
-    if (replaces) {
-      this.#base = START.closed;
-      this.#text = "";
-      this.#isLeadOpen = START.isLeadOpen;
-      this.#longTexts = [];
-      this.#run = START.run;
-      this.#open = START.open;
-      this.#deferred = START.deferred;
-      this.#late = START.late;
-    }
-    for (const each of items) this.add(each);
-  }
-
-  #extendRun(item: Item, isForeign: boolean): void {
-    const run = this.#run ?? EMPTY_RUN;
-    if (isItem(item, "message")) {
-      this.#run = { ...run, text: run.text === null ? plainText(item.content) : apart(run.text, plainText(item.content)) };
-    } else if (isItem(item, "reasoning")) {
-      // The summary stands in where the text itself is not known.
-      const parts = item.content?.length ? item.content : (item.summary ?? []);
-      this.#run = { ...run, reasoning: apart(run.reasoning, plainText(parts)) };
-    } else if (isToolCall(item)) {
-      const text =
-        item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
-      const name = this.#dialect.renamed.get(toolKey(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
-      const call = { id: item.call_id, type: "function", function: { name, arguments: text } } as const;
-      const instead = isAsyncCall(item) ? STILL_RUNNING : isForeign ? "" : null;
-      const open = { id: item.call_id, name, isForeign, instead };
-      this.#run = { ...run, calls: [...run.calls, call], open: [...run.open, open] };
-    }
-  }
-
-  #closeRun(): void {
-    const run = this.#run;
-    if (run === null) return;
-    this.#run = null;
-    const { reasoningField } = this.#dialect;
-    const reasoning = reasoningField === null ? "" : run.reasoning;
-    const hasCalls = run.calls.length > 0;
-    if (run.text === null && reasoning === "" && !hasCalls) return;
-    // Not null, as OpenAI has it for calls without text: some servers refuse that, and all take an empty string.
-    const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
-    if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
-    if (hasCalls) message["tool_calls"] = run.calls;
-    this.#open = [...this.#open, ...run.open];
-    this.#message(message);
-  }
-
-  #toolOutput(item: ToolOutputItem & Item, origin: Item): void {
-    this.#closeRun();
-    const isForeign = item !== origin;
-    const exact = this.#open.findIndex((call) => call.id === item.call_id && call.isForeign === isForeign);
-    const index = exact === -1 ? this.#open.findIndex((call) => call.id === item.call_id) : exact;
-    if (index === -1 && this.#deferred.length > 0) return this.#defer(origin);
-    if (index === -1) return this.#lateOutput(item);
-    this.#open = this.#open.toSpliced(index, 1);
-    this.#message(
-      { role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") },
-      item,
-      item.output,
-    );
-    if (this.#open.length === 0) this.#flush();
-  }
-
-  /** An output whose call has been given up, or never was there: the model still reads it, from the user. */
-  #lateOutput(item: ToolOutputItem & Item): void {
-    const called = this.#late.findLast(({ id }) => id === item.call_id);
-    const said = called === undefined ? item : { call_id: item.call_id, name: called.name };
-    const text = `Output of ${outputName(said)}:\n${plainText(item.output, "\n")}`;
-    this.add({ type: "message", role: "user", content: [{ type: "input_text", text }] });
-  }
-
-  #defer(item: Item): void {
-    this.#deferred = [...this.#deferred, item];
-  }
-
-  #flush(): void {
-    const items = this.#deferred;
-    this.#deferred = [];
-    for (const item of items) this.add(item);
-  }
-
-  /** @param item what the message is made of, with its parts where it has any */
-  #message(message: object, item?: Item, content?: string | readonly Part[]): void {
-    this.#closeLead();
-    this.#write(`,${JSON.stringify(message)}`, item, content);
-  }
-
-  #write(json: string, item?: Item, content?: string | readonly Part[]): void {
-    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
-    const longTexts = findLongTexts(json, owners, this.#text.length);
-    if (longTexts.length > 0) this.#longTexts = [...this.#longTexts, ...longTexts];
-    this.#text += json;
-  }
 }

@@ -1,5 +1,14 @@
 import { duplicateItem, toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
-import { isAsyncCall, isToolCall, isToolOutput, type Item, type ToolCallItem } from "../protocol/items.ts";
+import {
+  awaitsOutput,
+  isAsyncCall,
+  isToolCall,
+  isToolOutput,
+  type Item,
+  type ToolCallItem,
+  type ToolOutputItem,
+} from "../protocol/items.ts";
+import { OpenCalls } from "../protocol/open-calls.ts";
 import { type ChainIndex, chainIndex, isSameOutput } from "./chain-index.ts";
 import { NO_MODEL, type ResponseNode } from "./node.ts";
 
@@ -42,22 +51,23 @@ export function pairedInput(parent: ResponseNode | null, input: readonly Item[])
 }
 
 type Call = Item & ToolCallItem;
+type Output = Item & ToolOutputItem;
 
 class Pairing {
   readonly #chain: ChainIndex;
   /** Calls that an output must follow. */
-  readonly #open: Call[];
-  /** Of these, those of the chain that the input has not named again yet. */
-  readonly #ofChain: Set<Call>;
+  readonly #open: OpenCalls<Call>;
+  /** Of these, those of the chain that the input has neither named again nor answered yet. */
+  readonly #ofChain = new Map<string, Set<Call>>();
   /** Ids of other calls in the input that one output may follow. */
   readonly #others = new Set<string>();
   readonly #async = new Set<string>();
-  readonly #outputs = new Map<string, Item[]>();
+  readonly #outputs = new Map<string, Output[]>();
 
   constructor(parent: ResponseNode | null) {
     this.#chain = chainIndex(parent);
     this.#open = openCalls(parent);
-    this.#ofChain = new Set(this.#open);
+    for (const call of this.#open.all()) listIn(this.#ofChain, nameOf(call), () => new Set<Call>()).add(call);
   }
 
   /** False for an item that is there already. @throws ApiError `tool_call_not_found` */
@@ -73,50 +83,60 @@ class Pairing {
 
   /** @throws ApiError `tool_output_missing` */
   end(): void {
-    const [unanswered] = this.#open;
+    const unanswered = this.#open.first;
     if (unanswered !== undefined) throw toolOutputMissing(unanswered.type, unanswered.call_id);
   }
 
   #takeCall(call: Call): boolean {
-    for (const open of this.#ofChain) {
-      if (open.type !== call.type || open.call_id !== call.call_id || open.name !== call.name) continue;
-      this.#ofChain.delete(open);
+    const same = this.#ofChain.get(nameOf(call)) ?? new Set();
+    for (const open of same) {
+      same.delete(open);
       return false;
     }
-    if (!isAsyncCall(call)) this.#open.push(call);
+    if (!isAsyncCall(call)) this.#open.add(call);
     else if (this.#chain.hasAsyncCall(call.call_id)) return false;
     else this.#async.add(call.call_id);
     return true;
   }
 
-  #takeOutput(output: Item & Extract<Parameters<typeof isSameOutput>[1], object>, callId: string): boolean {
-    const given = this.#outputs.get(callId) ?? [];
-    const index = this.#open.findIndex((call) => call.call_id === callId);
-    if (index !== -1) {
-      for (const answered of this.#open.splice(index, 1)) this.#ofChain.delete(answered);
-    } else if (!this.#async.has(callId) && !this.#chain.hasAsyncCall(callId) && !this.#others.delete(callId)) {
-      const isKnown = given.some((earlier) => isToolOutput(earlier) && isSameOutput(earlier, output));
-      if (isKnown || this.#chain.hasOutput(output)) return false;
+  #takeOutput(output: Output, callId: string): boolean {
+    const given = listIn(this.#outputs, callId, (): Output[] => []);
+    const answered = this.#open.answer(callId);
+    if (answered !== undefined) this.#ofChain.get(nameOf(answered))?.delete(answered);
+    else if (!this.#async.has(callId) && !this.#chain.hasAsyncCall(callId) && !this.#others.delete(callId)) {
+      if (given.some((earlier) => isSameOutput(earlier, output)) || this.#chain.hasOutput(output)) return false;
       throw toolCallNotFound(output.type, callId);
     }
-    this.#outputs.set(callId, [...given, output]);
+    given.push(output);
     return true;
   }
+}
+
+function nameOf({ type, call_id, name }: Call): string {
+  return JSON.stringify([type, call_id, name]);
+}
+
+function listIn<List>(lists: Map<string, List>, key: string, make: () => List): List {
+  let list = lists.get(key);
+  if (list === undefined) lists.set(key, (list = make()));
+  return list;
 }
 
 /**
  * Calls that wait for an answer at the end of a chain. Of a turn only its own output can leave calls open, so the chain is
  * not walked; what was added to a conversation by hand may leave some, and need not pair up.
  */
-function openCalls(tip: ResponseNode | null): Call[] {
+function openCalls(tip: ResponseNode | null): OpenCalls<Call> {
   const added: ResponseNode[] = [];
   let node = tip;
   for (; node?.response.model === NO_MODEL; node = node.parent) added.push(node);
-  const open = node === null ? [] : (node.response.output as readonly Item[]).filter(isToolCall);
-  for (const item of added.toReversed().flatMap(({ input }) => input)) {
-    if (isToolCall(item)) open.push(item);
-    const answered = isToolOutput(item) ? open.findIndex((call) => call.call_id === item.call_id) : -1;
-    if (answered !== -1) open.splice(answered, 1);
+  const open = new OpenCalls<Call>(({ call_id }) => call_id);
+  for (const item of (node?.response.output ?? []) as readonly Item[]) if (awaitsOutput(item)) open.add(item);
+  for (const { input } of added.toReversed()) {
+    for (const item of input) {
+      if (awaitsOutput(item)) open.add(item);
+      else if (isToolOutput(item) && typeof item.call_id === "string") open.answer(item.call_id);
+    }
   }
-  return open.filter((call) => !isAsyncCall(call));
+  return open;
 }

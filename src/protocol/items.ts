@@ -236,7 +236,11 @@ export type OutputMessage = {
   readonly status: ItemStatus;
   readonly role: "assistant";
   readonly content: readonly (OutputTextPart | RefusalPart)[];
+  /** What the message is to the turn; absent while that is not known. */
+  readonly phase?: MessagePhase;
 };
+/** Text before tool calls, or the answer that ends the turn. */
+export type MessagePhase = "commentary" | "final_answer";
 type OutputCall = {
   readonly id: string;
   readonly status: ItemStatus;
@@ -248,7 +252,6 @@ export type OutputCustomToolCall = CustomToolCallItem & OutputCall;
 export type OutputReasoning = {
   readonly type: "reasoning";
   readonly id: string;
-  readonly status: ItemStatus;
   readonly summary: readonly SummaryTextPart[];
   readonly content?: readonly ReasoningTextPart[];
   readonly encrypted_content?: string;

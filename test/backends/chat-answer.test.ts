@@ -35,7 +35,13 @@ function answerOf(
   signal = new AbortController().signal,
 ): ChatAnswer {
   const head = { tools: chatTools([]), allowed: null };
-  return new ChatAnswer({ head, open: open as () => Promise<UpstreamCall>, signal, silenceTimeoutMs: 1000 });
+  return new ChatAnswer({
+    head,
+    open: open as () => Promise<UpstreamCall>,
+    signal,
+    silenceTimeoutMs: 1000,
+    redact: async () => undefined,
+  });
 }
 
 function said(content: string): string {
@@ -48,6 +54,7 @@ test("each batch is what came together, and a connection whose answer is whole i
   const batches = [];
   for await (const batch of answer) batches.push(batch);
   expect(batches).toEqual([
+    [],
     [{ type: "text.delta", delta: "ab" }],
     [{ type: "text.delta", delta: "c" }],
     [{ type: "finish", reason: "stop" }],
@@ -82,6 +89,7 @@ test("an answer that is left in the middle is ended, and whoever still waits hea
   const call = new FakeCall(said("a"));
   const answer = answerOf(async () => call);
   await answer.next();
+  await answer.next();
   const next = answer.next();
   await answer.return();
   expect(await next).toEqual({ done: true, value: undefined });
@@ -91,6 +99,7 @@ test("an answer that is left in the middle is ended, and whoever still waits hea
 test("what breaks in the middle is told as the model server's failure, after what had come", async () => {
   const call = new FakeCall(said("a"), null);
   const answer = answerOf(async () => call);
+  expect(await answer.next()).toEqual({ done: false, value: [] });
   expect(await answer.next()).toEqual({ done: false, value: [{ type: "text.delta", delta: "a" }] });
   const error: unknown = await answer.next().catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ApiError);

@@ -37,6 +37,8 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     maxTokensField: "max_tokens",
     strictTools: false,
     extraBody: {},
+    defaultBody: {},
+    allowFields: [],
     prefill: false,
     tokenizer: "auto",
     log: { warn: (fields, message) => warnings.push({ fields, message }) },
@@ -73,7 +75,7 @@ const usage: BackendEvent = {
   type: "usage",
   usage: {
     input_tokens: 11,
-    input_tokens_details: { cached_tokens: 5 },
+    input_tokens_details: { cached_tokens: 5, cache_write_tokens: 0 },
     output_tokens: 7,
     output_tokens_details: { reasoning_tokens: 3 },
     total_tokens: 18,
@@ -222,6 +224,7 @@ describe("reading a stream", () => {
     const batches: (readonly BackendEvent[])[] = [];
     const request = { model: "m", parent: null, input: settings.input, settings, session: {}, open: compactions.open };
     for await (const batch of open().stream(request, new AbortController().signal)) batches.push(batch);
+    expect(batches.shift()).toEqual([]);
     expect(batches[0]).toEqual([
       { type: "reasoning.delta", delta: "xy" },
       { type: "text.delta", delta: "abc" },

@@ -45,7 +45,7 @@ describe("connections", () => {
 });
 
 const upgradeFrom = async (origin: string, host: string, allowedOrigins: readonly string[] = []): Promise<number> => {
-  const server = await startServer({ policy: { allowedOrigins } });
+  const server = await startServer({ policy: { allowedOrigins, allowedHosts: null } });
   return (await rawUpgrade(server.url, PATH, { origin, host })).status;
 };
 
@@ -70,7 +70,7 @@ describe("a web page", () => {
     ["file://llm.example.com", "llm.example.com"],
   ])("of elsewhere may not, and is told so with 403: %s to %s", async (origin, host) => {
     expect(await upgradeFrom(origin, host)).toBe(403);
-    const server = await startServer();
+    const server = await startServer({ policy: { allowedHosts: null } });
     const { json } = await rawUpgrade(server.url, PATH, { origin, host });
     expect(json).toMatchObject({ error: { code: "origin_not_allowed" } });
   });
@@ -121,7 +121,7 @@ describe("a request head", () => {
     const server = await startServer({ transportLimits: limits });
     const answered = await raw(
       server.url,
-      `GET ${PATH} HTTP/1.1\r\nhost: x\r\n${upgrade}x: ${"x".repeat(5000)}\r\n\r\n`,
+      `GET ${PATH} HTTP/1.1\r\nhost: localhost\r\n${upgrade}x: ${"x".repeat(5000)}\r\n\r\n`,
     );
     expect(answered).toMatch(/^HTTP\/1.1 431 Request Header Fields Too Large\r\n/);
     expect(answered).toContain(`"code":"request_headers_too_large"`);
