@@ -268,6 +268,17 @@ export const url = (description: string) =>
     },
   }) as const;
 
+/** Names of fields, with commas between them or given several times. */
+export const fieldNames = (description: string) =>
+  ({
+    schema: Type.Array(Type.String({ minLength: 1 }), { default: [], description }),
+    expects: "a list of field names",
+    fromText: list,
+    value: "<field>",
+    decode: (given: readonly string[]): readonly string[] => given.flatMap(list),
+    repeats: true,
+  }) as const;
+
 export const jsonObject = (description: string) =>
   ({
     schema: Type.Record(Type.String(), Type.Unknown(), { default: {}, description }),

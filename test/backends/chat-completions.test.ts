@@ -37,6 +37,8 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     maxTokensField: "max_tokens",
     strictTools: false,
     extraBody: {},
+    defaultBody: {},
+    allowFields: [],
     prefill: false,
     tokenizer: "auto",
     log: { warn: (fields, message) => warnings.push({ fields, message }) },

@@ -20,7 +20,7 @@ describe("an answer", () => {
   });
 
   test("shows that the context was kept", async () => {
-    const nodes = await converse(new SimBackend({ rounds: 2 }), { tools: [weather, clock] });
+    const nodes = await converse(new SimBackend({ rounds: 2, tools: "all" }), { tools: [weather, clock] });
     expect(textOf(nodes.at(-1) as ResponseNode)).toContain("The context has 7 items, 3 of them tool outputs.");
   });
 
