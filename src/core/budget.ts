@@ -87,13 +87,15 @@ export class Account {
         "on this server. Send less at once, or shorten the context.";
       return new ApiError("request_memory_exceeded", message, { triedNothing: true });
     }
-    const isTenant = this.#used + bytes > tenantBytes;
-    const message = isTenant
-      ? `The requests, connections and unread answers of this API key use all of the ${mebibytes(tenantBytes)} of memory ` +
-        "that they may have. Read the answers, close connections, or try again later."
-      : "The requests of all clients use all of the server's memory budget. Try again later.";
     const options = { retryAfter: RETRY_SECONDS, triedNothing: true };
-    return new ApiError(isTenant ? "tenant_memory_exceeded" : "server_memory_exceeded", message, options);
+    if (this.#used + bytes > tenantBytes) {
+      const message =
+        `The requests, connections and unread answers of this API key use all of the ${mebibytes(tenantBytes)} of memory ` +
+        "that they may have. Read the answers, close connections, or try again later.";
+      return new ApiError("tenant_memory_exceeded", message, options);
+    }
+    const message = "The requests of all clients use all of the server's memory budget. Try again later.";
+    return new ApiError("server_memory_exceeded", message, options);
   }
 }
 

@@ -113,3 +113,23 @@ test("a client that has caught up is not given up later", async () => {
   vi.useRealTimers();
   expect(wire.log).not.toContain("give up");
 });
+
+test("what a client does not read is held against its tenant, and given back when it has left", () => {
+  const KIB = 1024;
+  const memory = new Memory({ serverBytes: 200 * KIB, tenantBytes: 200 * KIB });
+  const wire = new FakeWire();
+  const outbox = new Outbox(wire, { ...limits, outboxHighWater: KIB * KIB }, memory.of("a").open());
+  const frame = "x".repeat(50 * KIB);
+  void outbox.write([frame]);
+  expect(memory.used).toBe(0);
+  void outbox.write([frame, frame]);
+  expect(memory.used).toBe(150 * KIB);
+  wire.deliver(1);
+  wire.deliver(1);
+  expect(memory.used).toBe(0);
+  void outbox.write([frame, frame, frame]);
+  expect(wire.log.at(-1)).not.toBe("give up");
+  void outbox.write([frame]);
+  expect(wire.log.at(-1)).toBe("give up");
+  expect(memory.used).toBe(0);
+});
