@@ -73,7 +73,9 @@ export const MEMORY_SETTINGS = {
     group: "Memory",
   },
   contextBytes: {
-    ...sizeOrAuto("Largest context of a turn, chain included; auto: a quarter of --memory-bytes-per-tenant, 256MiB at most."),
+    ...sizeOrAuto(
+      "Largest context of a turn, chain included; auto: a quarter of --memory-bytes-per-tenant, 256MiB at most.",
+    ),
     group: "Memory",
   },
 } as const;

@@ -85,7 +85,18 @@ export class Connection {
   /** `ending`: what the client sends from now on is left unread, and it gets only what it is owed. */
   #state: "open" | "ending" | "over" = "open";
 
-  constructor({ socket, stream, session, account, limits, load, rounds, wantsKeepalive, echo, onError }: ConnectionOptions) {
+  constructor({
+    socket,
+    stream,
+    session,
+    account,
+    limits,
+    load,
+    rounds,
+    wantsKeepalive,
+    echo,
+    onError,
+  }: ConnectionOptions) {
     this.#socket = socket;
     this.#session = session;
     this.#account = account;

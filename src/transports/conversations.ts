@@ -16,7 +16,8 @@ import { resource } from "./routes.ts";
 
 /** Conversations and their items, below the prefix of the API. */
 export function serveConversations(api: FastifyInstance, { engine }: TransportContext): void {
-  const mine = (request: FastifyRequest): Conversations => engine.conversations(request.getDecorator<Tenant>("tenant"), leaseOf(request));
+  const mine = (request: FastifyRequest): Conversations =>
+    engine.conversations(request.getDecorator<Tenant>("tenant"), leaseOf(request));
 
   resource(api, "/conversations", {
     POST: async (request) => {

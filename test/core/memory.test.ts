@@ -23,24 +23,31 @@ async function chained(length: number): Promise<{ readonly store: MemoryStore; r
 }
 
 describe("what a turn holds", () => {
-  test.each(["completes", "fails", "is refused", "is left"])("is given back when the turn has ended, however it ends: %s", async (how) => {
-    const { store, tip } = await chained(3);
-    const gate = new Gate();
-    const last = how === "fails" ? new Error("broken") : finish();
-    const { engine } = makeEngine({ store, memory: budget(1024), steps: [[gate, [{ type: "text.delta", delta: "x" }], last]] });
-    const session = engine.openSession({ tenant: "acme", transport: "http" });
-    const fields = how === "is refused" ? { model: "another" } : {};
-    const running = turn(session, { previous_response_id: tip, ...fields });
-    if (how !== "is refused") {
-      await gate.reached;
-      expect(engine.memory.used).toBeGreaterThan(2 * 3 * 10 * KIB);
-    }
-    if (how === "is left") session.close();
-    gate.open();
-    await running.end;
-    session.close();
-    expect(engine.memory.used).toBe(0);
-  });
+  test.each(["completes", "fails", "is refused", "is left"])(
+    "is given back when the turn has ended, however it ends: %s",
+    async (how) => {
+      const { store, tip } = await chained(3);
+      const gate = new Gate();
+      const last = how === "fails" ? new Error("broken") : finish();
+      const { engine } = makeEngine({
+        store,
+        memory: budget(1024),
+        steps: [[gate, [{ type: "text.delta", delta: "x" }], last]],
+      });
+      const session = engine.openSession({ tenant: "acme", transport: "http" });
+      const fields = how === "is refused" ? { model: "another" } : {};
+      const running = turn(session, { previous_response_id: tip, ...fields });
+      if (how !== "is refused") {
+        await gate.reached;
+        expect(engine.memory.used).toBeGreaterThan(2 * 3 * 10 * KIB);
+      }
+      if (how === "is left") session.close();
+      gate.open();
+      await running.end;
+      session.close();
+      expect(engine.memory.used).toBe(0);
+    },
+  );
 
   test("is bounded: output that outgrows the budget fails the turn, and says which budget", async () => {
     const pieces = Array.from({ length: 100 }, () => [{ type: "text.delta" as const, delta: "x".repeat(KIB) }]);

@@ -49,19 +49,22 @@ describe("a request that there is no memory for", () => {
     expect((await server.http().create(SMALL)).status).toBe(200);
   });
 
-  test.each([false, true])("over a WebSocket is refused in its place, and the connection goes on; deflate: %j", async (deflate) => {
-    const policy = { deflate: "on" as const };
-    const server = await startServer({ memory, policy, steps: [answer("a"), answer("b")] });
-    const client = await server.connect({ deflate });
-    const { response } = await client.turn({ ...SMALL, store: false });
-    const { last } = await client.turn(deflate ? LARGE : STRUCTURED);
-    expect(last).toMatchObject({ type: "error", status: 413, error: { code: "request_memory_exceeded" } });
-    expect((await client.turn({ ...SMALL, store: false, previous_response_id: response.id })).last.type).toBe(
-      "response.completed",
-    );
-    await client.leave();
-    await until(() => server.engine.memory.used === 0);
-  });
+  test.each([false, true])(
+    "over a WebSocket is refused in its place, and the connection goes on; deflate: %j",
+    async (deflate) => {
+      const policy = { deflate: "on" as const };
+      const server = await startServer({ memory, policy, steps: [answer("a"), answer("b")] });
+      const client = await server.connect({ deflate });
+      const { response } = await client.turn({ ...SMALL, store: false });
+      const { last } = await client.turn(deflate ? LARGE : STRUCTURED);
+      expect(last).toMatchObject({ type: "error", status: 413, error: { code: "request_memory_exceeded" } });
+      expect((await client.turn({ ...SMALL, store: false, previous_response_id: response.id })).last.type).toBe(
+        "response.completed",
+      );
+      await client.leave();
+      await until(() => server.engine.memory.used === 0);
+    },
+  );
 });
 
 test("a message that outgrows the budget while it arrives closes its connection with 1013", async () => {
@@ -77,7 +80,9 @@ test("a body that never ends is held against its tenant for as long as it is the
   const server = await startServer({ memory });
   const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
   onTestFinished(() => void socket.destroy());
-  socket.write("POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n");
+  socket.write(
+    "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n",
+  );
   socket.write(`"${"x".repeat(50 * KIB)}`);
   await until(() => server.engine.memory.of("default").used >= 100 * KIB);
   socket.destroy();
