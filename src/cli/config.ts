@@ -39,7 +39,7 @@ export function show(name: SettingName, value: unknown): string {
     return keys.length === 0 ? "none" : keys.map(({ tenant }) => `${tenant}=****`).join(", ");
   }
   if (settingOf(name).secret) return "****";
-  if (/Bytes/.test(name)) return typeof value === "number" ? showBytes(value) : String(value);
+  if (/Bytes/.test(name) && typeof value === "number") return showBytes(value);
   if (name === "backend" || name === "store") return maskUrl(value as string);
   if (value instanceof Map) {
     return value.size === 0 ? "as the model server names them" : [...value].map((pair) => pair.join("=")).join(", ");

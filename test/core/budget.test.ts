@@ -67,6 +67,7 @@ describe("bytes of memory", () => {
           const held = leases.get(name) ?? made();
           leases.set(name, held);
           const { lease } = held;
+          const outcomes: [boolean, boolean][] = [];
           const before = held.bytes;
           const target = act === "grow" ? before + bytes : bytes;
           if (act === "share") {
@@ -78,13 +79,17 @@ describe("bytes of memory", () => {
             if (held.holders === 0) held.bytes = 0;
           } else if (held.holders > 0) {
             const fits = target - before <= budget.of(tenant).free;
-            if (act === "tryResize") expect(lease.tryResize(target)).toBe(fits);
-            else expect(codeOf(() => (act === "grow" ? lease.grow(bytes) : lease.resize(bytes))) === null).toBe(fits);
+            const change = (): boolean => {
+              if (act === "tryResize") return lease.tryResize(target);
+              return codeOf(() => (act === "grow" ? lease.grow(bytes) : lease.resize(target))) === null;
+            };
+            outcomes.push([change(), fits]);
             if (fits) held.bytes = target;
           } else {
             lease.grow(bytes);
           }
           expect(lease.bytes).toBe(held.bytes);
+          for (const [changed, expected] of outcomes) expect(changed).toBe(expected);
           const sum = (of: string) =>
             [...leases].reduce((total, [key, each]) => total + (key.startsWith(of) ? each.bytes : 0), 0);
           for (const each of ["a", "b", "c"]) expect(budget.of(each).used).toBe(sum(each));
