@@ -103,12 +103,13 @@ describe("bytes of memory", () => {
   });
 });
 
-describe("the memory of a context", () => {
-  const open = (text: string) => (limit: number) => {
-    if (text.length > limit) throw new RangeError("too long");
-    return text;
-  };
+/** Opens a sealed text as a seal does. */
+const open = (text: string) => (limit: number) => {
+  if (text.length > limit) throw new RangeError("too long");
+  return text;
+};
 
+describe("the memory of a context", () => {
   test("unseals no more than the context may have, all sealed texts together", () => {
     const context = new ContextMemory(new Memory().of("a").open(), 10);
     expect(context.unseal("s", open("123456"))).toBe("123456");
