@@ -161,6 +161,7 @@ function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
     compactTokens: config.compactTokens,
     compactBytes: config.compactBytes,
     contextBytes,
+    acceptMs: config.acceptTimeout * 1000,
   };
 }
 
