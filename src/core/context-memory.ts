@@ -1,9 +1,7 @@
 import { ApiError } from "../protocol/errors.ts";
 import type { Item } from "../protocol/items.ts";
 import type { Lease } from "./budget.ts";
-import type { CompactionEvent } from "./compaction.ts";
 import { chainBytes, measure, measureItems, type ResponseNode } from "./node.ts";
-import type { BackendEvent } from "./ports.ts";
 
 /** What a loaded chain takes beside itself: its form for the model server. */
 const CHAIN_FACTOR = 2;
@@ -94,16 +92,19 @@ export function contextBytes(parent: ResponseNode | null, input: readonly Item[]
   return chainBytes(parent) + (bytesIn < UNMEASURED_BYTES ? bytesIn : measureItems(input));
 }
 
+/** What counts of an event of a backend. */
+type OutputEvent = { readonly type: string; readonly delta?: string; readonly item?: Item };
+
 /** What an event of a backend takes, beside the text that it brings. */
 const EVENT_BYTES = 128;
 
 /** What a batch of a backend's events takes while the response is made and recorded. */
-export function outputBytes(batch: readonly (BackendEvent | CompactionEvent)[]): number {
+export function outputBytes(batch: readonly OutputEvent[]): number {
   let bytes = 0;
   for (const event of batch) {
     bytes += EVENT_BYTES;
-    if ("delta" in event) bytes += OUTPUT_FACTOR * event.delta.length;
-    else if ("item" in event) bytes += OUTPUT_FACTOR * measure(event.item);
+    if (event.delta !== undefined) bytes += OUTPUT_FACTOR * event.delta.length;
+    else if (event.item !== undefined) bytes += OUTPUT_FACTOR * measure(event.item);
   }
   return bytes;
 }
