@@ -8,15 +8,15 @@ import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
 import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
-import { resolveReferences } from "./item-references.ts";
+import { outputBytes } from "./context-memory.ts";
 import { commitNode, isContinuable, type ResponseNode } from "./node.ts";
-import { checkItemIds, pairedInput } from "./pairing.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
 import { cutBy, type CutReason, errorOfStop, type StopReason } from "./stop-reason.ts";
+import { readInput } from "./turn-input.ts";
 import type { TurnOptions } from "./turn-options.ts";
-import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
+import { ReasoningSealer } from "./sealed-reasoning.ts";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -184,19 +184,18 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { session, sessionEnd, permit, conversation, resolveParent, items } = this.#options;
+    const { session, sessionEnd, permit, conversation, resolveParent, items, memory } = this.#options;
     const found = conversation?.parent(this.responseId) ?? resolveParent();
     const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
-    const { tenant } = this.#options.origin;
-    checkItemIds(parent, this.request.input);
-    const named = await resolveReferences(this.request.input, items);
+    const { tenant, bytesIn } = this.#options.origin;
+    const { seal } = this.#ports;
+    const input = await readInput(this.request.input, { parent, items, memory, seal, tenant, bytesIn });
     this.#assertWanted();
-    const input = pairedInput(parent, openReasoning(named, this.#ports.seal, tenant));
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
+    const subject = { request, parent, tenant, memory, responseId: this.responseId, session, sessionEnd };
     return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 
@@ -229,6 +228,7 @@ export class Turn {
       for (let batch = first; this.#isRunning(); ) {
         const { done, value } = await batch;
         if (done || this.#wasStopped()) break;
+        this.#options.memory.output(outputBytes(value));
         const heard = calls?.apply(value) ?? value;
         const events = this.#assembler.push(this.#sealer?.apply(heard) ?? heard);
         if (events.length > 0) {
@@ -261,6 +261,8 @@ export class Turn {
     if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
     this.#node = node;
     made?.(node);
+    // What the session keeps takes the place of what the turn has held.
+    this.#options.memory.release();
     if (!this.#isAbandoned()) this.#options.keep(node);
   }
 
