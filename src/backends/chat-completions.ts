@@ -5,7 +5,7 @@ import { ApiError } from "../protocol/errors.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
 import { ChatContexts, type Dialect, LEAD, LEAD_SEPARATOR, hasChatForm, type ReasoningField } from "./chat-context.ts";
-import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
+import { parseRetryAfter, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
 import { ChatTokens } from "./chat-tokens.ts";
 import { ServerCounter } from "./server-counter.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
@@ -199,17 +199,10 @@ export class ChatCompletionsBackend implements Backend {
       return { error: unreachable(error), transient: true };
     }
     const { status, headers } = answer;
-    const type = headers["content-type"] ?? "";
-    if (status === 200 && type.startsWith("text/event-stream")) return { call };
+    // The body tells what it is: content types are often wrong or missing.
+    if (status >= 200 && status < 300) return { call };
     const text = await readBeginning(call);
     watchdog.relax();
-    if (status === 200) {
-      const cause = new Error(`the model server answered with content type '${type}'`, { cause: quote(text) });
-      return {
-        error: brokenStream("answered with something that is not a chat completion stream", cause),
-        transient: false,
-      };
-    }
     const retryAfter = headers["retry-after"];
     const seconds = parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter);
     return {

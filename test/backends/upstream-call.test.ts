@@ -115,7 +115,7 @@ test("a connection whose answer is not wanted any more is used again", async () 
   for (let count = 0; count < 3; count += 1) {
     const made = call();
     await made.head;
-    made.discard();
+    made.discard(60_000);
     await made.read();
     // The pool takes the connection back once it has told us that the answer is over.
     await new Promise((resolve) => setImmediate(resolve));
