@@ -106,6 +106,7 @@ export class ChatCalls {
     if (id === null) return this.#sameOrOther(atIndex, piece, events);
     const { arguments: text } = atIndex;
     // An id that comes behind the beginning of its call.
+    if (atIndex.id === null && atIndex.name === "") return atIndex;
     if (atIndex.id === null && (name === "" || (name === atIndex.name && text.isEmpty)) && !text.isComplete) return atIndex;
     // Servers that make up an id for each piece name the call only once.
     if (name === "" && !text.isComplete && atIndex.state !== "closed") return atIndex;
@@ -125,7 +126,7 @@ export class ChatCalls {
     if (name === "" || call.name === "") return call;
     const isElsewhere = index !== null && call.index !== null && index !== call.index;
     if (name !== call.name) {
-      if (call.arguments.isEmpty && !isElsewhere && this.#isPartOfName(call, name)) return call;
+      if (!isElsewhere && this.#isPartOfName(call, name)) return call;
       return this.#open(piece, events);
     }
     if (isElsewhere) return this.#open(piece, events, call);
@@ -134,12 +135,12 @@ export class ChatCalls {
     return piece.text === "" || !call.arguments.isComplete ? call : this.#open(piece, events, call);
   }
 
-  /** Whether the text goes on with the name of a call that has no arguments yet. */
+  /** Whether the text goes on with the name of a call. */
   #isPartOfName(call: Call, text: string): boolean {
     if (call.state !== "gathering") return false;
     const offered = this.#head.tools.behind;
     const joined = joinNames(call.name, text, offered);
-    return offered.has(joined) || !offered.has(call.name) || !offered.has(text);
+    return offered.has(joined) || (call.arguments.isEmpty && !(offered.has(call.name) && offered.has(text)));
   }
 
   #open(piece: CallPiece, events: BackendEvent[], twin: Call | null = null): Call {

@@ -11,6 +11,7 @@ import { ServerCounter } from "./server-counter.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
 import type { ChatTools } from "./chat-tools.ts";
 import { Rope } from "./rope.ts";
+import type { ThinkTagsMode } from "./think-tags.ts";
 import { type AnswerHead, UpstreamCall } from "./upstream-call.ts";
 import type { Watchdog } from "./watchdog.ts";
 
@@ -20,6 +21,8 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
   readonly key: string | null;
   /** The field that takes earlier reasoning back to the model; null keeps it from the model. */
   readonly reasoningField: ReasoningField;
+  /** How thinking between tags is told apart from text. */
+  readonly thinkTags: ThinkTagsMode;
   readonly connectTimeoutMs: number;
   /** From the request to the first byte of the answer: queueing and prefill take their time. */
   readonly firstByteTimeoutMs: number;
@@ -88,7 +91,8 @@ export class ChatCompletionsBackend implements Backend {
     const step = mapping.next();
     const messages = step.done ? step.value : mapping;
     const open = (watchdog: Watchdog): Promise<UpstreamCall> => this.#open(head, messages, request, watchdog);
-    return new ChatAnswer({ head, open, signal, silenceTimeoutMs: this.#options.silenceTimeoutMs });
+    const { silenceTimeoutMs, thinkTags } = this.#options;
+    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags });
   }
 
   async models(): Promise<readonly string[]> {

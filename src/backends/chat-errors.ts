@@ -81,7 +81,7 @@ function secondsIn(message: string | null): number | undefined {
   return amount === undefined ? undefined : Math.ceil(Number(amount) / (unit === "ms" ? 1000 : 1));
 }
 
-function contextLengthExceeded(cause: unknown): ApiError {
+export function contextLengthExceeded(cause: unknown): ApiError {
   const message = "Your input exceeds the context window of this model. Please adjust your input and try again.";
   return new ApiError("context_length_exceeded", message, { param: "input", cause });
 }

@@ -1,5 +1,5 @@
 import type { FinishReason } from "../core/ports.ts";
-import { brokenStream, reportedByServer } from "./chat-errors.ts";
+import { brokenStream, contextLengthExceeded } from "./chat-errors.ts";
 
 /**
  * Why an answer ended, in the words of chat-completions servers. A reason that is not here fails the turn: an answer that
@@ -69,7 +69,7 @@ const REASONS: { readonly [Reason in FinishReason | "failed" | "too_long"]: read
     "guardrails",
     "contentfilter",
   ],
-  too_long: ["model_context_window_exceeded", "context_window_exceeded", "context_length_exceeded", "context_length"],
+  too_long: ["model_context_window_exceeded", "context_window_exceeded", "context_length"],
   failed: [
     "error",
     "failed",
@@ -84,7 +84,6 @@ const REASONS: { readonly [Reason in FinishReason | "failed" | "too_long"]: read
     "network_error",
     "connection_error",
     "internal_error",
-    "server_error",
     "engine_error",
     "insufficient_system_resource",
     "overloaded",
@@ -117,7 +116,7 @@ export function readFinish(reason: unknown, native: unknown): FinishReason | nul
   const own = typeof native === "string" ? MEANINGS.get(native.trim().toLowerCase()) : undefined;
   const told = meaning === "stop" && own !== undefined && own !== "stop" ? own : meaning;
   if (told === "too_long") {
-    throw reportedByServer({ code: "context_length_exceeded", message: `finish reason '${said.slice(0, 100)}'` });
+    throw contextLengthExceeded(new Error(`the model server ended its answer with '${said.slice(0, 100)}'`));
   }
   if (told === "failed") {
     const words = told === meaning ? said : String(native);
