@@ -38,7 +38,13 @@ export class ChatAnnotations {
     const nested = value["url_citation"];
     const { url, title, start_index: start, end_index: end } = isFields(nested) ? nested : value;
     if (typeof url !== "string") return;
-    const annotation = { type: "url_citation", url, ...titled(title), start_index: place(start), end_index: place(end) };
+    const annotation = {
+      type: "url_citation",
+      url,
+      ...titled(title),
+      start_index: place(start),
+      end_index: place(end),
+    };
     if (!this.#isNew(JSON.stringify(annotation))) return;
     this.#seen.add(`place of ${url}`);
     this.#waiting.push(annotation as Annotation);

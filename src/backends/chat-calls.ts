@@ -107,7 +107,8 @@ export class ChatCalls {
     const { arguments: text } = atIndex;
     // An id that comes behind the beginning of its call.
     if (atIndex.id === null && atIndex.name === "") return atIndex;
-    if (atIndex.id === null && (name === "" || (name === atIndex.name && text.isEmpty)) && !text.isComplete) return atIndex;
+    if (atIndex.id === null && (name === "" || (name === atIndex.name && text.isEmpty)) && !text.isComplete)
+      return atIndex;
     // Servers that make up an id for each piece name the call only once.
     if (name === "" && !text.isComplete && atIndex.state !== "closed") return atIndex;
     return this.#open(piece, events);

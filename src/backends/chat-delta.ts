@@ -32,7 +32,7 @@ function detailText(detail: unknown): string {
 export function contentSaid(content: unknown): readonly Said[] {
   if (content === undefined || content === null || content === "") return [];
   if (typeof content === "string") return [{ kind: "text", text: content }];
-  if (typeof content !== "object") return [{ kind: "text", text: String(content as number | boolean) }];
+  if (typeof content !== "object") return [{ kind: "text", text: JSON.stringify(content) }];
   if (Array.isArray(content)) return content.flatMap(contentSaid);
   return partSaid(content as Fields);
 }

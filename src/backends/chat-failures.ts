@@ -1,7 +1,16 @@
 import { type Fields, isFields } from "./call-pieces.ts";
 
 /** Texts in which servers say what went wrong, in chunks that are no part of an answer. */
-const ERROR_TEXTS = ["message", "msg", "detail", "error_msg", "error_message", "errmsg", "err_msg", "status_msg"] as const;
+const ERROR_TEXTS = [
+  "message",
+  "msg",
+  "detail",
+  "error_msg",
+  "error_message",
+  "errmsg",
+  "err_msg",
+  "status_msg",
+] as const;
 
 /**
  * The failure that a chunk reports, in the server's own form; undefined where it reports none. Servers have many envelopes,
@@ -15,7 +24,8 @@ export function failureIn(chunk: Fields, eventName: string | null): unknown {
   // MiniMax
   if (isFields(base) && isMeant(base["status_code"])) return base;
   // An event of a name of its own is a heartbeat.
-  if ((Array.isArray(choices) && choices.length > 0) || (eventName !== null && eventName !== "message")) return undefined;
+  if ((Array.isArray(choices) && choices.length > 0) || (eventName !== null && eventName !== "message"))
+    return undefined;
   // A list of details is FastAPI's.
   const says = ERROR_TEXTS.some((field) => typeof chunk[field] === "string" && chunk[field] !== "");
   return says || Array.isArray(chunk["detail"]) || isErrorStatus(chunk["status"]) ? chunk : undefined;

@@ -101,7 +101,8 @@ const REASONS: { readonly [Reason in FinishReason | "failed" | "too_long"]: read
 type Meaning = keyof typeof REASONS;
 
 const MEANINGS = new Map<string, Meaning>();
-for (const [meaning, words] of Object.entries(REASONS)) for (const word of words) MEANINGS.set(word, meaning as Meaning);
+for (const [meaning, words] of Object.entries(REASONS))
+  for (const word of words) MEANINGS.set(word, meaning as Meaning);
 
 /** Reads `finish_reason`: null where the server has not finished yet. @throws ApiError for an end that is none */
 export function readFinish(reason: unknown, native: unknown): FinishReason | null {

@@ -74,7 +74,8 @@ export class ChatStream {
     this.#ended = true;
     this.#speak(this.#thinkTags.stop(), events);
     if (this.#isTextOpen) {
-      for (const annotation of this.#annotations.rest(this.#textLength)) events.push({ type: "annotation", annotation });
+      for (const annotation of this.#annotations.rest(this.#textLength))
+        events.push({ type: "annotation", annotation });
     }
     this.#calls.end(this.#finish !== "stop", events);
     if (this.#usage !== null) events.push({ type: "usage", usage: this.#usage });
@@ -186,7 +187,10 @@ export class ChatStream {
     this.#textLength += delta.length;
     this.#isTextOpen = true;
     const logprobs = this.#logprobs.splice(0);
-    appendJoined(events, logprobs.length === 0 ? { type: "text.delta", delta } : { type: "text.delta", delta, logprobs });
+    appendJoined(
+      events,
+      logprobs.length === 0 ? { type: "text.delta", delta } : { type: "text.delta", delta, logprobs },
+    );
   }
 
   #reason(delta: string, events: BackendEvent[]): void {

@@ -26,7 +26,10 @@ function readUsage(usage: Fields): Usage | null {
   const sum = input + output;
   return {
     input_tokens: input,
-    input_tokens_details: { cached_tokens: count(cached ?? usage["cache_read_input_tokens"]) ?? 0 },
+    input_tokens_details: {
+      cached_tokens: count(cached ?? usage["cache_read_input_tokens"]) ?? 0,
+      cache_write_tokens: count(prompt["cache_write_tokens"] ?? usage["cache_creation_input_tokens"]) ?? 0,
+    },
     output_tokens: output,
     output_tokens_details: {
       reasoning_tokens: count(completion["reasoning_tokens"] ?? usage["reasoning_tokens"]) ?? 0,

@@ -52,22 +52,18 @@ export class JsonScan {
   }
 
   #read(code: number): void {
-    switch (this.#state) {
-      case "string":
-        if (code === BACKSLASH) this.#state = "escape";
-        else if (code === QUOTE) this.#endString();
-        return;
-      case "escape":
-        this.#state = "string";
-        return;
-      case "scalar":
-        if (isScalar(code)) return;
-        this.#endValue();
-        return this.#read(code);
-      case "broken":
-        return;
-      default:
-        if (!isSpace(code)) this.#readToken(this.#state, code);
+    const state = this.#state;
+    if (state === "string") {
+      if (code === BACKSLASH) this.#state = "escape";
+      else if (code === QUOTE) this.#endString();
+    } else if (state === "escape") {
+      this.#state = "string";
+    } else if (state === "scalar") {
+      if (isScalar(code)) return;
+      this.#endValue();
+      this.#read(code);
+    } else if (state !== "broken" && !isSpace(code)) {
+      this.#readToken(state, code);
     }
   }
 

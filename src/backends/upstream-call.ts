@@ -122,7 +122,11 @@ export class UpstreamCall {
 
   /** What decodes the body, though nobody asked for an encoding; null where there is none to undo. */
   #decode(encoding: string | string[] | undefined): Transform | null {
-    const decoder = decoderOf(String(encoding ?? "").trim().toLowerCase());
+    const decoder = decoderOf(
+      String(encoding ?? "")
+        .trim()
+        .toLowerCase(),
+    );
     decoder?.on("data", (chunk: Uint8Array) => this.#receive(chunk));
     decoder?.on("end", () => this.#finish(null));
     decoder?.on("error", (error) => {

@@ -103,11 +103,11 @@ test("what breaks in the middle is told as the model server's failure, after wha
   expect(call.log).toEqual(["abort"]);
 });
 
+const types = (batch: unknown): readonly string[] =>
+  (batch as { value: readonly { type: string }[] }).value.map(({ type }) => type);
+
 describe("behind the model's last word", () => {
   const usage = 'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n';
-  const types = (batch: unknown): readonly string[] =>
-    (batch as { value: readonly { type: string }[] }).value.map(({ type }) => type);
-
   test.each([
     ["without usage", [said("a", "stop")], 1_999, ["finish"]],
     ["with usage", [said("a", "stop"), usage], 499, ["usage", "finish"]],

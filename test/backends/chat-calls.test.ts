@@ -45,7 +45,10 @@ describe("one call is one call", () => {
 
   test.each<[string, readonly unknown[]]>([
     ["pieces by index", [[piece({ index: 0, id: "a" }, "get_weather", "")], [piece({ index: 0 }, undefined, ROME)]]],
-    ["pieces by id alone", [[piece({ id: "a" }, "get_weather", '{"city":')], [piece({ id: "a" }, undefined, '"Rome"}')]]],
+    [
+      "pieces by id alone",
+      [[piece({ id: "a" }, "get_weather", '{"city":')], [piece({ id: "a" }, undefined, '"Rome"}')]],
+    ],
     [
       "the name with each piece, and no index",
       [[piece({ id: "a" }, "get_weather", '{"city":')], [piece({ id: "a" }, "get_weather", '"Rome"}')]],
@@ -73,7 +76,11 @@ describe("one call is one call", () => {
     ],
     [
       "a name as far as it is known by now",
-      [[piece({ index: 0, id: "a" }, "get_", "")], [piece({ index: 0 }, "get_weather", "")], [piece({ index: 0 }, "", ROME)]],
+      [
+        [piece({ index: 0, id: "a" }, "get_", "")],
+        [piece({ index: 0 }, "get_weather", "")],
+        [piece({ index: 0 }, "", ROME)],
+      ],
     ],
     [
       "another id with each piece",
@@ -83,7 +90,10 @@ describe("one call is one call", () => {
       "another index with each piece",
       [[piece({ index: 0, id: "a" }, "get_weather", '{"city":')], [piece({ index: 1 }, undefined, '"Rome"}')]],
     ],
-    ["all of it once more", [[piece({ index: 0, id: "a" }, "get_weather", ROME)], [piece({ index: 0, id: "a" }, "get_weather", ROME)]]],
+    [
+      "all of it once more",
+      [[piece({ index: 0, id: "a" }, "get_weather", ROME)], [piece({ index: 0, id: "a" }, "get_weather", ROME)]],
+    ],
     [
       "all of it once more, in other spacing and without index",
       [[piece({ id: "a" }, "get_weather", ROME)], [piece({ id: "a" }, "get_weather", '{ "city": "Rome" }')]],
@@ -97,7 +107,10 @@ describe("one call is one call", () => {
         [piece({ index: 1, id: "a" }, "", '"Rome"}')],
       ],
     ],
-    ["the arguments once more", [[piece({ index: 0, id: "a" }, "get_weather", ROME)], [piece({ index: 0 }, undefined, ROME)]]],
+    [
+      "the arguments once more",
+      [[piece({ index: 0, id: "a" }, "get_weather", ROME)], [piece({ index: 0 }, undefined, ROME)]],
+    ],
     [
       "all arguments so far with each piece",
       [
@@ -107,21 +120,34 @@ describe("one call is one call", () => {
         [piece({ index: 0 }, undefined, ROME)],
       ],
     ],
-    ["an empty object before the arguments", [[piece({ index: 0, id: "a" }, "get_weather", {})], [piece({ index: 0 }, undefined, ROME)]]],
+    [
+      "an empty object before the arguments",
+      [[piece({ index: 0, id: "a" }, "get_weather", {})], [piece({ index: 0 }, undefined, ROME)]],
+    ],
     ["the arguments as an object", [[piece({ index: 0, id: "a" }, "get_weather", { city: "Rome" })]]],
-    ["an index that is a text", [[piece({ index: "0", id: "a" }, "get_weather", '{"city":')], [piece({ index: "0" }, "", '"Rome"}')]]],
+    [
+      "an index that is a text",
+      [[piece({ index: "0", id: "a" }, "get_weather", '{"city":')], [piece({ index: "0" }, "", '"Rome"}')]],
+    ],
     ["an object in place of a list", [piece({ index: 0, id: "a" }, "get_weather", ROME)]],
     ["no function around the name", [[{ id: "a", name: "get_weather", arguments: ROME }]]],
     ["nothing around it", [[null, piece({ index: 0, id: "a" }, "get_weather", ROME), {}]]],
-    ["a trailing piece that holds nothing", [[piece({ index: 0, id: "a" }, "get_weather", ROME)], [piece({ index: 1, id: "" }, "", "")]]],
+    [
+      "a trailing piece that holds nothing",
+      [[piece({ index: 0, id: "a" }, "get_weather", ROME)], [piece({ index: 1, id: "" }, "", "")]],
+    ],
   ])("in spite of %s", (_, chunks) => {
     expect(read(...chunks)).toEqual(rome);
   });
 
   test("nested objects that begin alike are not taken for repetitions", () => {
-    expect(read([piece({ index: 0, id: "a" }, "run", '{"a":')], [piece({ index: 0 }, "", '{"a":1}')], [piece({ index: 0 }, "", "}")])).toEqual([
-      call("run", '{"a":{"a":1}}', "a"),
-    ]);
+    expect(
+      read(
+        [piece({ index: 0, id: "a" }, "run", '{"a":')],
+        [piece({ index: 0 }, "", '{"a":1}')],
+        [piece({ index: 0 }, "", "}")],
+      ),
+    ).toEqual([call("run", '{"a":{"a":1}}', "a")]);
   });
 });
 
@@ -176,10 +202,10 @@ describe("different calls stay different", () => {
   });
 });
 
-describe("order", () => {
-  const types = (events: readonly BackendEvent[]) =>
-    events.map((event) => `${event.type}${"key" in event ? ` ${event.key}` : ""}`);
+const types = (events: readonly BackendEvent[]) =>
+  events.map((event) => `${event.type}${"key" in event ? ` ${event.key}` : ""}`);
 
+describe("order", () => {
   test("each call is closed before the next begins", () => {
     const chunks = [
       [piece({ index: 0, id: "a" }, "get_weather", "")],
@@ -188,7 +214,14 @@ describe("order", () => {
       [piece({ index: 2, id: "c" }, "run", "{}")],
     ];
     expect(types(eventsOf(chunks))).toEqual([
-      ...["call 0", "call.delta 0", "call.done 0", "call 1", "call.delta 1", "call.done 1", "call 2", "call.delta 2"],
+      "call 0",
+      "call.delta 0",
+      "call.done 0",
+      "call 1",
+      "call.delta 1",
+      "call.done 1",
+      "call 2",
+      "call.delta 2",
     ]);
   });
 
@@ -201,7 +234,12 @@ describe("order", () => {
       [piece({ index: 0 }, undefined, "}")],
     ];
     expect(types(eventsOf(chunks))).toEqual([
-      ...["call 0", "call 1", "call.delta 1", "call.delta 0", "call.delta 1", "call.delta 0"],
+      "call 0",
+      "call 1",
+      "call.delta 1",
+      "call.delta 0",
+      "call.delta 1",
+      "call.delta 0",
     ]);
   });
 
@@ -226,16 +264,16 @@ describe("order", () => {
   });
 });
 
-describe("a call that cannot be understood fails with words", () => {
-  const failure = (...chunks: readonly unknown[]): string => {
-    try {
-      eventsOf(chunks);
-    } catch (error) {
-      if (error instanceof ApiError) return error.message;
-    }
-    return "none";
-  };
+const failure = (...chunks: readonly unknown[]): string => {
+  try {
+    eventsOf(chunks);
+  } catch (error) {
+    if (error instanceof ApiError) return error.message;
+  }
+  return "none";
+};
 
+describe("a call that cannot be understood fails with words", () => {
   test.each<[string, readonly unknown[], RegExp]>([
     ["no name", [[piece({ index: 0, id: "a" }, undefined, ROME)]], /without a name: \{"city":"Rome"\}/],
     ["nothing but an id", [[{ index: 0, id: "a", type: "function" }]], /without a name/],
@@ -244,7 +282,11 @@ describe("a call that cannot be understood fails with words", () => {
     ["a name that is a number", [[piece({ index: 0 }, 5 as unknown as string, ROME)]], /cannot be read/],
     [
       "more arguments of a call that is closed",
-      [[piece({ index: 0, id: "a" }, "run", "{}")], [piece({ index: 1, id: "b" }, "now", "{}")], [piece({ index: 0 }, "", ROME)]],
+      [
+        [piece({ index: 0, id: "a" }, "run", "{}")],
+        [piece({ index: 1, id: "b" }, "now", "{}")],
+        [piece({ index: 0 }, "", ROME)],
+      ],
       /went on with the tool call 'run'/,
     ],
   ])("%s", (_, chunks, words) => {
@@ -285,7 +327,9 @@ const STYLES: readonly ((calls: readonly Heard[], cuts: readonly number[]) => re
 ];
 
 function cut(text: string, places: readonly number[]): readonly string[] {
-  const at = [...new Set(places.map((place) => place % text.length))].filter((place) => place > 0).toSorted((a, b) => a - b);
+  const at = [...new Set(places.map((place) => place % text.length))]
+    .filter((place) => place > 0)
+    .toSorted((a, b) => a - b);
   return [...at, text.length].map((end, index) => text.slice(at[index - 1] ?? 0, end));
 }
 

@@ -12,7 +12,7 @@ function read(...chunks: readonly Chunk[]): readonly BackendEvent[] {
   const stream = new ChatStream({ tools: chatTools([]), allowed: null });
   const events: BackendEvent[] = [];
   for (const chunk of [...chunks, "[DONE]"]) {
-    if (typeof chunk === "object" && "data" in chunk) stream.read(chunk as SseEvent, events);
+    if (typeof chunk === "object" && "data" in chunk) stream.read(chunk, events);
     else stream.read({ name: null, data: typeof chunk === "string" ? chunk : JSON.stringify(chunk) }, events);
   }
   return events;
@@ -27,7 +27,9 @@ function failure(...chunks: readonly Chunk[]): string {
   }
 }
 
-const said = (delta: object, finish: string | null = null) => ({ choices: [{ index: 0, delta, finish_reason: finish }] });
+const said = (delta: object, finish: string | null = null) => ({
+  choices: [{ index: 0, delta, finish_reason: finish }],
+});
 const HELLO = said({ content: "hello" }, "stop");
 const text = (delta: string): BackendEvent => ({ type: "text.delta", delta });
 const thought = (delta: string): BackendEvent => ({ type: "reasoning.delta", delta });
@@ -47,7 +49,11 @@ describe("text and thinking", () => {
     ["thinking under its own name", [said({ thinking: "h" }), said({ content: "a" })], [thought("h"), text("a")]],
     ["thinking in an object", [said({ reasoning: { content: "h" } })], [thought("h")]],
     ["thinking in details", [said({ reasoning_details: [{ type: "reasoning.text", text: "h" }] })], [thought("h")]],
-    ["thinking between tags", [said({ content: "<think>h</th" }), said({ content: "ink>\n\na" })], [thought("h"), text("a")]],
+    [
+      "thinking between tags",
+      [said({ content: "<think>h</th" }), said({ content: "ink>\n\na" })],
+      [thought("h"), text("a")],
+    ],
     [
       "tags behind thinking of its own field as text",
       [said({ reasoning_content: "h" }), said({ content: "<think>a" })],
@@ -67,10 +73,21 @@ describe("text and thinking", () => {
     ["the older API", [{ choices: [{ index: 0, text: "a" }] }, { choices: [{ index: 0, text: "b" }] }], [text("ab")]],
     [
       "one answer of several",
-      [{ choices: [{ index: 1, delta: { content: "x" } }, { index: 0, delta: { content: "a" } }] }],
+      [
+        {
+          choices: [
+            { index: 1, delta: { content: "x" } },
+            { index: 0, delta: { content: "a" } },
+          ],
+        },
+      ],
       [text("a")],
     ],
-    ["a refusal in parts", [said({ content: [{ type: "refusal", refusal: "No." }] })], [{ type: "refusal.delta", delta: "No." }]],
+    [
+      "a refusal in parts",
+      [said({ content: [{ type: "refusal", refusal: "No." }] })],
+      [{ type: "refusal.delta", delta: "No." }],
+    ],
   ])("from %s", (_, chunks, expected) => {
     expect(read(...chunks)).toEqual([...expected, STOP]);
   });
@@ -120,18 +137,31 @@ describe("failures", () => {
   });
 });
 
-describe("usage", () => {
-  const usageOf = (...chunks: readonly object[]) => {
-    const event = read(HELLO, ...chunks).find(({ type }) => type === "usage");
-    if (event?.type !== "usage") return null;
-    const { input_tokens: input, output_tokens: output, total_tokens: total, input_tokens_details: details } = event.usage;
-    return [input, output, total, details.cached_tokens];
-  };
+const usageOf = (...chunks: readonly object[]) => {
+  const event = read(HELLO, ...chunks).find(({ type }) => type === "usage");
+  if (event?.type !== "usage") return null;
+  const {
+    input_tokens: input,
+    output_tokens: output,
+    total_tokens: total,
+    input_tokens_details: details,
+  } = event.usage;
+  return [input, output, total, details.cached_tokens];
+};
 
+describe("usage", () => {
   test.each<[string, readonly object[], readonly number[] | null]>([
     ["of OpenAI", [{ choices: [], usage: { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 } }], [5, 2, 7, 0]],
-    ["of Anthropic", [{ choices: [], usage: { input_tokens: 5, output_tokens: 2, cache_read_input_tokens: 3 } }], [5, 2, 7, 3]],
-    ["in texts", [{ choices: [], usage: { prompt_tokens: "5", completion_tokens: "2", total_tokens: "7" } }], [5, 2, 7, 0]],
+    [
+      "of Anthropic",
+      [{ choices: [], usage: { input_tokens: 5, output_tokens: 2, cache_read_input_tokens: 3 } }],
+      [5, 2, 7, 3],
+    ],
+    [
+      "in texts",
+      [{ choices: [], usage: { prompt_tokens: "5", completion_tokens: "2", total_tokens: "7" } }],
+      [5, 2, 7, 0],
+    ],
     ["of Groq", [{ choices: [], x_groq: { usage: { prompt_tokens: 5, completion_tokens: 2 } } }], [5, 2, 7, 0]],
     [
       "in the choice, with cached tokens",
@@ -153,19 +183,29 @@ describe("usage", () => {
   });
 });
 
-describe("sources", () => {
-  const source = (url: string, start: number, end: number, title = "") =>
-    ({ type: "annotation", annotation: { type: "url_citation", url, title, start_index: start, end_index: end } }) as const;
+const source = (url: string, start: number, end: number, title = "") =>
+  ({
+    type: "annotation",
+    annotation: { type: "url_citation", url, title, start_index: start, end_index: end },
+  }) as const;
 
+describe("sources", () => {
   test("are annotations of the text, each once, behind the text that they came with", () => {
-    const citation = { type: "url_citation", url_citation: { url: "https://a.x", title: "A", start_index: 0, end_index: 5 } };
+    const citation = {
+      type: "url_citation",
+      url_citation: { url: "https://a.x", title: "A", start_index: 0, end_index: 5 },
+    };
     const chunks = [said({ content: "hello", annotations: [citation] }), said({ annotations: [citation] }, "stop")];
     expect(read(...chunks)).toEqual([text("hello"), source("https://a.x", 0, 5, "A"), STOP]);
   });
 
   test("wait for the text", () => {
     const citation = { type: "url_citation", url: "https://a.x", title: "A", start_index: 1, end_index: 2 };
-    expect(read(said({ annotations: [citation] }), HELLO)).toEqual([text("hello"), source("https://a.x", 1, 2, "A"), STOP]);
+    expect(read(said({ annotations: [citation] }), HELLO)).toEqual([
+      text("hello"),
+      source("https://a.x", 1, 2, "A"),
+      STOP,
+    ]);
   });
 
   test("that have no place belong to the whole text, unless an annotation names them", () => {
@@ -197,5 +237,11 @@ test("the calls of the first API, which a message had one of", () => {
 
 test("text behind a call closes the call first", () => {
   const call = said({ tool_calls: [{ index: 0, id: "a", function: { name: "now", arguments: "{}" } }] });
-  expect(read(call, HELLO).map(({ type }) => type)).toEqual(["call", "call.delta", "call.done", "text.delta", "finish"]);
+  expect(read(call, HELLO).map(({ type }) => type)).toEqual([
+    "call",
+    "call.delta",
+    "call.done",
+    "text.delta",
+    "finish",
+  ]);
 });

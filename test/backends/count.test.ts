@@ -35,6 +35,8 @@ function open(options: Partial<ChatCompletionsOptions> = {}): void {
     thinkTags: "auto",
     strictTools: false,
     extraBody: {},
+    defaultBody: {},
+    allowFields: [],
     prefill: false,
     tokenizer: "auto",
     log: { warn: () => undefined },

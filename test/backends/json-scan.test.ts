@@ -8,7 +8,7 @@ describe("a scan of JSON that comes in pieces", () => {
     (text) => {
       const scan = new JsonScan();
       const end = text.trimEnd().length;
-      for (const [index, piece] of [...text].entries()) {
+      for (const [index, piece] of text.split("").entries()) {
         expect(scan.isComplete).toBe(index >= end);
         scan.push(piece);
         expect(scan.isBroken).toBe(false);

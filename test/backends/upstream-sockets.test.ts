@@ -9,13 +9,19 @@ const chunk = (content: string, finish: string | null = null): string =>
 
 test("a model server that never ends its answers leaves no connections behind", async () => {
   const model = await RawModel.start();
-  const server = await startServer({ port: 0, backend: model.url, store: "memory:", logLevel: "silent", maxLoopDelayMs: 0 });
+  const server = await startServer({
+    port: 0,
+    backend: model.url,
+    store: "memory:",
+    logLevel: "silent",
+    maxLoopDelayMs: 0,
+  });
   try {
     const body = Buffer.from(`${chunk("hello", "stop")}data: [DONE]\n\n`);
     const client = new HttpClient(server.url);
     for (let round = 0; round < 10; round += 1) {
       const turns = Array.from({ length: 20 }, () => {
-        model.script({ status: 200, headers: {}, body, then: "hang" });
+        model.script({ status: 200, headers: {}, body, ending: "hang" });
         return client.create({ model: "m", input: "hi", store: false });
       });
       for (const { status } of await Promise.all(turns)) expect(status).toBe(200);

@@ -18,7 +18,9 @@ type Delta = {
   readonly content?: string | readonly Part[] | null;
   readonly reasoning_content?: string | null;
   readonly reasoning?: string | null;
-  readonly tool_calls?: readonly { readonly function?: { readonly name?: string; readonly arguments?: string } }[] | null;
+  readonly tool_calls?:
+    | readonly { readonly function?: { readonly name?: string; readonly arguments?: string } }[]
+    | null;
 };
 type Part = { readonly text?: string; readonly thinking?: readonly { readonly text: string }[] };
 type Chunk = {
@@ -40,11 +42,13 @@ function read(name: string): Recording {
 const all = MISSING === null ? readdirSync(FOLDER).map(read) : [];
 const isChat = ({ chunks }: Recording): boolean => chunks.every(({ choices }) => choices !== undefined);
 
+function parts(content: Delta["content"], pick: (part: Part) => string): string {
+  return Array.isArray(content) ? (content as readonly Part[]).map(pick).join("") : "";
+}
+
 /** What the recording says, read in the plainest way. */
 function told({ chunks }: Recording) {
   const deltas = chunks.flatMap(({ choices = [] }) => choices.map(({ delta }) => delta));
-  const parts = (content: Delta["content"], pick: (part: Part) => string): string =>
-    Array.isArray(content) ? (content as readonly Part[]).map(pick).join("") : "";
   const calls = deltas.flatMap(({ tool_calls: pieces }) => pieces ?? []);
   const { usage } = chunks.findLast((chunk) => chunk.usage) ?? {};
   return {
@@ -81,7 +85,7 @@ function heard({ output, usage, status }: NonNullable<Frame["response"]>): Retur
     names: calls.map((call) => String(call["name"])),
     arguments: calls.map((call) => String(call["arguments"])).join(""),
     usage: usage === null ? undefined : { input: usage.input_tokens, output: usage.output_tokens },
-    status: status as "completed",
+    status,
   };
 }
 
@@ -100,7 +104,7 @@ afterAll(async () => {
 
 function script({ lines }: Recording): void {
   const body = Buffer.from([...lines, "[DONE]"].map((line) => `data: ${line}\n\n`).join(""));
-  model.script({ status: 200, headers: {}, body, then: "end", pieces: 1000 });
+  model.script({ status: 200, headers: {}, body, ending: "end", pieces: 1000 });
 }
 
 describe.skipIf(MISSING !== null)("a recorded stream", () => {

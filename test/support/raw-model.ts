@@ -7,7 +7,7 @@ export type RawAnswer = {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
   /** What becomes of the connection behind the body. */
-  readonly then: "end" | "hang" | "reset";
+  readonly ending: "end" | "hang" | "reset";
   /** Bytes in one write; all of them where it is left out. */
   readonly pieces?: number;
 };
@@ -87,15 +87,15 @@ export class RawModel {
   }
 
   /** The body is ended by the connection, as many small servers do it, or never. */
-  async #write(socket: Socket, { status, headers, body, then, pieces = body.length }: RawAnswer): Promise<void> {
+  async #write(socket: Socket, { status, headers, body, ending, pieces = body.length }: RawAnswer): Promise<void> {
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.write(`HTTP/1.1 ${status} Status\r\n${lines.join("")}connection: close\r\n\r\n`);
     for (let from = 0; from < body.length && !socket.destroyed; from += pieces) {
       socket.write(body.subarray(from, from + pieces));
       await new Promise((resolve) => setImmediate(resolve));
     }
-    if (then === "end") socket.end();
+    if (ending === "end") socket.end();
     // What was written is to arrive before the reset.
-    if (then === "reset") socket.end(() => socket.resetAndDestroy());
+    if (ending === "reset") socket.end(() => socket.resetAndDestroy());
   }
 }
