@@ -1,4 +1,4 @@
-import { brokenStream } from "./chat-errors.ts";
+import { unreadable } from "./chat-errors.ts";
 
 /** One piece of a tool call, as a chunk brings it, without the differences between servers. */
 export type CallPiece = {
@@ -32,19 +32,19 @@ export function callPieces({ tool_calls: calls, function_call: legacy }: CallFie
 /** A list of calls; some servers send the one call itself, or an object with the indexes as its keys. */
 function entriesOf(calls: unknown): readonly unknown[] {
   if (Array.isArray(calls)) return calls as readonly unknown[];
-  if (!isFields(calls)) throw unreadable(calls);
+  if (!isFields(calls)) throw strange(calls);
   if (["function", "custom", "id", "name", "type", "index"].some((field) => field in calls)) return [calls];
   return Object.values(calls);
 }
 
 function pieceOf(entry: unknown): CallPiece {
-  if (!isFields(entry)) throw unreadable(entry);
+  if (!isFields(entry)) throw strange(entry);
   const { index, id, extra_content: extra } = entry;
   // Most servers wrap the name and the arguments, a few do not.
   const inner = entry["function"] ?? entry["custom"] ?? entry;
-  if (!isFields(inner)) throw unreadable(entry);
+  if (!isFields(inner)) throw strange(entry);
   const { name = entry["name"] } = inner;
-  if (isGiven(name) && typeof name !== "string") throw unreadable(entry);
+  if (isGiven(name) && typeof name !== "string") throw strange(entry);
   return {
     index: indexOf(index),
     id: idOf(id),
@@ -71,9 +71,8 @@ function argumentsText(value: unknown): string {
   return isGiven(value) ? JSON.stringify(value) : "";
 }
 
-function unreadable(value: unknown): Error {
-  const text = JSON.stringify(value).slice(0, 200);
-  return brokenStream(`made a tool call that cannot be read: ${text}`);
+function strange(value: unknown): Error {
+  return unreadable("made a tool call that cannot be read", JSON.stringify(value));
 }
 
 export function isFields(value: unknown): value is Fields {

@@ -13,8 +13,13 @@ const MAX_EVENT_LENGTH = 64 * 1024 * 1024;
 /** How long a server may take to end an answer that it has declared over, before its connection is closed. */
 const DRAIN_MS = 500;
 
+/** What servers quote of an answer is its end. */
+const SAID_LENGTH = 128 * 1024;
+
 type Step = IteratorResult<readonly BackendEvent[], undefined>;
 
+/** The model server has accepted the request; its output is still to come. */
+const ACCEPTED: Step = { done: false, value: Object.freeze([]) };
 const OVER: Step = { done: true, value: undefined };
 
 type ChatAnswerOptions = {
@@ -26,6 +31,8 @@ type ChatAnswerOptions = {
   /** Milliseconds that may pass between two chunks. */
   readonly silenceTimeoutMs: number;
   readonly thinkTags?: ThinkTagsMode;
+  /** Makes an error that the server reported in its stream loggable; `said` is what the model had said by then. */
+  readonly redact: (error: unknown, said: string) => Promise<void>;
 };
 
 /**
@@ -39,6 +46,8 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
   readonly #stream: ChatStream;
   #call: UpstreamCall | null = null;
   #isOver = false;
+  /** The end of what the model has said, with which an error of the server is compared. */
+  #said = "";
 
   constructor(options: ChatAnswerOptions) {
     this.#options = options;
@@ -69,7 +78,7 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
       return this.#failed(error);
     }
     // Whoever left meanwhile left a call that was not there yet.
-    if (!this.#isOver) return this.#following(this.#call);
+    if (!this.#isOver) return ACCEPTED;
     this.#end();
     return OVER;
   }
@@ -91,9 +100,11 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
         if (error !== null) this.#broken(error, events);
         else this.#decode(chunks, events);
       } catch (thrown) {
+        this.#hear(events);
         resolve(this.#failed(thrown));
         return;
       }
+      this.#hear(events);
       if (events.length > 0) resolve({ done: false, value: events });
       else wait();
     };
@@ -129,7 +140,13 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
     if (this.#isOver) return OVER;
     this.#end();
     const known = this.#watchdog.explain(error) ?? error;
+    await this.#options.redact(known, this.#said);
     throw known instanceof ApiError ? known : brokenStream("broke off its answer", known);
+  }
+
+  #hear(events: readonly BackendEvent[]): void {
+    for (const event of events) if ("delta" in event) this.#said += event.delta;
+    if (this.#said.length > 2 * SAID_LENGTH) this.#said = this.#said.slice(-SAID_LENGTH);
   }
 
   #end(): void {
@@ -144,6 +161,8 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
 /** A body without a single chunk, such as a page of HTML. */
 function strange(beginning: string): ApiError {
   if (beginning.trim() === "") return brokenStream("answered with nothing");
-  const cause = new Error("the model server's answer holds no chunk", { cause: quote(beginning) });
+  // A page is quoted in the log; anything else may be the model's words.
+  const isPage = beginning.trimStart().startsWith("<");
+  const cause = new Error("the model server's answer holds no chunk", isPage ? { cause: quote(beginning) } : {});
   return brokenStream("answered with something that is not a chat completion stream", cause);
 }

@@ -3,7 +3,7 @@ import type { BackendEvent } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
 import { CallArguments, sameJson } from "./call-arguments.ts";
 import type { CallPiece, Fields } from "./call-pieces.ts";
-import { brokenStream } from "./chat-errors.ts";
+import { brokenStream, unreadable } from "./chat-errors.ts";
 import type { ChatHead } from "./chat-request.ts";
 import { type ClientTool, clientCall } from "./client-tools.ts";
 import { CustomInput } from "./custom-input.ts";
@@ -87,7 +87,7 @@ export class ChatCalls {
       }
       const rest = call.arguments.end();
       if (call.twin !== null && sameJson(call.arguments.text, call.twin.arguments.text)) continue;
-      if (call.name === "") throw brokenStream(`made a tool call without a name: ${call.arguments.text.slice(0, 200)}`);
+      if (call.name === "") throw unreadable("made a tool call without a name", call.arguments.text);
       if (call.state === "gathering") this.#announce(call, events);
       this.#say(call, rest, events);
       this.#finish(call, events);
@@ -177,7 +177,7 @@ export class ChatCalls {
     if (piece.extra !== null) call.extra = { ...call.extra, ...piece.extra };
     if (call.state === "closed") {
       if (call.arguments.repeats(piece.text)) return;
-      throw brokenStream(`went on with the tool call '${call.name}' after its arguments were complete`);
+      throw unreadable("went on with a tool call after its arguments were complete", call.name);
     }
     if (call.state === "gathering" && piece.name !== "") {
       call.name = joinNames(call.name, piece.name, this.#head.tools.behind);

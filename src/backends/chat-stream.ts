@@ -6,7 +6,7 @@ import { callPieces, type Fields, isFields } from "./call-pieces.ts";
 import { ChatAnnotations } from "./chat-annotations.ts";
 import { ChatCalls } from "./chat-calls.ts";
 import { contentSaid, reasoningText } from "./chat-delta.ts";
-import { brokenStream, reportedByServer } from "./chat-errors.ts";
+import { brokenStream, reportedByServer, unreadable } from "./chat-errors.ts";
 import { failureIn, failureOf } from "./chat-failures.ts";
 import { readFinish } from "./chat-finish.ts";
 import { takeLogprobs } from "./chat-logprobs.ts";
@@ -17,8 +17,6 @@ import { type Spoken, ThinkTags, type ThinkTagsMode } from "./think-tags.ts";
 
 /** How long an answer that has finished may go on: its usage comes behind it, and whatever else is late does not count. */
 export const GRACE_MS = { withUsage: 500, withoutUsage: 2000 } as const;
-
-const LONGEST_QUOTE = 300;
 
 /** Reads the chunks of one chat answer as backend events. Servers differ in all of it, so everything may be missing. */
 export class ChatStream {
@@ -33,8 +31,6 @@ export class ChatStream {
   #isTextOpen = false;
   #hasChoice = false;
   #hasDelta = false;
-  /** The first thing that came and is no part of an answer. */
-  #stray: string | null = null;
   #finish: FinishReason | null = null;
   #usage: Usage | null = null;
   #ended = false;
@@ -61,7 +57,7 @@ export class ChatStream {
     const parsed = parse(data);
     if (parsed === undefined) return this.#readText(name, data.trim(), events);
     for (const chunk of Array.isArray(parsed) ? parsed : [parsed]) {
-      if (!isFields(chunk)) throw brokenStream(`sent a chunk that is not a JSON object: ${quote(data)}`);
+      if (!isFields(chunk)) throw unreadable("sent a chunk that is not a JSON object", data);
       this.#chunk(chunk, name, events);
     }
   }
@@ -69,7 +65,7 @@ export class ChatStream {
   /** The last events. @throws ApiError when the stream was cut before the model had finished */
   end(events: BackendEvent[]): void {
     if (this.#ended) return;
-    if (!this.#hasChoice) throw this.#nothing();
+    if (!this.#hasChoice) throw brokenStream("answered with nothing that a chat completion has");
     if (this.#finish === null) throw brokenStream("ended before the response was finished");
     this.#ended = true;
     this.#speak(this.#thinkTags.stop(), events);
@@ -85,7 +81,7 @@ export class ChatStream {
   /** Data that is not JSON. */
   #readText(name: string | null, text: string, events: BackendEvent[]): void {
     if (text === "[DONE]") {
-      if (!this.#hasChoice) throw this.#nothing();
+      if (!this.#hasChoice) throw brokenStream("answered with nothing that a chat completion has");
       // A server that ends its stream in the proper way has finished, even if it gave no reason.
       this.#finish ??= "stop";
       this.end(events);
@@ -94,7 +90,7 @@ export class ChatStream {
     // Heartbeats: comments that were wrapped as data, events of names that no answer has.
     if (text.startsWith(":") || (name !== null && name !== "message" && name !== "error")) return;
     if (name === "error") throw reportedByServer(text);
-    throw brokenStream(`sent a chunk that is not JSON: ${quote(text)}`);
+    throw unreadable("sent a chunk that is not JSON", text);
   }
 
   #chunk(chunk: Fields, name: string | null, events: BackendEvent[]): void {
@@ -104,7 +100,6 @@ export class ChatStream {
     const choice = Array.isArray(choices) ? (choices as unknown[]).find(isFirstChoice) : undefined;
     this.#takeUsage(chunkUsage(chunk, choice));
     if (choice === undefined) {
-      if (!Array.isArray(choices) && !("usage" in chunk)) this.#stray ??= JSON.stringify(chunk);
       this.#annotations.read(chunk, null);
       return;
     }
@@ -216,11 +211,6 @@ export class ChatStream {
   #takeUsage(usage: Usage | null): void {
     if (usage !== null && (this.#usage === null || usage.total_tokens > 0)) this.#usage = usage;
   }
-
-  #nothing(): Error {
-    const cause = this.#stray === null ? undefined : new Error(`the model server sent ${quote(this.#stray)}`);
-    return brokenStream("answered with nothing that a chat completion has", cause);
-  }
 }
 
 /** One answer was asked for; servers that give several number them from 0. */
@@ -237,8 +227,4 @@ function parse(data: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function quote(text: string): string {
-  return text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
 }

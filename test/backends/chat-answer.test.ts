@@ -37,7 +37,13 @@ function answerOf(
   signal = new AbortController().signal,
 ): ChatAnswer {
   const head = { tools: chatTools([]), allowed: null };
-  return new ChatAnswer({ head, open: open as () => Promise<UpstreamCall>, signal, silenceTimeoutMs });
+  return new ChatAnswer({
+    head,
+    open: open as () => Promise<UpstreamCall>,
+    signal,
+    silenceTimeoutMs,
+    redact: async () => undefined,
+  });
 }
 
 function said(content: string, finish: string | null = null): string {
@@ -54,6 +60,7 @@ test("each batch is what came together, and a connection whose answer is whole i
   const batches = [];
   for await (const batch of answer) batches.push(batch);
   expect(batches).toEqual([
+    [],
     [{ type: "text.delta", delta: "ab" }],
     [{ type: "text.delta", delta: "c" }],
     [{ type: "finish", reason: "stop" }],
@@ -88,6 +95,7 @@ test("an answer that is left in the middle is ended, and whoever still waits hea
   const call = new FakeCall(said("a"));
   const answer = answerOf(async () => call);
   await answer.next();
+  await answer.next();
   const next = answer.next();
   await answer.return();
   expect(await next).toEqual({ done: true, value: undefined });
@@ -97,6 +105,7 @@ test("an answer that is left in the middle is ended, and whoever still waits hea
 test("what breaks in the middle is told as the model server's failure, after what had come", async () => {
   const call = new FakeCall(said("a"), null);
   const answer = answerOf(async () => call);
+  expect(await answer.next()).toEqual({ done: false, value: [] });
   expect(await answer.next()).toEqual({ done: false, value: [{ type: "text.delta", delta: "a" }] });
   const error: unknown = await answer.next().catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ApiError);
@@ -118,6 +127,7 @@ describe("behind the model's last word", () => {
       watchdog.guard(() => call.abort());
       return call;
     }, 60_000);
+    await answer.next();
     expect(types(await answer.next())).toEqual(["text.delta"]);
     const next = answer.next();
     await vi.advanceTimersByTimeAsync(grace);
@@ -129,6 +139,7 @@ describe("behind the model's last word", () => {
   test("a connection that breaks takes nothing from the answer", async () => {
     const call = new FakeCall(said("a", "stop"));
     const answer = answerOf(async () => call);
+    await answer.next();
     await answer.next();
     const next = answer.next();
     call.abort();
@@ -148,6 +159,7 @@ describe("behind the model's last word", () => {
       client.signal,
     );
     await answer.next();
+    await answer.next();
     const next = answer.next();
     client.abort();
     await expect(next).rejects.toBeInstanceOf(ApiError);
@@ -156,6 +168,7 @@ describe("behind the model's last word", () => {
 
 test("a page of HTML is no answer, and the log has its beginning", async () => {
   const answer = answerOf(async () => new FakeCall("<html>Just a ", "moment...</html>", null));
+  await answer.next();
   const error: unknown = await answer.next().catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({
     message: "The model server answered with something that is not a chat completion stream.",

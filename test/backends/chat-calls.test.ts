@@ -287,7 +287,7 @@ describe("a call that cannot be understood fails with words", () => {
         [piece({ index: 1, id: "b" }, "now", "{}")],
         [piece({ index: 0 }, "", ROME)],
       ],
-      /went on with the tool call 'run'/,
+      /went on with a tool call after its arguments were complete: run/,
     ],
   ])("%s", (_, chunks, words) => {
     expect(failure(...chunks)).toMatch(words);
