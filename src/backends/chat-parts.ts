@@ -30,7 +30,8 @@ function show(part: Part): Shown {
   if (CHAT_PARTS.has(type)) {
     const held = part[type];
     const name = type.replace(/^input_|_url$/g, "");
-    if (typeof held === "string" && type.endsWith("_url")) return { kind: "part", name, part: { type, [type]: { url: held } } };
+    if (typeof held === "string" && type.endsWith("_url"))
+      return { kind: "part", name, part: { type, [type]: { url: held } } };
     if (typeof held === "object" && held !== null) return { kind: "part", name, part };
   }
   return unseen(type, fileId);
@@ -44,7 +45,11 @@ function showFile({ file_data: data, filename, file_id: fileId, file_url: url }:
     const file = { ...(typeof filename === "string" && { filename }), file_data: data };
     return { kind: "part", name: "file", part: { type: "file", file } };
   }
-  return { kind: "block", text: `File ${name === undefined ? "without a name" : `'${name}'`}:\n${text}`, isNamed: false };
+  return {
+    kind: "block",
+    text: `File ${name === undefined ? "without a name" : `'${name}'`}:\n${text}`,
+    isNamed: false,
+  };
 }
 
 function unseen(kind: string, name: unknown): Shown {
@@ -82,7 +87,10 @@ export function chatContent(content: string | readonly Part[]): string | readonl
 }
 
 /** The parts that are no text, for the places where chat servers take nothing else; and what they are called. */
-export function attachments(content: string | readonly Part[]): { readonly name: string; readonly parts: readonly Part[] } {
+export function attachments(content: string | readonly Part[]): {
+  readonly name: string;
+  readonly parts: readonly Part[];
+} {
   if (typeof content === "string" || content.every(({ type }) => TEXTS.has(type))) return NOTHING_ATTACHED;
   const parts: Part[] = [];
   const names = new Set<string>();

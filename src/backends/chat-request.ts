@@ -1,7 +1,14 @@
 import type { BackendRequest } from "../core/ports.ts";
 import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import type { TextFormat } from "../protocol/items.ts";
-import { type CallableTool, distinctChoices, type Tool, type ToolChoice, ToolIndex, toolKey } from "../protocol/tools.ts";
+import {
+  type CallableTool,
+  distinctChoices,
+  type Tool,
+  type ToolChoice,
+  ToolIndex,
+  toolKey,
+} from "../protocol/tools.ts";
 import { isSettable, passFields } from "./extra-fields.ts";
 import { type ChatTools, chatTools, chatName } from "./chat-tools.ts";
 

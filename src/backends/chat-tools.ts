@@ -109,7 +109,8 @@ function describeCustom(description: string | undefined, format: unknown): strin
 }
 
 /** What a model has to know of an async tool before it calls it. */
-const RUNS_ASYNC = "This tool is asynchronous: its output may come in a later message. Do not wait for it, and do not call it again for the same thing."
+const RUNS_ASYNC =
+  "This tool is asynchronous: its output may come in a later message. Do not wait for it, and do not call it again for the same thing.";
 
 function inLines(...texts: readonly (string | undefined)[]): string {
   return texts.filter((text) => text !== undefined).join("\n\n");

@@ -64,7 +64,14 @@ export type ChatState = {
   readonly late: ReadonlyMap<string, string>;
 };
 
-export const START: ChatState = { closed: Rope.empty, isLeadOpen: false, run: null, open: [], deferred: [], late: new Map() };
+export const START: ChatState = {
+  closed: Rope.empty,
+  isLeadOpen: false,
+  run: null,
+  open: [],
+  deferred: [],
+  late: new Map(),
+};
 
 /** What the model reads of a call of an async tool until its output is there. */
 const STILL_RUNNING = "The tool is still running. Go on without its output: it comes in a later message.";

@@ -59,8 +59,7 @@ function withAttachments(item: Item, parts: string | readonly Part[]): readonly 
 function outputTerms(item: Item): readonly Item[] {
   const callId = item["call_id"] ?? (item.type === "local_shell_call_output" ? item["id"] : undefined);
   const made = output(item);
-  const answer =
-    typeof callId === "string" ? { call_id: callId } : { name: item.type.replace(/(_call)?_output$/, "") };
+  const answer = typeof callId === "string" ? { call_id: callId } : { name: item.type.replace(/(_call)?_output$/, "") };
   return withAttachments({ type: "function_call_output", ...answer, output: made }, made);
 }
 

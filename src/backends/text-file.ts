@@ -2,7 +2,8 @@
 
 /** `data:text/plain;charset=utf-8;base64,…`; what is in front of the data may be left out. */
 const DATA_URL = /^data:([^,;]*)((?:;[^,;]*)*),/i;
-const TEXT_TYPE = /^(text\/.+|application\/(.+\+)?(json|xml|yaml|x-yaml|toml|javascript|typescript|sql|csv|x-sh|x-httpd-php|graphql|jsonl|x-ndjson|rtf|x-tex)|image\/svg\+xml|message\/rfc822)$/i;
+const TEXT_TYPE =
+  /^(text\/.+|application\/(.+\+)?(json|xml|yaml|x-yaml|toml|javascript|typescript|sql|csv|x-sh|x-httpd-php|graphql|jsonl|x-ndjson|rtf|x-tex)|image\/svg\+xml|message\/rfc822)$/i;
 const TEXT_NAME =
   /\.(txt|md|markdown|rst|csv|tsv|json|jsonl|ndjson|xml|ya?ml|toml|ini|cfg|conf|env|log|html?|css|scss|svg|m?[jt]sx?|cjs|py|ipynb|rb|go|rs|java|kt|swift|c|h|cc|cpp|hpp|cs|php|pl|lua|r|sh|bash|zsh|ps1|bat|sql|graphql|proto|tex|diff|patch|dockerfile|makefile|eml|srt|vtt)$/i;
 /** Types that say nothing of what is inside. */

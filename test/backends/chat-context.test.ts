@@ -276,7 +276,10 @@ describe("messages", () => {
     const pdf = { type: "input_file", filename: "a.pdf", file_data: "data:application/pdf;base64,AA==" };
     const texts = (items: readonly Item[]) =>
       messagesOf(null, items).map((message) => {
-        const { role, content } = message as { role: string; content: string | readonly { text?: string; type: string }[] };
+        const { role, content } = message as {
+          role: string;
+          content: string | readonly { text?: string; type: string }[];
+        };
         return `${role}: ${typeof content === "string" ? content : content.map(({ text, type }) => text ?? type).join(" ")}`;
       });
     const drawn = { type: "message", role: "assistant", content: [{ type: "output_text", text: "Look" }, image] };

@@ -64,9 +64,15 @@ describe("a part of a user's message", () => {
     ],
     [{ type: "input_file", file_data: "data:text/csv,a%2Cb" }, "File without a name:\na,b"],
     [{ type: "input_file", filename: "a.json", file_data: "data:application/json;base64,e30=" }, "File 'a.json':\n{}"],
-    [{ type: "input_file", filename: "a.py", file_data: "data:application/octet-stream;base64,eA==" }, "File 'a.py':\nx"],
+    [
+      { type: "input_file", filename: "a.py", file_data: "data:application/octet-stream;base64,eA==" },
+      "File 'a.py':\nx",
+    ],
     [{ type: "input_file", filename: "a.md", file_data: "eA==" }, "File 'a.md':\nx"],
-    [{ type: "input_file", filename: "a", file_data: "data:text/plain;charset=iso-8859-1;base64,/A==" }, "File 'a':\nü"],
+    [
+      { type: "input_file", filename: "a", file_data: "data:text/plain;charset=iso-8859-1;base64,/A==" },
+      "File 'a':\nü",
+    ],
     [{ type: "input_file", file_data: "data:TEXT/Plain;BASE64,eA==" }, "File without a name:\nx"],
     [{ type: "input_file", file_data: "data:text/plain,50%" }, "File without a name:\n50%"],
     [{ type: "input_file", file_data: "data:text/plain,Gr%C3%BC%C3%9Fe" }, "File without a name:\nGrüße"],
@@ -88,7 +94,11 @@ test("texts follow each other with nothing between; what stands for a file has l
 test("what the model reads only the name of is told", () => {
   const output = { type: "function_call_output", output: [{ type: "input_image", file_id: "f" }] };
   expect(namedParts(output)).toEqual(["input_image"]);
-  const content = [{ type: "input_text", text: "x" }, { type: "input_file", file_url: "u" }, { type: "input_image", image_url: image }];
+  const content = [
+    { type: "input_text", text: "x" },
+    { type: "input_file", file_url: "u" },
+    { type: "input_image", image_url: image },
+  ];
   expect(namedParts({ type: "message", content })).toEqual(["input_file"]);
   expect(namedParts({ type: "x", content: [null, 5, {}], output: "x" })).toEqual([]);
 });

@@ -148,13 +148,12 @@ describe("items of other tools", () => {
     expect(inChatTerms(item)).toEqual(expected);
   });
 
-  test.each([
-    { type: "mcp_list_tools", id: "l", tools: [] },
-    { type: "hologram_call" },
-    { type: "from_the_future" },
-  ])("%j say nothing that the model could read", (item) => {
-    expect(inChatTerms(item)).toEqual([]);
-  });
+  test.each([{ type: "mcp_list_tools", id: "l", tools: [] }, { type: "hologram_call" }, { type: "from_the_future" }])(
+    "%j say nothing that the model could read",
+    (item) => {
+      expect(inChatTerms(item)).toEqual([]);
+    },
+  );
 
   test("known items stay as they are, and whatever else comes is calls, outputs and words of the user, or nothing", () => {
     const message = { type: "message", role: "user", content: "hi" };

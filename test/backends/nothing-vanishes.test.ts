@@ -27,8 +27,10 @@ const PARTS: readonly (() => Marked<Part>)[] = [
   () => marked((name) => ({ type: "input_image", image_url: `https://a.test/${name}`, detail: "original" })),
   () => marked((file_id) => ({ type: "input_image", file_id })),
   () => marked((name) => ({ type: "computer_screenshot", image_url: `https://a.test/${name}` })),
-  () => marked((name) => ({ type: "input_file", filename: `${name}.pdf`, file_data: "data:application/pdf;base64,AA==" })),
-  () => marked((text) => ({ type: "input_file", filename: "a.txt", file_data: `data:text/plain;base64,${base64(text)}` })),
+  () =>
+    marked((name) => ({ type: "input_file", filename: `${name}.pdf`, file_data: "data:application/pdf;base64,AA==" })),
+  () =>
+    marked((text) => ({ type: "input_file", filename: "a.txt", file_data: `data:text/plain;base64,${base64(text)}` })),
   () => marked((text) => ({ type: "input_file", filename: "a.md", file_data: base64(text) })),
   () => marked((name) => ({ type: "input_file", file_url: `https://a.test/${name}` })),
   () => marked((file_id) => ({ type: "input_file", file_id })),
@@ -55,7 +57,12 @@ const content = fc.oneof(
 const role = fc.constantFrom("user", "assistant", "system", "developer");
 const message = fc
   .tuple(role, content)
-  .map(([as, { value, found }]): Marked<readonly Item[]> => ({ value: [{ type: "message", role: as, content: value }], found }));
+  .map(
+    ([as, { value, found }]): Marked<readonly Item[]> => ({
+      value: [{ type: "message", role: as, content: value }],
+      found,
+    }),
+  );
 
 const KINDS = ["function", "custom_tool"] as const;
 /** A call and its output, late or at once, of a tool that is async or not; or an output that answers none. */

@@ -22,7 +22,9 @@ const end = (reason: "stop" | "max_output_tokens"): BackendEvent => ({ type: "fi
 const arguments_ = (key: number): BackendEvent => ({ type: "call.delta", key, delta: "{}" });
 
 test("calls of async tools say so, in every event and for the turns behind them", async () => {
-  const { engine, open } = makeEngine({ steps: [callFunctions({ callId: "a", name: "slow" }, { callId: "b", name: "f" })] });
+  const { engine, open } = makeEngine({
+    steps: [callFunctions({ callId: "a", name: "slow" }, { callId: "b", name: "f" })],
+  });
   const session = open();
   const told = turn(session, { tools });
   const { id, output } = await told.response();
@@ -35,7 +37,10 @@ test("calls of async tools say so, in every event and for the turns behind them"
 
 test("a tool that an item has added may be async", async () => {
   const { open } = makeEngine({ steps: [callFunctions({ callId: "a", name: "slow" })] });
-  const input = [{ type: "additional_tools", tools }, { role: "user", content: "Hi" }];
+  const input = [
+    { type: "additional_tools", tools },
+    { role: "user", content: "Hi" },
+  ];
   const { output } = await turn(open(), { input }).response();
   expect(output).toMatchObject([{ async: true }]);
 });

@@ -241,12 +241,14 @@ describe("an item is not sent twice", () => {
     expect(refusal(() => checkItemIds(null, [named("a"), named("b"), named("a")]))).toContain("found with id a.");
   });
 
-  test.each([["of another response", "msg_co0"], ["of nothing", "msg_unknown"], ["that is empty", ""], ["null", null]])(
-    "but an id %s is none of the chain's",
-    (_, id) => {
-      expect(refusal(() => checkItemIds(parent, [named(id), { type: "unknown" }]))).toBeNull();
-    },
-  );
+  test.each([
+    ["of another response", "msg_co0"],
+    ["of nothing", "msg_unknown"],
+    ["that is empty", ""],
+    ["null", null],
+  ])("but an id %s is none of the chain's", (_, id) => {
+    expect(refusal(() => checkItemIds(parent, [named(id), { type: "unknown" }]))).toBeNull();
+  });
 
   test("a fork does not see the items of the other one", () => {
     const fork = makeNode("resp_c", { parent: parent.parent, input: [named("msg_fork")] });

@@ -96,10 +96,7 @@ export class SessionModel {
     if (waits && waiting >= LIMITS.queuedTurns) return this.#tell(lane, `${name} refused too_many_queued_turns`);
     if (names) this.#laneNames.add(lane);
     const pinned = refusal === null && known !== undefined && known.lane !== lane ? known : null;
-    this.#queue(
-      { create, refusal, pinned, steers: null, forgets: refusal === null ? parent : null },
-      "last",
-    );
+    this.#queue({ create, refusal, pinned, steers: null, forgets: refusal === null ? parent : null }, "last");
   }
 
   #queue(job: Job, place: "last" | "next"): void {

@@ -274,9 +274,15 @@ describe("a continuation that fails forgets what it continued", () => {
 describe("a continuation that is refused can be mended and sent again", () => {
   test.each([
     ["because its model is unknown", { model: "unknown" }],
-    ["because a call of its input has no output", { input: [{ type: "function_call", call_id: "c", name: "f", arguments: "{}" }] }],
+    [
+      "because a call of its input has no output",
+      { input: [{ type: "function_call", call_id: "c", name: "f", arguments: "{}" }] },
+    ],
     ["because it refers to an item that is not there", { input: [{ type: "item_reference", id: "msg_unknown" }] }],
-    ["because an item is there twice", { input: ["a", "b"].map((content) => ({ role: "user", id: "msg_1", content })) }],
+    [
+      "because an item is there twice",
+      { input: ["a", "b"].map((content) => ({ role: "user", id: "msg_1", content })) },
+    ],
   ])("%s", async (_, request) => {
     const { session, id } = await begun(answer("a2"));
     expect((await turn(session, { ...request, previous_response_id: id, store: false }).end).outcome).toBe("refused");

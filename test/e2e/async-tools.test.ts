@@ -28,8 +28,17 @@ function calls(...names: readonly string[]): UpstreamStep {
   return answer(...pieces, delta({}, "tool_calls"));
 }
 
-const fn = (name: string, fields: object = {}) => ({ type: "function", name, parameters: { type: "object" }, ...fields });
-const output = (name: string, said: string) => ({ type: "function_call_output", call_id: `call_${name}`, output: said });
+const fn = (name: string, fields: object = {}) => ({
+  type: "function",
+  name,
+  parameters: { type: "object" },
+  ...fields,
+});
+const output = (name: string, said: string) => ({
+  type: "function_call_output",
+  call_id: `call_${name}`,
+  output: said,
+});
 const user = (content: string) => ({ type: "message", role: "user", content });
 
 type Said = { readonly output?: readonly Item[]; readonly error?: Frame["error"] };
@@ -132,7 +141,9 @@ test("a custom tool, and a member of a namespace, may be async", async () => {
     { type: "function_call", name: "slow", namespace: "weather", async: true },
     { type: "custom_tool_call", name: "js", async: true },
   ]);
-  const described = upstream.calls[0]?.body["tools"] as readonly { readonly function: { readonly description: string } }[];
+  const described = upstream.calls[0]?.body["tools"] as readonly {
+    readonly function: { readonly description: string };
+  }[];
   for (const tool of described) expect(tool.function.description).toContain("asynchronous");
   const late = { type: "custom_tool_call_output", call_id: "b", output: "1" };
   expect((await talk({ input: [user("and?"), late], tools: [js] })).output).toHaveLength(1);

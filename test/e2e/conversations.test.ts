@@ -247,7 +247,11 @@ describe("a turn in a conversation", () => {
     const { client } = await start();
     const { id } = await client.conversations.create({ items: [named("A cat.", "cat"), user("A dog.")] });
     const [, dog] = await all(client.conversations.items.list(id, { order: "asc" }));
-    for (const again of [{ type: "item_reference", id: "cat" } as const, { type: "item_reference", id: dog?.id ?? "" } as const, named("A cat.", "cat")]) {
+    for (const again of [
+      { type: "item_reference", id: "cat" } as const,
+      { type: "item_reference", id: dog?.id ?? "" } as const,
+      named("A cat.", "cat"),
+    ]) {
       const error = await caught(client.responses.create({ model: "m", input: [again], conversation: id }));
       expect(error).toMatchObject({ status: 400, code: "duplicate_item", param: "input" });
     }

@@ -168,7 +168,11 @@ describe("a part that nobody knows is refused with its place", () => {
     ["in one of the assistant", { role: "assistant", content: [{ type: "bogus_part" }] }, "content[0]"],
     ["in one of the system", { role: "system", content: [{ type: "bogus_part" }] }, "content[0]"],
     ["in the output of a function", { type: "function_call_output", output: [{ type: "image" }] }, "output[0]"],
-    ["in the output of a custom tool", { type: "custom_tool_call_output", output: [{ type: "__proto__" }] }, "output[0]"],
+    [
+      "in the output of a custom tool",
+      { type: "custom_tool_call_output", output: [{ type: "__proto__" }] },
+      "output[0]",
+    ],
     ["in a summary", { type: "reasoning", summary: [{ type: "sumary_text", text: "x" }] }, "summary[0]"],
   ])("%s", (_, item, at) => {
     expect(refusal({ ...BASE, input: [item] })).toEqual(["invalid_value", `input[0].${at}`]);

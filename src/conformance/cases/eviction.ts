@@ -29,7 +29,8 @@ export const EVICTION: Group = {
     {
       id: "eviction.invalid-request",
       level: "should",
-      title: "A continuation that is refused for what is wrong in the request leaves its parent there: it can be mended.",
+      title:
+        "A continuation that is refused for what is wrong in the request leaves its parent there: it can be mended.",
       rule: "V5",
       from: "a request that reached no model has changed nothing; OpenAI loses no stored parent by it",
       mend: "Evict for an output without a call and for a turn that broke, and for nothing that validation refuses.",
