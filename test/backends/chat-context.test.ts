@@ -53,6 +53,16 @@ const thought = (text: string): Item => ({
   content: [{ type: "reasoning_text", text }],
 });
 
+/** Each message as its role and its texts. */
+const texts = (items: readonly Item[]) =>
+  messagesOf(null, items).map((message) => {
+    const { role, content } = message as {
+      role: string;
+      content: string | readonly { text?: string; type: string }[];
+    };
+    return `${role}: ${typeof content === "string" ? content : content.map(({ text, type }) => text ?? type).join(" ")}`;
+  });
+
 const compaction = (
   replaces: boolean,
   summary: string,
@@ -274,14 +284,6 @@ describe("messages", () => {
   test("images and files of the assistant, the system and tools are the user's, behind the answers", () => {
     const image = { type: "input_image", image_url: "data:image/png;base64,AA==" };
     const pdf = { type: "input_file", filename: "a.pdf", file_data: "data:application/pdf;base64,AA==" };
-    const texts = (items: readonly Item[]) =>
-      messagesOf(null, items).map((message) => {
-        const { role, content } = message as {
-          role: string;
-          content: string | readonly { text?: string; type: string }[];
-        };
-        return `${role}: ${typeof content === "string" ? content : content.map(({ text, type }) => text ?? type).join(" ")}`;
-      });
     const drawn = { type: "message", role: "assistant", content: [{ type: "output_text", text: "Look" }, image] };
     expect(texts([drawn])).toEqual(["assistant: Look", "user: Image in the message of the assistant: image_url"]);
     expect(texts([drawn, call("c"), output("c")])).toEqual([

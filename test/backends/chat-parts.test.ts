@@ -83,8 +83,9 @@ describe("a part of a user's message", () => {
   });
 });
 
+const text = (text: string) => ({ type: "input_text", text });
+
 test("texts follow each other with nothing between; what stands for a file has lines of its own", () => {
-  const text = (text: string) => ({ type: "input_text", text });
   const file = { type: "input_file", filename: "a.txt", file_data: "data:text/plain;base64,eA==" };
   const parts = [text("a"), text("b"), file, file, text("c"), { type: "input_image", file_id: "f" }];
   expect(plainText(parts)).toBe("ab\nFile 'a.txt':\nx\nFile 'a.txt':\nx\nc\n[image 'f' that cannot be shown here]");

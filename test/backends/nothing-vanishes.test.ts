@@ -55,14 +55,12 @@ const content = fc.oneof(
 );
 
 const role = fc.constantFrom("user", "assistant", "system", "developer");
-const message = fc
-  .tuple(role, content)
-  .map(
-    ([as, { value, found }]): Marked<readonly Item[]> => ({
-      value: [{ type: "message", role: as, content: value }],
-      found,
-    }),
-  );
+const message = fc.tuple(role, content).map(
+  ([as, { value, found }]): Marked<readonly Item[]> => ({
+    value: [{ type: "message", role: as, content: value }],
+    found,
+  }),
+);
 
 const KINDS = ["function", "custom_tool"] as const;
 /** A call and its output, late or at once, of a tool that is async or not; or an output that answers none. */

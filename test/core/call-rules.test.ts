@@ -56,9 +56,9 @@ test("a request that says nothing of calls has no rules", () => {
   expect(CallRules.of({ tools: [], parallel_tool_calls: null })).toBeNull();
 });
 
-describe("without parallel calls", () => {
-  const once = () => CallRules.of({ tools: [], parallel_tool_calls: false });
+const once = () => CallRules.of({ tools: [], parallel_tool_calls: false });
 
+describe("without parallel calls", () => {
   test("only the first call is kept, however the calls mix", () => {
     const rules = once();
     const [first, second] = [call(0, "f"), call(1, "g")];

@@ -56,7 +56,7 @@ const WAYS: readonly (readonly [string, () => Promise<Talk>])[] = [
       return async (fields) => {
         const { status, json } = await new HttpClient(server.url).create({ ...fields, previous_response_id: previous });
         if (status === 200) previous = json.id;
-        return { output: json.output as readonly Item[], error: json.error };
+        return { output: json.output, error: json.error };
       };
     },
   ],
@@ -68,7 +68,7 @@ const WAYS: readonly (readonly [string, () => Promise<Talk>])[] = [
         const sent = [...history, ...(typeof input === "string" ? [user(input)] : (input as object[]))];
         const { status, json } = await new HttpClient(server.url).create({ ...fields, input: sent, store: false });
         if (status === 200) history = [...sent, ...(json.output as readonly Item[])];
-        return { output: json.output as readonly Item[], error: json.error };
+        return { output: json.output, error: json.error };
       };
     },
   ],
