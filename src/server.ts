@@ -222,7 +222,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 function createBackend(config: Config, log: Log): Backend {
   if (config.backend === undefined) {
     const { simRounds: rounds, simTools: tools, simDelayMs: delayMs, simRate: tokensPerSecond } = config;
-    return new SimBackend({ rounds, tools, delayMs, tokensPerSecond });
+    return new SimBackend({ rounds, tools, mcpTools: config.mcpTools, delayMs, tokensPerSecond });
   }
   return new ChatCompletionsBackend({
     url: config.backend,
@@ -236,6 +236,7 @@ function createBackend(config: Config, log: Log): Backend {
     reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
     thinkTags: config.thinkTags,
     strictTools: config.strictTools,
+    mcpTools: config.mcpTools,
     maxTokensField: config.backendMaxTokensField,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),
     defaultBody: operatorFields(config.backendDefaultBody, "--backend-default-body"),

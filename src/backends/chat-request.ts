@@ -1,5 +1,5 @@
 import type { BackendRequest } from "../core/ports.ts";
-import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
+import { nothingToChoose, unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import type { TextFormat } from "../protocol/items.ts";
 import {
   type CallableTool,
@@ -9,6 +9,7 @@ import {
   ToolIndex,
   toolKey,
 } from "../protocol/tools.ts";
+import { checkMcp, type McpTools } from "./mcp-tools.ts";
 import { isSettable, passFields } from "./extra-fields.ts";
 import { type ChatTools, chatTools, chatName } from "./chat-tools.ts";
 
@@ -19,6 +20,7 @@ export type ChatRequestOptions = {
   readonly maxTokensField: "max_tokens" | "max_completion_tokens";
   /** Refuse tools that chat servers cannot run, instead of leaving them out. */
   readonly strictTools: boolean;
+  readonly mcpTools: McpTools;
   /** The operator's fields of every request, whatever the client says. */
   readonly extraBody: { readonly [field: string]: unknown };
   /** The operator's fields of requests that say nothing else. */
@@ -43,9 +45,11 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
   const tools = chatTools(settings.tools);
   const [omitted] = tools.omitted;
   if (options.strictTools && omitted !== undefined) throw unsupportedTool(omitted, "tools");
+  checkMcp(settings.tools, options.mcpTools);
   const { choice, only } = chatToolChoice(settings.tool_choice, tools, options);
   const json = only === null ? tools.json : offerOnly(tools, only);
   const hasTools = json !== null;
+  if (!hasTools && demandsTool(settings.tool_choice)) throw nothingToChoose();
   const { passed, dropped } = passFields(settings.extra, options.allowFields);
   const body: Record<string, unknown> = {
     ...settable(options.defaultBody),
@@ -93,6 +97,12 @@ type ChatToolChoice = {
   /** The functions that `allowed_tools` leaves; null when it leaves all. */
   readonly only: ReadonlySet<string> | null;
 };
+
+/** Whether the model may not do without a call. */
+function demandsTool(choice: ToolChoice): boolean {
+  if (typeof choice === "string") return choice === "required";
+  return choice.type !== "allowed_tools" || choice["mode"] === "required";
+}
 
 const ANY_TOOL: ChatToolChoice = { choice: undefined, only: null };
 

@@ -37,6 +37,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     maxTokensField: "max_tokens",
     thinkTags: "auto",
     strictTools: false,
+    mcpTools: "refuse",
     extraBody: {},
     defaultBody: {},
     allowFields: [],

@@ -34,6 +34,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): void {
     maxTokensField: "max_tokens",
     thinkTags: "auto",
     strictTools: false,
+    mcpTools: "refuse",
     extraBody: {},
     defaultBody: {},
     allowFields: [],
