@@ -9,7 +9,9 @@ export type TurnFields = {
   readonly responseId: string;
   readonly previousResponseId: string | null;
   readonly tenant: string;
+  readonly keyName: string | null;
   readonly session: string;
+  readonly requestId: string | null;
   readonly transport: string;
   readonly model: string;
   readonly outcome: string;
@@ -24,6 +26,7 @@ export type TurnFields = {
   readonly compacted: boolean;
   readonly firstOutputMs: number | null;
   readonly durationMs: number;
+  readonly upstream?: { readonly answer?: string; readonly words: string };
 };
 
 /** The message of the lines that have these fields. */
@@ -48,7 +51,9 @@ function formatTurn(turn: TurnFields): string {
   if (turn.inputTokens !== null) parts.push(tokens(turn));
   if (turn.compacted) parts.push("compacted");
   if (turn.firstOutputMs !== null) parts.push(`first after ${duration(turn.firstOutputMs)}`);
-  return [...parts, duration(turn.durationMs), turn.responseId].join(" · ");
+  parts.push(duration(turn.durationMs), turn.responseId);
+  if (turn.upstream !== undefined) parts.push(`${turn.upstream.answer ?? "the model server"}: ${turn.upstream.words}`);
+  return parts.join(" · ");
 }
 
 function tokens(turn: TurnFields): string {

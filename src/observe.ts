@@ -67,8 +67,10 @@ function stdout(): DestinationStream {
   const lines = pino.destination({ dest: 1, sync: false, minLength: TOGETHER_BYTES, maxLength: BUFFER_BYTES });
   let timer: NodeJS.Timeout | null = null;
   const handOver = (): void => {
-    timer = null;
-    lines.flush();
+    // While lines are being written, a flush does nothing: what has come since then would wait for many more.
+    const { _writing: isWriting } = lines as unknown as { readonly _writing: boolean };
+    timer = isWriting ? setTimeout(handOver, TOGETHER_MS).unref() : null;
+    if (timer === null) lines.flush();
   };
   return {
     write(line) {
@@ -121,12 +123,11 @@ export class LogObserver implements Observer {
 
   #turn(report: TurnReport): void {
     const level = levelOf(report);
-    // Only of what the operator has to mend: a model server that refuses a request likes to quote it, and the client is
-    // told the reason anyway.
+    // A stack only of what the operator has to mend.
     const hasCause = level === "error" && report.cause !== undefined;
-    const err = hasCause ? describeError(report.cause, report.store) : undefined;
-    if (err === undefined) this.#plain[level](turnFields(report), TURN);
-    else this.#log[level]({ ...turnFields(report), err }, TURN);
+    const fields = { ...turnFields(report), ...(report.serverWords !== null && upstream(report)) };
+    if (hasCause) this.#log[level]({ ...fields, err: describeError(report.cause) }, TURN);
+    else this.#plain[level](fields, TURN);
   }
 }
 
@@ -136,13 +137,20 @@ function levelOf(report: TurnReport): "info" | "warn" | "error" {
   return ERROR[report.errorCode].status < 500 ? "warn" : "error";
 }
 
+/** What the model server answered to a turn that failed: a status or the place where it said so, and its words. */
+function upstream({ cause, serverWords }: TurnReport): object {
+  return { upstream: { ...(cause instanceof Error && { answer: cause.message }), words: serverWords } };
+}
+
 function turnFields(report: TurnReport): TurnFields {
   const { usage } = report;
   return {
     responseId: report.responseId,
     previousResponseId: report.previousResponseId === null ? null : named(report.previousResponseId),
     tenant: report.tenant,
+    keyName: report.keyName,
     session: report.session,
+    requestId: report.requestId,
     transport: report.transport,
     model: named(report.model),
     outcome: report.outcome,

@@ -12,6 +12,7 @@ import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime,
 import { KeyBook } from "./keys/key-book.ts";
 import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
+import { logTransports } from "./observe-transports.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
 import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
@@ -94,6 +95,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     },
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
+    report: logTransports(log),
   });
   const release = (): Promise<void> =>
     inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);

@@ -62,7 +62,9 @@ describe("a turn", () => {
         responseId: id,
         previousResponseId: null,
         tenant: "default",
+        keyName: null,
         session: expect.stringMatching(/^sess_/),
+        requestId: expect.stringMatching(/^req_/),
         transport: "http",
         model: "m",
         outcome: "completed",
@@ -95,11 +97,24 @@ describe("a turn", () => {
     expect(lines("turn")[0]).not.toHaveProperty("err");
   });
 
-  test("that the model server refused is a warning, without what it quoted of the request", async () => {
-    const cause = new Error(`the model server answered 400: ${SECRET}`);
-    const { lines, text } = await run([new ApiError("invalid_prompt", "It was refused.", { cause })], { store: false });
-    expect(lines("turn")).toMatchObject([{ level: "warn", outcome: "failed", errorCode: "invalid_prompt" }]);
-    expect(text()).not.toContain(SECRET);
+  test.each([
+    [false, `unknown parameter 'seed' near … and … (request …)`],
+    [true, `unknown parameter 'seed' near ${SECRET}\\nand ${SECRET.slice(0, 5)} (request ${SECRET})`],
+  ])("that the model server refused is a warning with its words, content cut (store: %s)", async (store, words) => {
+    const said = `unknown parameter 'seed' near ${SECRET}\\nand ${SECRET.slice(0, 5)} (request ${SECRET})`;
+    const cause = new Error("the model server answered 400", { cause: new Quotation(said) });
+    const { lines, text } = await run([new ApiError("invalid_prompt", "It was refused.", { cause })], {
+      store,
+      input: `and ${SECRET}`,
+    });
+    expect(lines("turn")).toMatchObject([
+      {
+        level: "warn",
+        errorCode: "invalid_prompt",
+        upstream: { answer: "the model server answered 400", words },
+      },
+    ]);
+    expect(text().includes("xyzzy")).toBe(store);
   });
 
   test("that broke is an error with its cause and stack, none of which reaches the client", async () => {
@@ -218,6 +233,9 @@ describe("at a terminal", () => {
     tenant: "acme",
     transport: "websocket",
     session: "sess_1",
+    requestId: "req_1",
+    keyName: "laptop",
+    serverWords: null,
     responseId: "resp_1",
     previousResponseId: null,
     model: "small\u001b[31m\n",
@@ -234,15 +252,12 @@ describe("at a terminal", () => {
     store: true,
   };
 
-  test.each([
-    [true, true],
-    [false, false],
-  ])("what a model server said word for word is shown only of what may be kept (store: %s)", (store, shown) => {
-    const { log, text } = keptLog();
+  test("what a model server said is shown as the report has it, and never from the causes", () => {
+    const { log, text } = keptLog({ pretty: true });
     const cause = new Error("the model server answered 500", { cause: new Quotation(SECRET) });
-    new LogObserver(log).observe({ kind: "turn.ended", ...report, cause, store });
-    expect(text()).toContain("the model server answered 500");
-    expect(text().includes(SECRET)).toBe(shown);
+    new LogObserver(log).observe({ kind: "turn.ended", ...report, cause, serverWords: "out of …" });
+    expect(text()).toContain("the model server answered 500: out of …");
+    expect(text()).not.toContain(SECRET);
   });
 
   test("a turn is a sentence, with what broke below it", () => {

@@ -202,6 +202,8 @@ export interface Access {
  */
 export interface Permit {
   readonly tenant: Tenant;
+  /** What its operator calls the key; null where no key was needed. Never the key itself. */
+  readonly keyName: string | null;
   /**
    * Counts one turn in.
    * @throws ApiError `invalid_api_key`, `model_not_found`, `rate_limit_exceeded`
@@ -254,6 +256,10 @@ export type TurnReport = {
   readonly tenant: Tenant;
   readonly transport: Transport;
   readonly session: string;
+  /** Id of the HTTP request or of the WebSocket upgrade that it came by; null for a caller without one. */
+  readonly requestId: string | null;
+  /** The name of the client's key; null where no key was needed. */
+  readonly keyName: string | null;
   readonly responseId: string;
   readonly previousResponseId: string | null;
   readonly model: string;
@@ -262,6 +268,11 @@ export type TurnReport = {
   readonly errorCode: ErrorCode | null;
   /** The error that stays on this side of the wire. */
   readonly cause: unknown;
+  /**
+   * What the model server answered where that ended the turn; without `store` all words of the request are cut out of it.
+   * Null when it said nothing.
+   */
+  readonly serverWords: string | null;
   readonly itemsIn: number;
   readonly bytesIn: number;
   readonly bytesOut: number;

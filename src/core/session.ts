@@ -23,6 +23,8 @@ export type SessionOptions = {
   readonly transport: Transport;
   /** Asked before each turn; without one, everything is allowed. */
   readonly permit?: Permit;
+  /** Id of the HTTP request or of the upgrade, for the reports of its turns. */
+  readonly requestId?: string;
 };
 
 /**
@@ -206,6 +208,7 @@ export class Session {
         tenant: this.tenant,
         transport: this.#options.transport,
         session: this.id,
+        requestId: this.#options.requestId ?? null,
         bytesIn: sink.bytesIn,
         bytesOut: sink.bytesOut,
       },

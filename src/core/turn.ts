@@ -15,7 +15,9 @@ import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
 import { cutBy, type CutReason, errorOfStop, type StopReason } from "./stop-reason.ts";
 import type { TurnOptions } from "./turn-options.ts";
+import { markReported } from "./reported.ts";
 import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
+import { serverWords, withoutContent } from "./server-words.ts";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -305,18 +307,25 @@ export class Turn {
 
   #report(outcome: TurnEnd["outcome"], startedAt: number): void {
     const { runtime, observer } = this.#ports;
-    const { origin, request } = this.#options;
+    const { origin, request, permit } = this.#options;
+    if (outcome === "refused" && this.#error !== null) markReported(this.#error);
+    const { instructions, input, store } = request;
+    const words = serverWords(this.#error);
+    const content = { instructions, input, parent: this.#parent };
     observer.observe({
       kind: "turn.ended",
       tenant: origin.tenant,
       transport: origin.transport,
       session: origin.session,
+      requestId: origin.requestId,
+      keyName: permit?.keyName ?? null,
       responseId: this.responseId,
       previousResponseId: request.previous_response_id,
       model: request.model,
       outcome,
       errorCode: this.#error?.code ?? null,
       cause: this.#error?.cause,
+      serverWords: words === null || store ? words : withoutContent(words, content),
       itemsIn: request.input.length,
       bytesIn: origin.bytesIn,
       bytesOut: origin.bytesOut(),
@@ -324,7 +333,7 @@ export class Turn {
       compacted: this.#terminal?.response.output.some((item) => item.type === "compaction") ?? false,
       timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,
       duration: runtime.monotonic() - startedAt,
-      store: request.store,
+      store,
     });
   }
 }
