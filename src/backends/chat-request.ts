@@ -1,7 +1,7 @@
 import type { BackendRequest } from "../core/ports.ts";
 import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import type { TextFormat } from "../protocol/items.ts";
-import { findTool, type Tool, type ToolChoice } from "../protocol/tools.ts";
+import { type CallableTool, distinctChoices, type Tool, type ToolChoice, ToolIndex } from "../protocol/tools.ts";
 import { isSettable, passFields } from "./extra-fields.ts";
 import { type ChatTools, chatTools, keyOf, chatName } from "./chat-tools.ts";
 
@@ -91,34 +91,51 @@ const ANY_TOOL: ChatToolChoice = { choice: undefined, only: null };
 
 function chatToolChoice(choice: ToolChoice, tools: ChatTools, options: ChatRequestOptions): ChatToolChoice {
   if (typeof choice === "string") return { choice: choice === "auto" ? undefined : choice, only: null };
+  const chooser = new Chooser(tools, options);
   if (choice.type === "allowed_tools") {
-    const allowed = (choice["tools"] as readonly Tool[]).flatMap((named) => chosen(named, tools, options));
+    const allowed = distinctChoices(choice["tools"] as readonly Tool[]).flatMap((named) => chooser.functions(named));
     const mode = allowed.length === 0 || choice["mode"] === "auto" ? undefined : (choice["mode"] as string);
     return { choice: mode, only: new Set(allowed) };
   }
-  const [name] = chosen(choice, tools, options);
+  const [name] = chooser.functions(choice);
   // What was left out cannot be called; the model does what it can.
   return name === undefined ? ANY_TOOL : { choice: { type: "function", function: { name } }, only: null };
 }
 
-/** The functions that a choice names: one, all of a namespace, or none where it names a tool that was left out. */
-function chosen(named: Tool, tools: ChatTools, { strictTools }: ChatRequestOptions): readonly string[] {
-  if (named.type === "namespace") {
-    const inside = [...tools.behind].flatMap(([name, tool]) =>
-      tool.kind !== "client" && tool.namespace === named["name"] ? name : [],
-    );
-    if (inside.length === 0) throw unknownToolChoice(String(named["name"]));
-    return inside;
+/** Finds the functions that choices name. */
+class Chooser {
+  readonly #tools: ChatTools;
+  readonly #strictTools: boolean;
+  readonly #index: ToolIndex;
+  readonly #omitted: ReadonlySet<string>;
+
+  constructor(tools: ChatTools, { strictTools }: ChatRequestOptions) {
+    this.#tools = tools;
+    this.#strictTools = strictTools;
+    this.#index = new ToolIndex([...tools.behind.values()].filter((tool) => tool.kind !== "client"));
+    this.#omitted = new Set(tools.omitted);
   }
-  if (named.type !== "function" && named.type !== "custom") {
-    if (tools.behind.get(named.type)?.kind === "client") return [named.type];
-    if (strictTools || !tools.omitted.includes(named.type)) throw unsupportedTool(named.type, "tool_choice");
-    return [];
+
+  /** One function, all of a namespace, or none where the choice names a tool that was left out. @throws ApiError */
+  functions(named: Tool): readonly string[] {
+    if (named.type === "namespace") {
+      const inside = this.#index.inside(named["name"]);
+      if (inside.length === 0) throw unknownToolChoice(String(named["name"]));
+      return inside.map((tool) => this.#nameOf(tool));
+    }
+    if (named.type !== "function" && named.type !== "custom") {
+      if (this.#tools.behind.get(named.type)?.kind === "client") return [named.type];
+      if (this.#strictTools || !this.#omitted.has(named.type)) throw unsupportedTool(named.type, "tool_choice");
+      return [];
+    }
+    const tool = this.#index.find(named);
+    if (tool === undefined) throw unknownToolChoice(String(named["name"]));
+    return [this.#nameOf(tool)];
   }
-  const own = [...tools.behind.values()].filter((tool) => tool.kind !== "client");
-  const tool = findTool(own, named);
-  if (tool === undefined) throw unknownToolChoice(String(named["name"]));
-  return [tools.renamed.get(keyOf(tool.namespace, tool.name)) ?? chatName(tool.namespace, tool.name)];
+
+  #nameOf({ namespace, name }: CallableTool): string {
+    return this.#tools.renamed.get(keyOf(namespace, name)) ?? chatName(namespace, name);
+  }
 }
 
 /** The tools' JSON with only these among them. */

@@ -1,6 +1,13 @@
 import type { BackendEvent, BackendRequest } from "../core/ports.ts";
 import { ApiError, unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
-import { type CallableTool, callableTools, findTool, hostedTools, type Tool } from "../protocol/tools.ts";
+import {
+  type CallableTool,
+  callableTools,
+  distinctChoices,
+  hostedTools,
+  type Tool,
+  ToolIndex,
+} from "../protocol/tools.ts";
 import { sampleSchema } from "./sim-arguments.ts";
 import { type Context, contextAt, follow, headTokens } from "./sim-context.ts";
 import { samplePattern } from "./sim-pattern.ts";
@@ -21,6 +28,13 @@ export type SimAnswer = {
   readonly end: readonly BackendEvent[];
 };
 
+/** Tokens of one answer, however much it is asked to repeat; beyond that it ends as at `max_output_tokens`. */
+const MOST_TOKENS = 100_000;
+/** Calls of one answer. */
+const MOST_CALLS = 16;
+/** Characters of a user's words that are looked at to quote their beginning. */
+const QUOTED_FROM = 1024;
+
 /** A user message of this form is answered with what follows it, and no tools are called. */
 const REPLY_EXACTLY = /^Reply with exactly: (.*)$/s;
 
@@ -37,7 +51,7 @@ export function simAnswer(request: BackendRequest, policy: ToolPolicy): SimAnswe
   const { effort } = settings.reasoning;
   const reasoning = effort === null || effort === "none" ? [] : reasoningTokens(tools, context);
   const all = [...reasoning, ...content];
-  const tokens = all.slice(0, settings.max_output_tokens ?? all.length);
+  const tokens = all.slice(0, Math.min(settings.max_output_tokens ?? MOST_TOKENS, MOST_TOKENS));
   const input = headTokens(settings.instructions, settings.tools) + context.tokens;
   const usage = {
     input_tokens: input,
@@ -69,11 +83,12 @@ function chooseTools(request: BackendRequest, context: Context, policy: ToolPoli
   let allowed = usable;
   let mode = choice;
   if (typeof choice === "object" && choice.type === "allowed_tools") {
-    allowed = (choice["tools"] as readonly Tool[]).flatMap((named) => toolsNamed(usable, offered, named));
+    const chooser = new Chooser(usable, offered);
+    allowed = distinctChoices(choice["tools"] as readonly Tool[]).flatMap((named) => chooser.tools(named));
     mode = allowed.length === 0 ? "auto" : (choice["mode"] as "auto" | "required");
   } else if (typeof choice === "object") {
-    const named = toolsNamed(usable, offered, choice);
-    if (named.length > 0) return named;
+    const named = new Chooser(usable, offered).tools(choice);
+    if (named.length > 0) return named.slice(0, MOST_CALLS);
     mode = "auto";
   }
   if (mode === "none") return [];
@@ -98,17 +113,27 @@ function chooseTools(request: BackendRequest, context: Context, policy: ToolPoli
   return isParallel !== false && context.rounds % 2 === 1 && two !== one ? [one, two] : [one];
 }
 
-/** The tools that a choice names; none where it names one that is hosted, which nobody here can call. */
-function toolsNamed(usable: readonly CallableTool[], offered: readonly Tool[], named: Tool): readonly CallableTool[] {
-  const name = named["name"];
-  if (named.type === "namespace") return usable.filter(({ namespace }) => namespace === name);
-  if (named.type !== "function" && named.type !== "custom") {
-    if (hostedTools(offered).includes(named.type)) return [];
-    throw unsupportedTool(named.type, "tool_choice");
+/** Finds the tools that choices name. */
+class Chooser {
+  readonly #index: ToolIndex;
+  readonly #hosted: ReadonlySet<string>;
+
+  constructor(usable: readonly CallableTool[], offered: readonly Tool[]) {
+    this.#index = new ToolIndex(usable);
+    this.#hosted = new Set(hostedTools(offered));
   }
-  const tool = findTool(usable, named);
-  if (tool === undefined) throw unknownToolChoice(String(name));
-  return [tool];
+
+  /** None where the choice names a hosted tool, which nothing here can call. @throws ApiError */
+  tools(named: Tool): readonly CallableTool[] {
+    if (named.type === "namespace") return this.#index.inside(named["name"]);
+    if (named.type !== "function" && named.type !== "custom") {
+      if (this.#hosted.has(named.type)) return [];
+      throw unsupportedTool(named.type, "tool_choice");
+    }
+    const tool = this.#index.find(named);
+    if (tool === undefined) throw unknownToolChoice(String(named["name"]));
+    return [tool];
+  }
 }
 
 function callTokens(called: CallableTool, key: number, variant: number): readonly BackendEvent[] {
@@ -170,11 +195,17 @@ function textTokens(type: "text.delta" | "reasoning.delta", text: string): reado
 
 /** Cuts a text into tokens of the simulator's: a word, or the beginning of a long one, with the space before it. */
 function words(text: string): readonly string[] {
-  return text.match(/\s*(?:[\p{L}\p{N}]{1,8}|[^\s\p{L}\p{N}])|\s+/gu) ?? [];
+  const found: string[] = [];
+  for (const [word] of text.matchAll(/\s*(?:[\p{L}\p{N}]{1,8}|[^\s\p{L}\p{N}])|\s+/gu)) {
+    found.push(word);
+    // One more than may be said: so it is known that there is more.
+    if (found.length > MOST_TOKENS) break;
+  }
+  return found;
 }
 
 function shorten(text: string): string {
-  const line = text.replaceAll(/\s+/g, " ").trim();
+  const line = text.slice(0, QUOTED_FROM).replaceAll(/\s+/g, " ").trim();
   if (line.length <= 80) return line;
   return `${line.slice(0, 79).replace(/[\ud800-\udbff]$/, "")}…`;
 }

@@ -78,7 +78,7 @@ export class OpenText {
       part = this.#openPart(kind);
     }
     part.text += delta;
-    part.logprobs.push(...logprobs);
+    for (const logprob of logprobs) part.logprobs.push(logprob);
     const log = this.#log;
     const item_id = this.id;
     const output_index = this.index;

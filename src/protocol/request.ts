@@ -271,7 +271,7 @@ function parseThresholds(management: NonNullable<RawBody["context_management"]>)
 
 function lowest(values: readonly (number | null | undefined)[]): number | null {
   const named = values.filter((value) => typeof value === "number");
-  return named.length === 0 ? null : Math.min(...named);
+  return named.length === 0 ? null : named.reduce((least, value) => Math.min(least, value));
 }
 
 /** The shape that `checkBody` has proved. */
