@@ -17,7 +17,7 @@ import { cutBy, type CutReason, errorOfStop, type StopReason } from "./stop-reas
 import type { TurnOptions } from "./turn-options.ts";
 import { markReported } from "./reported.ts";
 import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
-import { serverWords, withoutContent } from "./server-words.ts";
+import { serverWords } from "./server-words.ts";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -309,9 +309,6 @@ export class Turn {
     const { runtime, observer } = this.#ports;
     const { origin, request, permit } = this.#options;
     if (outcome === "refused" && this.#error !== null) markReported(this.#error);
-    const { instructions, input, store } = request;
-    const words = serverWords(this.#error);
-    const content = { instructions, input, parent: this.#parent };
     observer.observe({
       kind: "turn.ended",
       tenant: origin.tenant,
@@ -325,7 +322,7 @@ export class Turn {
       outcome,
       errorCode: this.#error?.code ?? null,
       cause: this.#error?.cause,
-      serverWords: words === null || store ? words : withoutContent(words, content),
+      serverWords: serverWords(this.#error, request, this.#parent),
       itemsIn: request.input.length,
       bytesIn: origin.bytesIn,
       bytesOut: origin.bytesOut(),
@@ -333,7 +330,7 @@ export class Turn {
       compacted: this.#terminal?.response.output.some((item) => item.type === "compaction") ?? false,
       timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,
       duration: runtime.monotonic() - startedAt,
-      store,
+      store: request.store,
     });
   }
 }
