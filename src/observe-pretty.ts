@@ -26,7 +26,6 @@ export type TurnFields = {
   readonly compacted: boolean;
   readonly firstOutputMs: number | null;
   readonly durationMs: number;
-  readonly upstream?: { readonly answer?: string; readonly words: string };
 };
 
 /** The message of the lines that have these fields. */
@@ -51,9 +50,7 @@ function formatTurn(turn: TurnFields): string {
   if (turn.inputTokens !== null) parts.push(tokens(turn));
   if (turn.compacted) parts.push("compacted");
   if (turn.firstOutputMs !== null) parts.push(`first after ${duration(turn.firstOutputMs)}`);
-  parts.push(duration(turn.durationMs), turn.responseId);
-  if (turn.upstream !== undefined) parts.push(`${turn.upstream.answer ?? "the model server"}: ${turn.upstream.words}`);
-  return parts.join(" · ");
+  return [...parts, duration(turn.durationMs), turn.responseId].join(" · ");
 }
 
 function tokens(turn: TurnFields): string {
@@ -75,7 +72,9 @@ function formatError({ type, message, stack, cause }: ErrorLine): string {
 
 /** Names come from clients; a terminal must not take them for commands. */
 function printable(text: string, allowed = ""): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) => (allowed.includes(character) ? character : "�"));
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    allowed.includes(character) ? character : "�",
+  );
 }
 
 function duration(milliseconds: number): string {

@@ -269,11 +269,6 @@ export type TurnReport = {
   readonly errorCode: ErrorCode | null;
   /** The error that stays on this side of the wire. */
   readonly cause: unknown;
-  /**
-   * What the model server answered where that ended the turn; without `store` all words of the request are cut out of it.
-   * Null when it said nothing.
-   */
-  readonly serverWords: string | null;
   readonly itemsIn: number;
   readonly bytesIn: number;
   readonly bytesOut: number;

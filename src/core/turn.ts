@@ -17,7 +17,6 @@ import { cutBy, type CutReason, errorOfStop, type StopReason } from "./stop-reas
 import type { TurnOptions } from "./turn-options.ts";
 import { markReported } from "./reported.ts";
 import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
-import { serverWords } from "./server-words.ts";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -322,7 +321,6 @@ export class Turn {
       outcome,
       errorCode: this.#error?.code ?? null,
       cause: this.#error?.cause,
-      serverWords: serverWords(this.#error, request, this.#parent),
       itemsIn: request.input.length,
       bytesIn: origin.bytesIn,
       bytesOut: origin.bytesOut(),

@@ -140,6 +140,11 @@ function route(app: FastifyInstance, method: "GET" | "POST", url: string, handle
 }
 
 function answerError(context: TransportContext, thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  // A client that drops its upload fails the reading of it, and is not there to hear of that.
+  if (!request.raw.complete && request.raw.destroyed) {
+    reply.raw.destroy();
+    return;
+  }
   const error = explain(thrown, context.limits);
   const permit = (request as { readonly permit?: Permit | null }).permit ?? null;
   const route = routeOf({ method: request.method, url: request.url });
