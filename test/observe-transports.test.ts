@@ -51,7 +51,7 @@ async function connected(url: string): Promise<WebSocket> {
 
 describe("every refusal is one line", () => {
   test.each([
-    ["an unknown route", "GET", "/v1/nowhere?token=hidden", {}, "not_found", 404, acme],
+    ["an unknown route", "GET", "/v1/chat/nowhere?token=hidden", {}, "not_found", 404, acme],
     ["a wrong key", "POST", "/v1/responses", { authorization: "Bearer sk-wrong" }, "invalid_api_key", 401, nobody],
     ["a wrong method", "PUT", "/v1/responses", {}, "method_not_allowed", 405, acme],
     ["a body that is no JSON", "POST", "/v1/responses", {}, "invalid_json", 400, acme],
@@ -66,7 +66,7 @@ describe("every refusal is one line", () => {
         level: "warn",
         what: "request",
         transport: "http",
-        route: `${method} ${path.split("?")[0]}`,
+        route: `${method} ${path.split("?")[0]?.replace("nowhere", "…")}`,
         status,
         ...(code !== undefined && { code }),
         ...who,

@@ -2,6 +2,7 @@ import type { Permit } from "../core/ports.ts";
 import { isReported } from "../core/reported.ts";
 import type { ApiError } from "../protocol/errors.ts";
 import type { ErrorCode } from "../protocol/table.ts";
+import { splitTarget } from "./host-names.ts";
 
 /** What operators see of the transports: what was refused before it became a turn, and connections that the server closed. */
 export type TransportReport =
@@ -49,7 +50,7 @@ export function reportRefusal(
   report({ kind: "refused", ...about, status, code, param, cause });
 }
 
-/** Method and path of a request: a query may hold what no log should have. */
+/** Method and path of a request, as a log may show them: names of the API, and no word that a client made up. */
 export function routeOf({
   method,
   url,
@@ -57,8 +58,20 @@ export function routeOf({
   readonly method?: string | undefined;
   readonly url?: string | undefined;
 }): string {
-  const path = (url ?? "").split("?", 1)[0] ?? "";
-  return `${method ?? ""} ${path.length > LONGEST_PATH ? `${path.slice(0, LONGEST_PATH)}…` : path}`;
+  const path = splitTarget(url ?? "").path.split("?", 1)[0] ?? "";
+  const shown = path
+    .split("/")
+    .slice(0, MOST_SEGMENTS)
+    .map((segment) => (KNOWN.has(segment) ? segment : "…"));
+  return `${method ?? ""} ${shown.join("/")}`;
 }
 
-const LONGEST_PATH = 200;
+const MOST_SEGMENTS = 10;
+
+/** Segments of this server's paths, and of those that clients ask for by mistake. */
+const KNOWN = new Set(
+  (
+    " v1 v1beta openai api codex responses compact input_tokens input_items cancel conversations items models healthz health " +
+    "readyz metrics chat completions messages embeddings files images audio realtime assistants threads batches favicon.ico"
+  ).split(" "),
+);
