@@ -225,3 +225,18 @@ export function withContentLog(store: Store, log: Log): Store {
     close: () => store.close(),
   };
 }
+
+/** The log and an embedder's observer: a mistake in the latter does not reach the turn that it observes. */
+export function observers(first: Observer, second: Observer | undefined, log: Log): Observer {
+  if (second === undefined) return first;
+  return {
+    observe(event) {
+      first.observe(event);
+      try {
+        second.observe(event);
+      } catch (error) {
+        log.error({ err: error }, "the observer failed");
+      }
+    },
+  };
+}

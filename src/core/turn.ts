@@ -16,7 +16,6 @@ import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
 import { cutBy, type CutReason, errorOfStop, type StopReason } from "./stop-reason.ts";
 import type { TurnOptions } from "./turn-options.ts";
-import { markReported } from "./reported.ts";
 import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
@@ -313,7 +312,6 @@ export class Turn {
   #report(outcome: TurnEnd["outcome"], startedAt: number): void {
     const { runtime, observer } = this.#ports;
     const { origin, request, permit } = this.#options;
-    if (outcome === "refused" && this.#error !== null) markReported(this.#error);
     observer.observe({
       kind: "turn.ended",
       tenant: origin.tenant,
