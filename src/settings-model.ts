@@ -1,3 +1,4 @@
+import { dialect } from "./setting-dialect.ts";
 import { choice, integer, jsonObject, models, onOff, optionalText, seconds, url } from "./setting-kinds.ts";
 
 /** The rows of `settings.ts` about the model and what serves it, and about the simulator that stands in for it. */
@@ -73,6 +74,10 @@ export const MODEL_SETTINGS = {
       default: "auto",
       description: "How input tokens are counted; auto: by the model server where it can, else by o200k_base.",
     }),
+    group: "Model",
+  },
+  backendDialect: {
+    ...dialect("What the model server demands of requests, where it is not to be learned: docs/model-servers.md."),
     group: "Model",
   },
   backendExtraBody: {

@@ -12,13 +12,17 @@ import {
 } from "../protocol/items.ts";
 import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
 import { chatName, keyOf } from "./chat-tools.ts";
+import type { Dialect } from "./dialect.ts";
+import { EMPTY_RUN, type OpenCall, type Run, START, type State } from "./context-state.ts";
 import { inChatTerms } from "./foreign-items.ts";
+import { type ChatMessage, MessageShaper, type ShapeState } from "./message-shaper.ts";
 import { Rope } from "./rope.ts";
-import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
+import { asUsersText, LEAD, LEAD_SEPARATOR } from "./instructions.ts";
+import { findLongTexts, type LongText, ownersOf, shareTexts } from "./shared-text.ts";
 
 /**
- * Items as chat messages. The mapping is a function of the sequence of items alone: however turns cut it, the same items
- * give the same bytes. It is also incremental: a node's context is its parent's plus its own items, and old messages are
+ * Items as chat messages. The mapping is a function of the sequence of items and of the dialect alone: however turns cut it,
+ * the same items give the same bytes. It is also incremental: a node's context is its parent's plus its own items, and old messages are
  * never made again.
  *
  * | items | message |
@@ -32,74 +36,34 @@ import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
  * | `compaction` | the messages that it stands for; of those before it none, where it stands for them as well |
  * | anything else | nothing |
  *
+ * This is the common form; `message-shaper.ts` gives it that of the model's dialect.
+ *
  * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
  * the last answer. That every function call has its answer is certain; a call of another kind that has none when the
  * conversation goes on is answered with nothing.
  */
 
-/** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
-export type ReasoningField = "reasoning_content" | "reasoning" | null;
-
-/** What messages look like beside the items that they are made of. */
-export type Dialect = {
-  readonly reasoningField: ReasoningField;
-  /** Names of functions that are not those that `chatName` gives, by `keyOf`. */
-  readonly renamed: ReadonlyMap<string, string>;
-  /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
-  readonly lateSystem: "system" | "user";
-};
-
-/** How the messages begin where the system has the first word. */
-export const LEAD = ',{"role":"system","content":"';
-/** What stands between the texts of the first message. */
-export const LEAD_SEPARATOR = "\\n\\n";
-
-/** The assistant message that is still growing. */
-type Run = {
-  readonly text: string | null;
-  readonly reasoning: string;
-  readonly calls: readonly ChatToolCall[];
-  readonly open: readonly OpenCall[];
-};
-
-type ChatToolCall = {
-  readonly id: string;
-  readonly type: "function";
-  readonly function: { readonly name: string; readonly arguments: string };
-};
-
-type OpenCall = {
-  readonly id: string;
-  /** A call of another kind than function and custom: nobody has checked that an answer will come. */
-  readonly isForeign: boolean;
-};
-
 type Open = BackendRequest["open"];
 
-type State = {
-  /** Finished messages, each behind a comma; while the system still has the first word, its message without its end. */
-  readonly closed: Rope;
-  readonly isLeadOpen: boolean;
-  readonly run: Run | null;
-  /** Calls in finished messages that have no answer yet. */
-  readonly open: readonly OpenCall[];
-  /** Items that wait for those answers. */
-  readonly deferred: readonly Item[];
+/** What messages look like beside the items that they are made of. */
+type Form = {
+  readonly dialect: Dialect;
+  /** Names of functions that are not those that `chatName` gives, by `keyOf`. */
+  readonly renamed: ReadonlyMap<string, string>;
 };
 
-const START: State = { closed: Rope.empty, isLeadOpen: false, run: null, open: [], deferred: [] };
 /** How many characters of messages are written in one step. */
 const STEP_LENGTH = 512 * 1024;
-const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [], open: [] };
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
 export class ChatContexts {
-  readonly #dialect: Dialect;
+  readonly #form: Form;
   readonly #ofNode = new WeakMap<ResponseNode, State>();
   readonly #ofInput = new WeakMap<readonly Item[], State>();
 
-  constructor(dialect: Dialect) {
-    this.#dialect = dialect;
+  /** @param renamed names of functions that are not those that `chatName` gives, by `keyOf` */
+  constructor(dialect: Dialect, renamed: Form["renamed"] = new Map()) {
+    this.#form = { dialect, renamed };
   }
 
   /**
@@ -131,11 +95,11 @@ export class ChatContexts {
   }
 
   *#after(state: State, items: readonly Item[], open: Open): Generator<void, State> {
-    let writer = new Writer(state, this.#dialect, open);
+    let writer = new Writer(state, this.#form, open);
     for (const item of items) {
       writer.add(item);
       if (writer.length < STEP_LENGTH) continue;
-      writer = new Writer(writer.end(), this.#dialect, open);
+      writer = new Writer(writer.end(), this.#form, open);
       yield;
     }
     return writer.end();
@@ -143,11 +107,12 @@ export class ChatContexts {
 
   /** With the last assistant message finished, as the end of a request wants it. */
   #close(state: State, open: Open): Rope {
-    const { run, isLeadOpen, open: calls, deferred } = state;
-    if (run === null && !isLeadOpen && calls.length === 0 && deferred.length === 0) return state.closed;
-    const writer = new Writer(state, this.#dialect, open);
+    const { run, isLeadOpen, open: calls, deferred, shape } = state;
+    const isFinished = MessageShaper.isFinished(shape, this.#form.dialect);
+    if (run === null && !isLeadOpen && calls.length === 0 && deferred.length === 0 && isFinished) return state.closed;
+    const writer = new Writer(state, this.#form, open);
     writer.finish();
-    return writer.end().closed;
+    return writer.closed();
   }
 }
 
@@ -158,7 +123,8 @@ export function hasChatForm(item: Item): boolean {
 }
 
 class Writer {
-  readonly #dialect: Dialect;
+  readonly #form: Form;
+  #shaper: MessageShaper;
   readonly #openCompaction: Open;
   #base: Rope;
   #text = "";
@@ -168,13 +134,14 @@ class Writer {
   #open: readonly OpenCall[];
   #deferred: readonly Item[];
 
-  constructor(state: State, dialect: Dialect, open: Open) {
+  constructor(state: State, form: Form, open: Open) {
+    this.#form = form;
+    this.#shaper = this.#newShaper(state.shape);
     this.#base = state.closed;
     this.#isLeadOpen = state.isLeadOpen;
     this.#run = state.run;
     this.#open = state.open;
     this.#deferred = state.deferred;
-    this.#dialect = dialect;
     this.#openCompaction = open;
   }
 
@@ -187,7 +154,19 @@ class Writer {
   end(): State {
     const closed = this.#base.append(this.#text);
     shareTexts(this.#longTexts, this.#text, closed);
-    return { closed, isLeadOpen: this.#isLeadOpen, run: this.#run, open: this.#open, deferred: this.#deferred };
+    return {
+      closed,
+      isLeadOpen: this.#isLeadOpen,
+      run: this.#run,
+      open: this.#open,
+      deferred: this.#deferred,
+      shape: this.#shaper.state,
+    };
+  }
+
+  /** The messages of a request. What of them is written again in the next one keeps its own texts. */
+  closed(): Rope {
+    return this.#base.append(this.#text);
   }
 
   add(item: Item): void {
@@ -218,21 +197,22 @@ class Writer {
   /** Templates of many models take nothing but one string for the system, at the very beginning. */
   #system(item: MessageItem & Item): void {
     const text = plainText(item.content, "\n");
-    const isFirst = this.#base.length === 0 && this.#text === "";
+    const { system } = this.#form.dialect;
+    const isFirst = system !== "none" && this.#base.length === 0 && this.#text === "" && !this.#shaper.state.hasBegun;
     if (!isFirst && !this.#isLeadOpen) {
-      const asUser = { role: "user", content: `<system>\n${text}\n</system>` };
-      const message = this.#dialect.lateSystem === "user" ? asUser : { role: "system", content: text };
-      this.#message(message, item, item.content);
+      const asUser: ChatMessage = { role: "user", content: asUsersText(text) };
+      this.#message(system === "anywhere" ? { role: "system", content: text } : asUser, item, item.content);
       return;
     }
     this.#isLeadOpen = true;
-    this.#write((isFirst ? LEAD : LEAD_SEPARATOR) + JSON.stringify(text).slice(1, -1), item, item.content);
+    this.#write((isFirst ? LEAD : LEAD_SEPARATOR) + JSON.stringify(text).slice(1, -1), ownersOf(item, item.content));
   }
 
   finish(): void {
     this.#closeRun();
     if (this.#isAnswered()) this.#flush();
     this.#closeLead();
+    this.#shaper.finish();
   }
 
   #closeLead(): void {
@@ -259,6 +239,7 @@ class Writer {
       this.#run = START.run;
       this.#open = START.open;
       this.#deferred = START.deferred;
+      this.#shaper = this.#newShaper(START.shape);
     }
     for (const each of items) this.add(each);
   }
@@ -274,7 +255,7 @@ class Writer {
     } else if (isToolCall(item)) {
       const text =
         item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
-      const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
+      const name = this.#form.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
       const call = { id: item.call_id, type: "function", function: { name, arguments: text } } as const;
       this.#run = { ...run, calls: [...run.calls, call], open: [...run.open, { id: item.call_id, isForeign }] };
     }
@@ -284,16 +265,18 @@ class Writer {
     const run = this.#run;
     if (run === null) return;
     this.#run = null;
-    const { reasoningField } = this.#dialect;
-    const reasoning = reasoningField === null ? "" : run.reasoning;
+    const { reasoning: field } = this.#form.dialect;
+    const reasoning = field === "none" ? "" : run.reasoning;
     const hasCalls = run.calls.length > 0;
     if (run.text === null && reasoning === "" && !hasCalls) return;
     // Not null, as OpenAI has it for calls without text: some servers refuse that, and all take an empty string.
-    const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
-    if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
-    if (hasCalls) message["tool_calls"] = run.calls;
     this.#open = [...this.#open, ...run.open];
-    this.#message(message);
+    this.#message({
+      role: "assistant",
+      content: run.text ?? "",
+      ...(reasoning !== "" && { [field]: reasoning }),
+      ...(hasCalls && { tool_calls: run.calls }),
+    });
   }
 
   #toolOutput(item: ToolOutputItem & Item, origin: Item): void {
@@ -334,13 +317,18 @@ class Writer {
   }
 
   /** @param item what the message is made of, with its parts where it has any */
-  #message(message: object, item?: Item, content?: string | readonly Part[]): void {
+  #message(message: ChatMessage, item?: Item, content?: string | readonly Part[]): void {
     this.#closeLead();
-    this.#write(`,${JSON.stringify(message)}`, item, content);
+    this.#shaper.message(message, item === undefined ? [] : ownersOf(item, content));
   }
 
-  #write(json: string, item?: Item, content?: string | readonly Part[]): void {
-    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
+  #newShaper(state: ShapeState): MessageShaper {
+    return new MessageShaper(state, this.#form.dialect, (message, owners) =>
+      this.#write(`,${JSON.stringify(message)}`, owners),
+    );
+  }
+
+  #write(json: string, owners: readonly object[]): void {
     const longTexts = findLongTexts(json, owners, this.#text.length);
     if (longTexts.length > 0) this.#longTexts = [...this.#longTexts, ...longTexts];
     this.#text += json;

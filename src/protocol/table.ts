@@ -98,6 +98,7 @@ export const ERROR = {
   too_many_runs: { status: 429, type: "rate_limit_error", ours: true },
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
+  insufficient_quota: { status: 429, type: "insufficient_quota" },
   server_error: { status: 500, type: "server_error" },
   server_overloaded: { status: 429, type: "rate_limit_error", ours: true },
   too_many_connections: { status: 503, type: "server_error", ours: true },
