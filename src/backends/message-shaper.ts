@@ -30,18 +30,20 @@ export type ChatToolCall = {
 /** A message, and what its texts belong to. */
 type Held = { readonly message: ChatMessage; readonly owners: readonly object[] };
 
+/** An assistant message with several calls, and the outputs that have come: each call gets a message of its own. */
+type HeldCalls = { readonly by: Held; readonly outputs: readonly Held[] };
+
 export type ShapeState = {
   /** The role of the last message behind the system's first one. */
   readonly last: ChatRole | null;
   /** Whether anybody but the system has spoken. */
   readonly hasBegun: boolean;
-  /** The last message, while the next one may still join it. */
-  readonly pending: Held | null;
-  /** An assistant message with several calls, and the outputs that have come: each call gets a message of its own. */
-  readonly calls: { readonly by: Held; readonly outputs: readonly Held[] } | null;
+  /** Messages of one role that become one; the next may still join them. */
+  readonly pending: readonly Held[];
+  readonly calls: HeldCalls | null;
 };
 
-export const UNSHAPED: ShapeState = { last: null, hasBegun: false, pending: null, calls: null };
+export const UNSHAPED: ShapeState = { last: null, hasBegun: false, pending: [], calls: null };
 
 const BEGINNING: ChatMessage = { role: "user", content: "[The beginning of this conversation is not shown.]" };
 const BETWEEN: ChatMessage = { role: "assistant", content: "I have read the output." };
@@ -50,34 +52,45 @@ const NO_OUTPUT = "(no output)";
 const CALLS_IN_WORDS = "(calls tools)";
 const BETWEEN_TEXTS = "\n\n";
 
+/** Goes on from a state. It copies what it changes, once, so that the state stays what it was. */
 export class MessageShaper {
   readonly #dialect: Dialect;
   readonly #emit: (message: ChatMessage, owners: readonly object[]) => void;
-  #state: ShapeState;
+  #last: ChatRole | null;
+  #hasBegun: boolean;
+  #pending: Held[];
+  #calls: { readonly by: Held; readonly outputs: Held[] } | null;
 
   constructor(state: ShapeState, dialect: Dialect, emit: (message: ChatMessage, owners: readonly object[]) => void) {
-    this.#state = state;
+    this.#last = state.last;
+    this.#hasBegun = state.hasBegun;
+    this.#pending = [...state.pending];
+    this.#calls = state.calls && { by: state.calls.by, outputs: [...state.calls.outputs] };
     this.#dialect = dialect;
     this.#emit = emit;
   }
 
+  /** Where it has come to; it takes no more messages then. */
   get state(): ShapeState {
-    return this.#state;
+    return { last: this.#last, hasBegun: this.#hasBegun, pending: this.#pending, calls: this.#calls };
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
   /** Takes the next message. @param owners what its texts belong to */
   message(message: ChatMessage, owners: readonly object[]): void {
-    const { calls } = this.#state;
-    if (calls !== null && message.role === "tool") {
-      const outputs = [...calls.outputs, { message, owners }];
-      this.#state = { ...this.#state, calls: { ...calls, outputs } };
-      if (outputs.length >= (calls.by.message.tool_calls?.length ?? 0)) this.#splitCalls();
+    if (this.#calls !== null && message.role === "tool") {
+      const { by, outputs } = this.#calls;
+      outputs.push({ message, owners });
+      if (outputs.length >= (by.message.tool_calls?.length ?? 0)) this.#splitCalls();
       return;
     }
     this.#splitCalls();
     const { callsPerMessage, toolMessages } = this.#dialect;
     if (callsPerMessage === "one" && toolMessages === "tool" && (message.tool_calls?.length ?? 0) > 1) {
-      this.#state = { ...this.#state, calls: { by: { message, owners }, outputs: [] } };
+      this.#calls = { by: { message, owners }, outputs: [] };
       return;
     }
     this.#deliver({ message, owners });
@@ -87,44 +100,47 @@ export class MessageShaper {
   finish(): void {
     this.#splitCalls();
     const { firstMessage, lastMessage } = this.#dialect;
-    if (firstMessage === "user" && !this.#state.hasBegun) this.#put({ message: BEGINNING, owners: [] });
-    if (lastMessage === "user" && this.#state.last === "assistant") this.#put({ message: GO_ON, owners: [] });
+    if (firstMessage === "user" && !this.#hasBegun) this.#put({ message: BEGINNING, owners: [] });
+    if (lastMessage === "user" && this.#last === "assistant") this.#put({ message: GO_ON, owners: [] });
     this.#release();
   }
 
   /** Whether there is nothing that `finish` would write. */
   static isFinished({ pending, calls, last, hasBegun }: ShapeState, { firstMessage, lastMessage }: Dialect): boolean {
-    if (pending !== null || calls !== null) return false;
+    if (pending.length > 0 || calls !== null) return false;
     if (firstMessage === "user" && !hasBegun) return false;
     return lastMessage === "any" || last !== "assistant";
   }
 
   /** One message for each call, its output behind it. */
   #splitCalls(): void {
-    const { calls } = this.#state;
-    if (calls === null) return;
-    this.#state = { ...this.#state, calls: null };
-    const { message, owners } = calls.by;
-    const outputs = [...calls.outputs];
+    const held = this.#calls;
+    if (held === null) return;
+    this.#calls = null;
+    const { message, owners } = held.by;
+    const outputs = new Map<string, Held[]>();
+    for (const output of held.outputs.toReversed()) {
+      const id = output.message.tool_call_id ?? "";
+      const known = outputs.get(id);
+      if (known === undefined) outputs.set(id, [output]);
+      else known.push(output);
+    }
     for (const [index, call] of (message.tool_calls ?? []).entries()) {
-      const own: ChatMessage =
-        index === 0 ? { ...message, tool_calls: [call] } : { role: "assistant", content: "", tool_calls: [call] };
-      this.#deliver({ message: own, owners: index === 0 ? owners : [] });
-      const at = outputs.findIndex((output) => output.message.tool_call_id === call.id);
-      const [output] = at === -1 ? [] : outputs.splice(at, 1);
+      const own: ChatMessage = index === 0 ? message : { role: "assistant", content: "" };
+      this.#deliver({ message: { ...own, tool_calls: [call] }, owners: index === 0 ? owners : [] });
+      const output = outputs.get(call.id)?.pop();
       if (output !== undefined) this.#deliver(output);
     }
-    for (const output of outputs) this.#deliver(output);
+    for (const output of [...outputs.values()].flat()) this.#deliver(output);
   }
 
   #deliver(held: Held): void {
     const shaped = this.#shape(held.message);
     if (shaped === null) return;
-    const { last, hasBegun } = this.#state;
     const { firstMessage, afterTool } = this.#dialect;
-    const isFirst = !hasBegun && shaped.role !== "system";
+    const isFirst = !this.#hasBegun && shaped.role !== "system";
     if (firstMessage === "user" && isFirst && shaped.role !== "user") this.#put({ message: BEGINNING, owners: [] });
-    if (afterTool === "assistant" && last === "tool" && shaped.role === "user") {
+    if (afterTool === "assistant" && this.#last === "tool" && shaped.role === "user") {
       this.#put({ message: this.#withReasoning(BETWEEN), owners: [] });
     }
     this.#put({ message: shaped, owners: held.owners });
@@ -132,24 +148,22 @@ export class MessageShaper {
 
   #put(held: Held): void {
     const { role } = held.message;
-    const hasBegun = this.#state.hasBegun || role !== "system";
-    if (this.#dialect.sameRole === "separate" || role === "tool") {
-      this.#release();
-      this.#emit(held.message, held.owners);
-      this.#state = { ...this.#state, last: role, hasBegun };
-      return;
-    }
-    const { pending } = this.#state;
-    const isJoined = pending !== null && pending.message.role === role;
-    if (!isJoined) this.#release();
-    this.#state = { ...this.#state, pending: isJoined ? joined(pending, held) : held, last: role, hasBegun };
+    const isSeparate = this.#dialect.sameRole === "separate" || role === "tool";
+    if (isSeparate || this.#last !== role) this.#release();
+    this.#last = role;
+    this.#hasBegun ||= role !== "system";
+    if (isSeparate) this.#emit(held.message, held.owners);
+    else this.#pending.push(held);
   }
 
   #release(): void {
-    const { pending } = this.#state;
-    if (pending === null) return;
-    this.#emit(pending.message, pending.owners);
-    this.#state = { ...this.#state, pending: null };
+    if (this.#pending.length === 0) return;
+    const messages = this.#pending;
+    this.#pending = [];
+    this.#emit(
+      joined(messages.map(({ message }) => message)),
+      messages.flatMap(({ owners }) => owners),
+    );
   }
 
   /** The message by itself in the dialect; null for one that is left out. */
@@ -195,43 +209,45 @@ export class MessageShaper {
   }
 }
 
-function joined(first: Held, second: Held): Held {
-  const { tool_calls: calls = [], ...one } = first.message;
-  const { tool_calls: more = [], ...other } = second.message;
-  const message = {
-    ...one,
-    ...other,
-    ...joinedReasoning(one, other),
-    content: joinedContent(one.content, other.content),
+/** Messages of one role as one: their texts and parts in order, and their calls behind. */
+function joined(messages: readonly ChatMessage[]): ChatMessage {
+  const [only] = messages;
+  if (messages.length === 1 && only !== undefined) return only;
+  const message: ChatMessage = {
+    ...(Object.assign({}, ...messages) as ChatMessage),
+    content: joinedContent(messages.map(({ content }) => content)),
   };
-  const all = [...calls, ...more];
-  return {
-    message: all.length === 0 ? message : { ...message, tool_calls: all },
-    owners: [...first.owners, ...second.owners],
-  };
+  const calls = messages.flatMap(({ tool_calls: own = [] }) => own);
+  return { ...message, ...joinedReasoning(messages), ...(calls.length > 0 && { tool_calls: calls }) };
 }
 
-function joinedReasoning(one: object, other: object): object {
+function joinedReasoning(messages: readonly ChatMessage[]): object {
   const found: Record<string, string> = {};
   for (const field of ["reasoning_content", "reasoning"] as const) {
-    const texts = [one, other].flatMap((message) => {
-      const text = (message as Record<string, unknown>)[field];
-      return typeof text === "string" ? text : [];
-    });
+    const texts = messages.map((message) => message[field]).filter((text) => typeof text === "string");
     if (texts.length > 0) found[field] = texts.filter((text) => text !== "").join(BETWEEN_TEXTS);
   }
   return found;
 }
 
-function joinedContent(one: ChatContent, other: ChatContent): ChatContent {
-  if (typeof one === "object" && one !== null) return [...one, ...partsOf(other)];
-  if (typeof other === "object" && other !== null) return [...partsOf(one), ...other];
-  return [one, other].filter((text) => text !== null && text !== "").join(BETWEEN_TEXTS);
-}
-
-function partsOf(content: ChatContent): readonly object[] {
-  if (typeof content !== "string") return content ?? [];
-  return content === "" ? [] : [{ type: "text", text: content }];
+function joinedContent(contents: readonly ChatContent[]): ChatContent {
+  const texts: string[] = [];
+  const parts: object[] = [];
+  const closeText = (): void => {
+    if (texts.length > 0) parts.push({ type: "text", text: texts.splice(0).join(BETWEEN_TEXTS) });
+  };
+  for (const content of contents) {
+    if (typeof content === "string") {
+      if (content !== "") texts.push(content);
+      continue;
+    }
+    if (content === null) continue;
+    closeText();
+    for (const part of content) parts.push(part);
+  }
+  if (parts.length === 0) return texts.join(BETWEEN_TEXTS);
+  closeText();
+  return parts;
 }
 
 function contentText(content: ChatContent): string {

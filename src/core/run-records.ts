@@ -127,7 +127,7 @@ export class RunRecords {
         if (next.last === last) break;
         count = Number(next.last.slice(id.length + 1)) + 1;
         replay.push(next.moves);
-        moves.push(...next.moves);
+        for (const move of next.moves) moves.push(move);
         ({ last } = next);
       }
       const response = replay.failed(serverStopped());

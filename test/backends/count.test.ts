@@ -33,6 +33,8 @@ function open(options: Partial<ChatCompletionsOptions> = {}): void {
     retryDelayMs: 1,
     strictTools: false,
     extraBody: {},
+    defaultBody: {},
+    allowFields: [],
     prefill: false,
     tokenizer: "auto",
     log: { warn: () => undefined },

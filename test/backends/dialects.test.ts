@@ -33,6 +33,8 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     retryDelayMs: 1,
     strictTools: false,
     extraBody: {},
+    defaultBody: {},
+    allowFields: [],
     prefill: false,
     tokenizer: "o200k_base",
     log: { warn: (fields) => warnings.push(fields) },
