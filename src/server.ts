@@ -154,6 +154,7 @@ function engineLimits(config: Config): Limits {
     detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
     compactTokens: config.compactTokens,
     compactBytes: config.compactBytes,
+    acceptMs: config.acceptTimeout * 1000,
   };
 }
 

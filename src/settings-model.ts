@@ -1,4 +1,15 @@
-import { choice, fieldNames, integer, jsonObject, models, onOff, optionalText, seconds, url } from "./setting-kinds.ts";
+import {
+  choice,
+  fieldNames,
+  integer,
+  jsonObject,
+  models,
+  onOff,
+  optionalText,
+  seconds,
+  secondsOrNever,
+  url,
+} from "./setting-kinds.ts";
 import { dialect } from "./setting-dialect.ts";
 
 /** The rows of `settings.ts` about the model and what serves it, and about the simulator that stands in for it. */
@@ -30,6 +41,14 @@ export const MODEL_SETTINGS = {
   },
   firstByteTimeout: {
     ...seconds({ default: 300, description: "Until the model server begins to answer." }),
+    group: "Model",
+  },
+  acceptTimeout: {
+    ...secondsOrNever({
+      default: 1,
+      description:
+        "How long the first event waits for the model server's status, so that a refusal is an HTTP status or an error frame; 0 does not wait.",
+    }),
     group: "Model",
   },
   silenceTimeout: {

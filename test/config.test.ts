@@ -50,6 +50,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   defaultModel: "b",
   connectTimeout: "1",
   firstByteTimeout: "1",
+  acceptTimeout: "0",
   silenceTimeout: "1",
   backendRetries: "0",
   reasoningPassback: "none",

@@ -11,6 +11,8 @@ const MAX_EVENT_LENGTH = 64 * 1024 * 1024;
 
 type Step = IteratorResult<readonly BackendEvent[], undefined>;
 
+/** The model server has accepted the request; its output is still to come. */
+const ACCEPTED: Step = { done: false, value: Object.freeze([]) };
 const OVER: Step = { done: true, value: undefined };
 
 type ChatAnswerOptions = {
@@ -64,7 +66,7 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
       return this.#failed(error);
     }
     // Whoever left meanwhile left a call that was not there yet.
-    if (!this.#isOver) return this.#following(this.#call);
+    if (!this.#isOver) return ACCEPTED;
     this.#end();
     return OVER;
   }

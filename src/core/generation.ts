@@ -77,7 +77,8 @@ async function* orCompacted(
 ): CompactionEvents {
   let first: Awaited<ReturnType<typeof batches.next>>;
   try {
-    first = await batches.next();
+    // Accepted requests may still be too long: some servers say so in the stream.
+    while (isEmpty((first = await batches.next()))) yield [];
   } catch (error) {
     const instead = isTooLong(error) ? compact() : null;
     if (instead === null) throw error;
@@ -89,6 +90,10 @@ async function* orCompacted(
   } finally {
     await batches.return?.();
   }
+}
+
+function isEmpty({ done, value }: IteratorResult<readonly BackendEvent[], unknown>): boolean {
+  return done !== true && value.length === 0;
 }
 
 function asMade({ parent, input }: Pick<ResponseNode, "parent" | "input">): Pick<ResponseNode, "parent" | "input"> {

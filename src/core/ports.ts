@@ -14,9 +14,10 @@ export type { Tenant } from "./node.ts";
 export interface Backend {
   /**
    * Starts one generation. Batches arrive as the model produces them; the events of one batch (what one network chunk
-   * held) reach the client in one write. The last event is a `finish`.
+   * held) reach the client in one write. The first batch says that the request was accepted; it may come empty, before
+   * there is any output. The last event is a `finish`.
    *
-   * @throws ApiError synchronously, when the request asks for what this backend cannot do: the turn is then refused
+   * @throws ApiError synchronously, or by the first `next`, when the backend refuses the request: the turn is then refused
    * before its first event. After that, failures reject the iteration, with an `ApiError` when the client may know why.
    * An abort of `signal` ends the iteration at once and leaves no connection behind.
    */
@@ -306,6 +307,8 @@ export type Limits = {
   readonly compactBytes: number;
   /** Stored responses that are loaded for the items that one input refers to. */
   readonly referencedResponses: number;
+  /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
+  readonly acceptMs: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -319,4 +322,5 @@ export const DEFAULT_LIMITS: Limits = {
   compactTokens: 100_000,
   compactBytes: 16 * 1024 * 1024,
   referencedResponses: 256,
+  acceptMs: 0,
 };

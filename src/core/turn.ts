@@ -6,7 +6,7 @@ import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
-import { type Batch, type Batches, leave, pull } from "./batches.ts";
+import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import { resolveReferences } from "./item-references.ts";
 import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
@@ -136,20 +136,20 @@ export class Turn {
   }
 
   async #run(): Promise<TurnEnd["outcome"]> {
+    const { runtime, limits } = this.#ports;
     let started: Started;
+    let first: Batch | null;
     try {
       started = await this.#begin();
       await this.#options.detached?.admit({ ...started, response: this.#assembler.snapshot("queued") });
+      first = started.batches && pull(started.batches);
+      if (first !== null) await accepted(first, runtime, this.request.background ? 0 : limits.acceptMs);
     } catch (thrown) {
       await this.#options.conversation?.release();
       if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
     }
-    const { batches } = started;
-    const first = batches && pull(batches);
-    // The backend is asked before the client is told, so that telling costs no time.
-    if (first !== null) await this.#ports.runtime.pause();
     this.#options.begun();
     const last = await this.#generate(started, first);
     if (this.#options.conversation !== null) await this.#options.conversation.release();

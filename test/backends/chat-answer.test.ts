@@ -48,6 +48,7 @@ test("each batch is what came together, and a connection whose answer is whole i
   const batches = [];
   for await (const batch of answer) batches.push(batch);
   expect(batches).toEqual([
+    [],
     [{ type: "text.delta", delta: "ab" }],
     [{ type: "text.delta", delta: "c" }],
     [{ type: "finish", reason: "stop" }],
@@ -82,6 +83,7 @@ test("an answer that is left in the middle is ended, and whoever still waits hea
   const call = new FakeCall(said("a"));
   const answer = answerOf(async () => call);
   await answer.next();
+  await answer.next();
   const next = answer.next();
   await answer.return();
   expect(await next).toEqual({ done: true, value: undefined });
@@ -91,6 +93,7 @@ test("an answer that is left in the middle is ended, and whoever still waits hea
 test("what breaks in the middle is told as the model server's failure, after what had come", async () => {
   const call = new FakeCall(said("a"), null);
   const answer = answerOf(async () => call);
+  expect(await answer.next()).toEqual({ done: false, value: [] });
   expect(await answer.next()).toEqual({ done: false, value: [{ type: "text.delta", delta: "a" }] });
   const error: unknown = await answer.next().catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ApiError);
