@@ -5,15 +5,17 @@ import { ApiError } from "../protocol/errors.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
 import { ChatContexts, hasChatForm } from "./chat-context.ts";
-import { brokenStream, quote, readRefusal, type Refusal, refusedByServer, unreachable } from "./chat-errors.ts";
+import { brokenStream, quotationIn, readRefusal, type Refusal, refusedByServer, unreachable } from "./chat-errors.ts";
 import { ChatTokens } from "./chat-tokens.ts";
+import { loggableTypes } from "./loggable-types.ts";
+import { redact } from "./redact.ts";
 import { ServerCounter } from "./server-counter.ts";
 import type { Dialect, DialectChange } from "./dialect.ts";
 import { keyOfMessages } from "./dialect.ts";
 import { DialectLearner, type LessonTried } from "./dialect-learner.ts";
 import { type DialectSettings, ModelDialects } from "./model-dialects.ts";
 import { readModelList } from "./model-list.ts";
-import { isSameBody, type RequestBody, requestBody, requestPieces } from "./request-body.ts";
+import { contentOf, isSameBody, type RequestBody, requestBody, requestPieces } from "./request-body.ts";
 import { nextTry, type Retry, retryOf } from "./retry-policy.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
 import type { ChatTools } from "./chat-tools.ts";
@@ -92,11 +94,15 @@ export class ChatCompletionsBackend implements Backend {
     const mapping = this.#map(request, head.tools, dialect);
     const step = mapping.next();
     const messages = step.done ? step.value : mapping;
+    let sent: RequestBody | null = null;
     const open = async (watchdog: Watchdog): Promise<UpstreamCall> => {
       const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
-      return this.#open(request, { dialect, body: requestBody(head, rope, dialect) }, watchdog);
+      sent = requestBody(head, rope, dialect);
+      return this.#open(request, { dialect, body: sent }, watchdog);
     };
-    return new ChatAnswer({ head, open, signal, silenceTimeoutMs: this.#options.silenceTimeoutMs });
+    const redact = (error: unknown, said: string): Promise<void> =>
+      redactQuotation(error, [...(sent === null ? [] : contentOf(sent)), Buffer.from(said)]);
+    return new ChatAnswer({ head, open, signal, silenceTimeoutMs: this.#options.silenceTimeoutMs, redact });
   }
 
   async models(): Promise<readonly string[]> {
@@ -240,7 +246,9 @@ export class ChatCompletionsBackend implements Backend {
     const text = await readBeginning(call);
     watchdog.relax();
     if (status === 200) {
-      const cause = new Error(`the model server answered with content type '${type}'`, { cause: quote(text) });
+      // The body may be an answer that did not come as a stream: its words are the model's.
+      const media = /^[\w.+-]{1,60}\/[\w.+-]{1,60}/.exec(type)?.[0] ?? "another";
+      const cause = new Error(`the model server answered with content type '${media}'`);
       return {
         error: brokenStream("answered with something that is not a chat completion stream", cause),
         retry: "never",
@@ -248,7 +256,9 @@ export class ChatCompletionsBackend implements Backend {
       };
     }
     const refusal = this.#refusal({ status, headers, body: text, path: request.path });
-    return { error: refusedByServer(refusal), retry: retryOf(refusal), refusal };
+    const error = refusedByServer(refusal);
+    await redactQuotation(error, contentOf(body));
+    return { error, retry: retryOf(refusal), refusal };
   }
 
   #refusal({ path, ...answer }: Answered): Refusal {
@@ -257,7 +267,7 @@ export class ChatCompletionsBackend implements Backend {
   }
 
   #report(request: BackendRequest, head: ChatHead): void {
-    const foreign = request.input.filter((item) => !hasChatForm(item)).map((item) => item.type);
+    const foreign = loggableTypes(request.input.filter((item) => !hasChatForm(item)).map((item) => item.type));
     if (head.tools.omitted.length + foreign.length + head.dropped.length === 0) return;
     const reported = this.#reported.get(request.session) ?? new Set();
     this.#reported.set(request.session, reported);
@@ -270,7 +280,7 @@ export class ChatCompletionsBackend implements Backend {
         reported.add(name);
         return true;
       };
-    const tools = head.tools.omitted.filter(isNew("tool"));
+    const tools = loggableTypes(head.tools.omitted).filter(isNew("tool"));
     const items = foreign.filter(isNew("item"));
     const fields = head.dropped.filter(isNew("field"));
     if (fields.length > 0) {
@@ -314,6 +324,12 @@ async function mappedInSteps(mapping: Generator<void, Rope>): Promise<Rope> {
     if (step.done) return step.value;
     await setImmediate();
   }
+}
+
+/** Makes an error loggable: cuts from the server's words in it what quotes the content. */
+async function redactQuotation(error: unknown, content: readonly Uint8Array[]): Promise<void> {
+  const quotation = quotationIn(error);
+  if (quotation !== null) quotation.redacted = await redact(quotation.message, content);
 }
 
 /** The beginning of an error's text, so that a large page of HTML costs nothing. */

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { ApiError, Quotation } from "../protocol/errors.ts";
 import { rowsIn } from "./dialect-lessons.ts";
 import { overflowIn } from "./overflow.ts";
-import { readServerWords, type ServerWords } from "./server-words.ts";
+import { readServerWords, type ServerWords, withoutSecrets } from "./server-words.ts";
 import { readWaitHint, readWaitInText } from "./wait-hint.ts";
 
 /**
@@ -16,6 +16,7 @@ const LONGEST_QUOTE = 2000;
 export type Refusal = {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
+  /** Its beginning, without secrets. */
   readonly body: string;
   readonly words: ServerWords;
   /** The address that was asked, without credentials. */
@@ -37,7 +38,14 @@ export type RefusalOptions = {
 export function readRefusal({ secrets, ...answer }: RefusalOptions): Refusal {
   const { headers, body, url } = answer;
   const words = readServerWords(body, secrets);
-  return { ...answer, words, url: withoutCredentials(url), wait: readWaitHint(headers, body, Date.now()) };
+  const wait = readWaitHint(headers, body, Date.now());
+  return {
+    ...answer,
+    body: withoutSecrets(body.slice(0, LONGEST_QUOTE), secrets),
+    words,
+    url: withoutCredentials(url),
+    wait,
+  };
 }
 
 export function withoutCredentials(url: string): string {
@@ -55,7 +63,8 @@ export function brokenStream(what: string, cause: unknown = new Error(`the model
 /** What the client is told of an answer with an error status. */
 export function refusedByServer(refusal: Refusal): ApiError {
   const { status, words, wait, url, body } = refusal;
-  const cause = new Error(`the model server answered ${status} (${url})`, { cause: quote(body) });
+  const said = new Error(`the model server answered ${status} (${url})`, { cause: quote(body) });
+  const cause = Object.assign(said, { status });
   const known = knownKind({ status, words, wait, cause });
   if (known !== null) return known;
   const { text } = words;
@@ -146,8 +155,8 @@ export function isQuotaRefusal({ words, status }: Refusal): boolean {
   return isQuota(words, status);
 }
 
-export function quote(text: string): Quotation {
-  return new Quotation(text.slice(0, LONGEST_QUOTE));
+function quote(text: string): Quotation {
+  return new Quotation(withoutSecrets(text.slice(0, LONGEST_QUOTE)));
 }
 
 function saying(text: string | null): string {
@@ -224,4 +233,12 @@ function outputTooLarge(text: string | null, cause: unknown): ApiError {
 function contextLengthExceeded(cause: unknown): ApiError {
   const message = "Your input exceeds the context window of this model. Please adjust your input and try again.";
   return new ApiError("context_length_exceeded", message, { param: "input", cause });
+}
+
+/** The other server's words that an error was made from. */
+export function quotationIn(error: unknown): Quotation | null {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
+    if (cause instanceof Quotation) return cause;
+  }
+  return null;
 }

@@ -9,7 +9,7 @@ import type { Rope } from "./rope.ts";
 const SMALL_BODY = 128 * 1024;
 
 export type RequestBody = {
-  readonly bytes: Uint8Array | Iterable<Uint8Array>;
+  readonly bytes: Uint8Array | readonly Uint8Array[];
   readonly headers: { readonly "content-type": string; readonly "content-length": string };
 };
 
@@ -35,9 +35,11 @@ export function requestPieces(
   ];
 }
 
+export function contentOf({ bytes }: RequestBody): readonly Uint8Array[] {
+  return bytes instanceof Uint8Array ? [bytes] : bytes;
+}
+
 export function isSameBody(one: RequestBody, other: RequestBody): boolean {
   if (one.headers["content-length"] !== other.headers["content-length"]) return false;
-  const whole = ({ bytes }: RequestBody): Uint8Array =>
-    bytes instanceof Uint8Array ? bytes : Buffer.concat([...bytes]);
-  return Buffer.compare(whole(one), whole(other)) === 0;
+  return Buffer.concat(contentOf(one)).equals(Buffer.concat(contentOf(other)));
 }
