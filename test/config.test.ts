@@ -73,6 +73,9 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   compactBytes: "1MiB",
   storeBytes: "1MiB",
   sessionBytes: "1MiB",
+  memoryBytes: "1GiB",
+  memoryBytesPerTenant: "1GiB",
+  contextBytes: "1MiB",
   logLevel: "debug",
   logContent: "1",
 };

@@ -9,6 +9,7 @@ import { responseFrame } from "./response-frame.ts";
 import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import { resolveReferences } from "./item-references.ts";
+import { contextBytes, outputBytes } from "./context-memory.ts";
 import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
@@ -179,19 +180,21 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { session, sessionEnd, permit, conversation, resolveParent, items } = this.#options;
+    const { session, sessionEnd, permit, conversation, resolveParent, items, memory } = this.#options;
     const found = conversation?.parent(this.responseId) ?? resolveParent();
     const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
     const { tenant } = this.#options.origin;
-    const named = await resolveReferences(this.request.input, parent, items);
-    const input = openReasoning(named, this.#ports.seal, tenant);
+    const named = await resolveReferences(this.request.input, parent, items, memory);
+    const bytesIn = named === this.request.input ? this.#options.origin.bytesIn : Infinity;
+    memory.checkContext(contextBytes(parent, named, bytesIn));
+    const input = openReasoning(named, this.#ports.seal, tenant, memory);
     this.#assertWanted();
     checkInput(parent, input);
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
+    const subject = { request, parent, tenant, memory, responseId: this.responseId, session, sessionEnd };
     return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 
@@ -224,6 +227,7 @@ export class Turn {
       for (let batch = first; this.#isRunning(); ) {
         const { done, value } = await batch;
         if (done || this.#wasStopped()) break;
+        this.#options.memory.output(outputBytes(value));
         const events = this.#assembler.push(this.#sealer?.apply(value) ?? value);
         if (events.length > 0) {
           this.#firstOutputAt ??= this.#ports.runtime.monotonic();
@@ -255,6 +259,8 @@ export class Turn {
     if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
     this.#node = node;
     made?.(node);
+    // What the session keeps takes the place of what the turn has held.
+    this.#options.memory.release();
     if (!this.#isAbandoned()) this.#options.keep(node);
   }
 

@@ -59,6 +59,14 @@ export function previousResponseNotFound(id: string): ApiError {
   return new ApiError("previous_response_not_found", message, { param: "previous_response_id" });
 }
 
+/** A response that only its connection had, and that did not fit any more. */
+export function previousResponseEvicted(id: string): ApiError {
+  const message =
+    `Previous response with id '${id}' not found: it was evicted, since the memory of this connection, or of its API key, ` +
+    "was used up. Send the full input, or use `store: true`.";
+  return new ApiError("previous_response_not_found", message, { param: "previous_response_id" });
+}
+
 export function responseNotFound(id: string): ApiError {
   return new ApiError("not_found", `Response with id '${id}' not found.`);
 }
