@@ -238,6 +238,7 @@ function createBackend(config: Config, log: Log): Backend {
       maxTokens: config.backendMaxTokensField,
       ...config.backendDialect,
     },
+    thinkTags: config.thinkTags,
     strictTools: config.strictTools,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),
     defaultBody: operatorFields(config.backendDefaultBody, "--backend-default-body"),

@@ -5,7 +5,7 @@ import { ApiError } from "../protocol/errors.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
 import { ChatContexts, hasChatForm } from "./chat-context.ts";
-import { brokenStream, quotationIn, readRefusal, type Refusal, refusedByServer, unreachable } from "./chat-errors.ts";
+import { quotationIn, readRefusal, type Refusal, refusedByServer, unreachable } from "./chat-errors.ts";
 import { ChatTokens } from "./chat-tokens.ts";
 import { loggableTypes } from "./loggable-types.ts";
 import { redact } from "./redact.ts";
@@ -20,6 +20,7 @@ import { nextTry, type Retry, retryOf } from "./retry-policy.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
 import type { ChatTools } from "./chat-tools.ts";
 import { Rope } from "./rope.ts";
+import type { ThinkTagsMode } from "./think-tags.ts";
 import { type AnswerHead, UpstreamCall } from "./upstream-call.ts";
 import type { Watchdog } from "./watchdog.ts";
 
@@ -29,6 +30,8 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
   readonly key: string | null;
   /** What is known of the models' dialects; the rest is learned from refusals. */
   readonly dialects?: DialectSettings;
+  /** How thinking between tags is told apart from text. */
+  readonly thinkTags: ThinkTagsMode;
   readonly connectTimeoutMs: number;
   /** From the request to the first byte of the answer: queueing and prefill take their time. */
   readonly firstByteTimeoutMs: number;
@@ -102,7 +105,8 @@ export class ChatCompletionsBackend implements Backend {
     };
     const redact = (error: unknown, said: string): Promise<void> =>
       redactQuotation(error, [...(sent === null ? [] : contentOf(sent)), Buffer.from(said)]);
-    return new ChatAnswer({ head, open, signal, silenceTimeoutMs: this.#options.silenceTimeoutMs, redact });
+    const { silenceTimeoutMs, thinkTags } = this.#options;
+    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags, redact });
   }
 
   async models(): Promise<readonly string[]> {
@@ -241,20 +245,10 @@ export class ChatCompletionsBackend implements Backend {
       return { error: unreachable(error), retry: "again", refusal: null };
     }
     const { status, headers } = answer;
-    const type = headers["content-type"] ?? "";
-    if (status === 200 && type.startsWith("text/event-stream")) return { call };
+    // The body tells what it is: content types are often wrong or missing.
+    if (status >= 200 && status < 300) return { call };
     const text = await readBeginning(call);
     watchdog.relax();
-    if (status === 200) {
-      // The body may be an answer that did not come as a stream: its words are the model's.
-      const media = /^[\w.+-]{1,60}\/[\w.+-]{1,60}/.exec(type)?.[0] ?? "another";
-      const cause = new Error(`the model server answered with content type '${media}'`);
-      return {
-        error: brokenStream("answered with something that is not a chat completion stream", cause),
-        retry: "never",
-        refusal: null,
-      };
-    }
     const refusal = this.#refusal({ status, headers, body: text, path: request.path });
     const error = refusedByServer(refusal);
     await redactQuotation(error, contentOf(body));

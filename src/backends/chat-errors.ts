@@ -11,6 +11,7 @@ import { readWaitHint, readWaitInText } from "./wait-hint.ts";
  */
 
 const LONGEST_QUOTE = 2000;
+const LONGEST_SHOWN = 300;
 
 /** An answer of a model server with an error status, as far as it was read. */
 export type Refusal = {
@@ -58,6 +59,14 @@ export function unreachable(cause: unknown): ApiError {
 
 export function brokenStream(what: string, cause: unknown = new Error(`the model server ${what}`)): ApiError {
   return new ApiError("server_error", `The model server ${what}.`, { cause });
+}
+
+/** An answer in which something cannot be understood. The client is shown it; the log is not, since it may be content. */
+export function unreadable(what: string, words: string): ApiError {
+  const shown = words.length > LONGEST_SHOWN ? `${words.slice(0, LONGEST_SHOWN)}…` : words;
+  return new ApiError("server_error", `The model server ${what}: ${shown}`, {
+    cause: new Error(`the model server ${what}`),
+  });
 }
 
 /** What the client is told of an answer with an error status. */
@@ -155,7 +164,7 @@ export function isQuotaRefusal({ words, status }: Refusal): boolean {
   return isQuota(words, status);
 }
 
-function quote(text: string): Quotation {
+export function quote(text: string): Quotation {
   return new Quotation(withoutSecrets(text.slice(0, LONGEST_QUOTE)));
 }
 
@@ -230,7 +239,7 @@ function outputTooLarge(text: string | null, cause: unknown): ApiError {
   return new ApiError("invalid_value", message, { param: "max_output_tokens", cause });
 }
 
-function contextLengthExceeded(cause: unknown): ApiError {
+export function contextLengthExceeded(cause: unknown): ApiError {
   const message = "Your input exceeds the context window of this model. Please adjust your input and try again.";
   return new ApiError("context_length_exceeded", message, { param: "input", cause });
 }

@@ -32,6 +32,7 @@ export const EVENT = {
   partAdded: "response.content_part.added",
   partDone: "response.content_part.done",
   textDelta: "response.output_text.delta",
+  annotationAdded: "response.output_text.annotation.added",
   textDone: "response.output_text.done",
   refusalDelta: "response.refusal.delta",
   refusalDone: "response.refusal.done",

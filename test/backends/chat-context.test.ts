@@ -26,7 +26,7 @@ function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = 
 let count = 0;
 function node(parent: ResponseNode | null, input: readonly Item[], output: readonly Item[]): ResponseNode {
   count += 1;
-  const response = { id: `resp_${count}`, output } as unknown as Response;
+  const response = { id: `resp_${count}`, output, tools: [], instructions: null } as unknown as Response;
   return commitNode({ id: response.id, tenant: "test", parent, input, response });
 }
 

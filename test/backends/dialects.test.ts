@@ -31,6 +31,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     silenceTimeoutMs: 60_000,
     retries: 2,
     retryDelayMs: 1,
+    thinkTags: "auto",
     strictTools: false,
     extraBody: {},
     defaultBody: {},

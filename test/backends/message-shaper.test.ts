@@ -66,7 +66,7 @@ function textOf(chat: ChatContexts, parent: ResponseNode | null, input: readonly
 const messagesIn = (json: string) => JSON.parse(`[${json.slice(1)}]`) as (ChatMessage & { readonly role: string })[];
 
 function node(parent: ResponseNode | null, input: readonly Item[], output: readonly Item[]): ResponseNode {
-  const response = { id: `resp_${(count += 1)}`, output } as unknown as Response;
+  const response = { id: `resp_${(count += 1)}`, output, tools: [], instructions: null } as unknown as Response;
   return commitNode({ id: response.id, tenant: "test", parent, input, response });
 }
 
