@@ -224,6 +224,7 @@ function createBackend(config: Config, log: Log): Backend {
     const { simRounds: rounds, simTools: tools, simDelayMs: delayMs, simRate: tokensPerSecond } = config;
     return new SimBackend({ rounds, tools, delayMs, tokensPerSecond });
   }
+  const { reasoningPassback: reasoning, backendMaxTokensField: maxTokens } = config;
   return new ChatCompletionsBackend({
     url: config.backend,
     key: config.backendKey ?? null,
@@ -233,11 +234,7 @@ function createBackend(config: Config, log: Log): Backend {
     silenceTimeoutMs: config.silenceTimeout * 1000,
     retries: config.backendRetries,
     retryDelayMs: 250,
-    dialects: {
-      reasoning: config.reasoningPassback,
-      maxTokens: config.backendMaxTokensField,
-      ...config.backendDialect,
-    },
+    dialects: { reasoning, maxTokens, ...config.backendDialect },
     thinkTags: config.thinkTags,
     strictTools: config.strictTools,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),

@@ -2,7 +2,8 @@
 
 import { ChatContexts } from "../../src/backends/chat-context.ts";
 import { COMMON_DIALECT } from "../../src/backends/dialect.ts";
-import { checkInput, commitNode, type ResponseNode } from "../../src/core/node.ts";
+import { commitNode, type ResponseNode } from "../../src/core/node.ts";
+import { checkItemIds, pairedInput } from "../../src/core/pairing.ts";
 import { Assembler } from "../../src/core/assembler.ts";
 import { responseFrame } from "../../src/core/response-frame.ts";
 import type { Item } from "../../src/protocol/items.ts";
@@ -66,7 +67,8 @@ function commit(parent: ResponseNode | null, { input, response }: Turn): Respons
 
 /** A turn from what comes in to what is kept of it. */
 function take(contexts: ChatContexts, parent: ResponseNode | null, next: Turn): ResponseNode {
-  checkInput(parent, next.input);
+  checkItemIds(parent, next.input);
+  pairedInput(parent, next.input);
   pieces(contexts, parent, next.input);
   return commit(parent, next);
 }

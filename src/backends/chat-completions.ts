@@ -3,11 +3,11 @@ import { type Dispatcher, Pool } from "undici";
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
 import { ChatAnswer } from "./chat-answer.ts";
-import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
-import { ChatContexts, hasChatForm } from "./chat-context.ts";
+import { chatHead, type ChatRequestOptions } from "./chat-request.ts";
+import { ChatContexts } from "./chat-context.ts";
 import { quotationIn, readRefusal, type Refusal, refusedByServer, unreachable } from "./chat-errors.ts";
 import { ChatTokens } from "./chat-tokens.ts";
-import { loggableTypes } from "./loggable-types.ts";
+import { LeftOut } from "./left-out.ts";
 import { redact } from "./redact.ts";
 import { ServerCounter } from "./server-counter.ts";
 import type { Dialect, DialectChange } from "./dialect.ts";
@@ -51,9 +51,6 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
 /** Where a backend says what an operator should know. */
 type BackendLog = { warn(fields: object, message: string): void };
 
-/** Types of tools and items that are reported as left out, for each connection, and characters of one. */
-const MOST_REPORTED = 32;
-const LONGEST_REPORTED = 100;
 const ERROR_BODY_BYTES = 64 * 1024;
 
 /** Any server that speaks OpenAI's `/v1/chat/completions`: vLLM, SGLang, llama.cpp, Ollama, a hosted API. */
@@ -70,8 +67,7 @@ export class ChatCompletionsBackend implements Backend {
   readonly #counter: ServerCounter | null;
   /** Contexts for tools of which some have other names in chat than their own: hardly any have. */
   readonly #contextsOfRenamed = new WeakMap<ChatTools, Contexts>();
-  /** Types that were left out of what the model sees, by connection: each is worth one line. */
-  readonly #reported = new WeakMap<object, Set<string>>();
+  readonly #leftOut = new LeftOut();
 
   constructor(options: ChatCompletionsOptions) {
     const url = new URL(options.url);
@@ -93,7 +89,7 @@ export class ChatCompletionsBackend implements Backend {
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const dialect = this.#dialects.of(request.model);
     const head = chatHead(request, this.#options, dialect);
-    this.#report(request, head);
+    this.#leftOut.report(request, head, this.#options.log);
     const mapping = this.#map(request, head.tools, dialect);
     const step = mapping.next();
     const messages = step.done ? step.value : mapping;
@@ -258,33 +254,6 @@ export class ChatCompletionsBackend implements Backend {
   #refusal({ path, ...answer }: Answered): Refusal {
     const { url, key } = this.#options;
     return readRefusal({ ...answer, url: `${new URL(url).origin}${path}`, secrets: key === null ? [] : [key] });
-  }
-
-  #report(request: BackendRequest, head: ChatHead): void {
-    const foreign = loggableTypes(request.input.filter((item) => !hasChatForm(item)).map((item) => item.type));
-    if (head.tools.omitted.length + foreign.length + head.dropped.length === 0) return;
-    const reported = this.#reported.get(request.session) ?? new Set();
-    this.#reported.set(request.session, reported);
-    const isNew =
-      (kind: string) =>
-      (type: string): boolean => {
-        const name = `${kind} ${type}`;
-        // A client may invent types without end: of one connection only so many are remembered and logged.
-        if (reported.size >= MOST_REPORTED || type.length > LONGEST_REPORTED || reported.has(name)) return false;
-        reported.add(name);
-        return true;
-      };
-    const tools = loggableTypes(head.tools.omitted).filter(isNew("tool"));
-    const items = foreign.filter(isNew("item"));
-    const fields = head.dropped.filter(isNew("field"));
-    if (fields.length > 0) {
-      this.#options.log.warn(
-        { fields },
-        "dropped request fields that clients may not send: see --backend-allow-fields",
-      );
-    }
-    if (tools.length + items.length === 0) return;
-    this.#options.log.warn({ tools, items }, "left out of what the model sees: chat servers have no form for these");
   }
 }
 

@@ -133,19 +133,13 @@ function saysRateLimit({ codes }: ServerWords): boolean {
   return [...codes].some((code) => code === "429" || /^rate_?limit|^too_many_requests|^resource_exhausted$/.test(code));
 }
 
-const QUOTA_CODES = [
-  "insufficient_quota",
-  "quota_exceeded",
-  "billing_hard_limit_reached",
-  "insufficient_balance",
-  "402",
-];
+const QUOTA_CODES = /^(?:insufficient_quota|quota_exceeded|billing_hard_limit_reached|insufficient_balance|402)$/;
 const QUOTA_WORDS =
   /\b(?:insufficient|not enough|no|low|out of|exhausted) (?:account )?(?:balance|credits?|funds|quota)\b|\bexceeded your current quota\b|\bbilling\b|\b(?:credit|account) balance\b|\b(?:requires|add|purchase|buy) more credits\b|余额不足|欠费/i;
 
 /** Whether the account has nothing left: waiting a moment does not mend that. */
 function isQuota({ codes, text }: ServerWords, status: number | null): boolean {
-  if (status === 402 || QUOTA_CODES.some((code) => codes.has(code))) return true;
+  if (status === 402 || [...codes].some((code) => QUOTA_CODES.test(code))) return true;
   return (status === null || status === 429 || status === 403 || status === 400) && QUOTA_WORDS.test(text ?? "");
 }
 
@@ -213,7 +207,7 @@ const UNKNOWN_MODEL =
   /\bmodels?\b[^.]{0,160}\b(?:(?:is |was |could |can)?\s?not (?:be )?(?:found|exist\w*|available|supported|loaded|valid|recognized)|does(?: no|n')t exist|do not exist|unknown|no longer available|not_found)\b|\b(?:unknown|invalid|no such|unsupported|unrecognized) model\b|\bno model(?:s)? (?:named|called|loaded|found|matches)\b|\bnot a valid model\b|\bollama pull\b/i;
 
 function isUnknownModel(text: string | null, codes: ReadonlySet<string>): boolean {
-  return codes.has("model_not_found") || codes.has("invalid_model") || UNKNOWN_MODEL.test(text ?? "");
+  return [...codes].some((code) => /^(?:model_not_found|invalid_model)$/.test(code)) || UNKNOWN_MODEL.test(text ?? "");
 }
 
 function redirected({ status, headers, url }: Refusal, cause: Error): ApiError {

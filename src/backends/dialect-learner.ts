@@ -16,15 +16,6 @@ export type Taught = {
 const MOST_LESSONS = 8;
 /** Statuses of refusals that are about the form of the request. */
 const ABOUT_FORM = new Set([400, 404, 405, 415, 422, 500, 501]);
-/** Errors whose cause is known to be another. */
-const ABOUT_ELSE = new Set<ApiError["code"]>([
-  "context_length_exceeded",
-  "rate_limit_exceeded",
-  "insufficient_quota",
-  "model_not_found",
-  "server_error",
-]);
-
 /** What one turn learns: which lessons are tried, and which of them have helped. */
 export class DialectLearner {
   #dialect: Dialect;
@@ -38,7 +29,8 @@ export class DialectLearner {
   onRefusal({ error, refusal }: Taught): readonly LessonTried[] {
     const text = refusal?.words.text ?? null;
     if (text === null || refusal === null || this.#tried.length >= MOST_LESSONS) return [];
-    if (!ABOUT_FORM.has(refusal.status) || ABOUT_ELSE.has(error.code) || error.param === "max_output_tokens") return [];
+    // Every other code is of a refusal whose cause is known.
+    if (!ABOUT_FORM.has(refusal.status) || error.code !== "invalid_prompt") return [];
     return lessonsIn(text, this.#dialect).map((lesson) => ({
       ...lesson,
       dialect: changed(this.#dialect, lesson.change),

@@ -19,7 +19,7 @@ export function overflowIn({ status, text, codes }: OverflowSigns): Overflow {
   // A server whose key, balance or page is at fault may use the same words for other things.
   if (status !== null && !MAY_BE_TOO_LONG.has(status)) return null;
   if (OUTPUT_TOO_LARGE.some((pattern) => pattern.test(words))) return inputAloneIsTooLong(words) ? "context" : "output";
-  const hasCode = CONTEXT_CODES.some((code) => codes.has(code));
+  const hasCode = [...codes].some((code) => CONTEXT_CODES.test(code));
   if (hasCode || CONTEXT_TOO_LONG.some((pattern) => pattern.test(words))) {
     return outputAloneIsTooLarge(words) ? "output" : "context";
   }
@@ -29,22 +29,14 @@ export function overflowIn({ status, text, codes }: OverflowSigns): Overflow {
 
 const MAY_BE_TOO_LONG = new Set([400, 413, 414, 422, 500]);
 
-const CONTEXT_CODES = [
-  "context_length_exceeded",
-  "exceed_context_size_error",
-  "context_window_exceeded",
-  "model_context_window_exceeded",
-  "request_too_large",
-  "prompt_too_long",
-  "input_too_long",
-  "1261",
-  "3051",
-] as const;
+const CONTEXT_CODES =
+  /^(?:context_length_exceeded|exceed_context_size_error|(?:model_)?context_window_exceeded|request_too_large|prompt_too_long|input_too_long|1261|3051)$/;
 
 /** A request that is too large for the tokens of a minute fits later, or never; nothing of the context may be cut for it. */
 function isRateLimit(codes: ReadonlySet<string>, text: string | null): boolean {
   return (
-    codes.has("rate_limit_exceeded") || /\b(tokens|requests) per (minute|day|hour)\b|\(T[PI]?[MD]\)/i.test(text ?? "")
+    [...codes].some((code) => /^rate_limit_exceeded$/.test(code)) ||
+    /\b(tokens|requests) per (minute|day|hour)\b|\(T[PI]?[MD]\)/i.test(text ?? "")
   );
 }
 
