@@ -273,7 +273,6 @@ export type TurnReport = {
   readonly session: string;
   /** Id of the HTTP request or of the WebSocket upgrade that it came by; null for a caller without one. */
   readonly requestId: string | null;
-  /** The name of the client's key; null where no key was needed. */
   readonly keyName: string | null;
   readonly responseId: string;
   readonly previousResponseId: string | null;
