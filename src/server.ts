@@ -234,6 +234,7 @@ function createBackend(config: Config, log: Log): Backend {
     retries: config.backendRetries,
     retryDelayMs: 250,
     reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
+    thinkTags: config.thinkTags,
     strictTools: config.strictTools,
     maxTokensField: config.backendMaxTokensField,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),

@@ -54,6 +54,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   silenceTimeout: "1",
   backendRetries: "0",
   reasoningPassback: "none",
+  thinkTags: "off",
   strictTools: "true",
   backendMaxTokensField: "max_completion_tokens",
   prefill: "true",

@@ -1,4 +1,4 @@
-import type { CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
+import type { Annotation, CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
@@ -75,8 +75,14 @@ export type BackendEvent =
       readonly name: string;
       /** The namespace of the tool, where it has one. */
       readonly namespace?: string | null;
+      /** Whether the tool is async; the engine says so, and no backend has to. */
+      readonly async?: true;
     }
   | { readonly type: "call.delta"; readonly key: number; readonly delta: string }
+  /** The call is complete. Calls that are still open at the end are complete as well. */
+  | { readonly type: "call.done"; readonly key: number }
+  /** Belongs to the text that is open; without any it is dropped. */
+  | { readonly type: "annotation"; readonly annotation: Annotation }
   | { readonly type: "item"; readonly item: Item }
   | { readonly type: "usage"; readonly usage: Usage }
   | { readonly type: "finish"; readonly reason: FinishReason };

@@ -52,6 +52,8 @@ function endsReasoning(event: BackendEvent | CompactionEvent): boolean {
     case "reasoning.delta":
     case "summary.delta":
     case "call.delta":
+    case "call.done":
+    case "annotation":
     case "compaction.grown":
     case "compaction.done":
     case "usage":
