@@ -132,7 +132,7 @@ const ATTACKS: {
   "a long chain": {
     run: async ({ url }) => {
       const answers: Answered[] = [];
-      for (let turn = 0; turn < 24 && answers.at(-1)?.code == null; turn += 1) {
+      for (let turn = 0; turn < 24 && (answers.at(-1)?.code ?? null) === null; turn += 1) {
         const previous = answers.at(-1)?.id;
         answers.push(await post(url, { input: [user("x".repeat(2 * MIB))], previous_response_id: previous }));
       }
