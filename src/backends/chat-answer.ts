@@ -9,6 +9,9 @@ import { Watchdog } from "./watchdog.ts";
 
 const MAX_EVENT_LENGTH = 64 * 1024 * 1024;
 
+/** What servers quote of an answer is its end. */
+const SAID_LENGTH = 128 * 1024;
+
 type Step = IteratorResult<readonly BackendEvent[], undefined>;
 
 /** The model server has accepted the request; its output is still to come. */
@@ -23,6 +26,8 @@ type ChatAnswerOptions = {
   readonly signal: AbortSignal;
   /** Milliseconds that may pass between two chunks. */
   readonly silenceTimeoutMs: number;
+  /** Makes an error that the server reported in its stream loggable; `said` is what the model had said by then. */
+  readonly redact: (error: unknown, said: string) => Promise<void>;
 };
 
 /**
@@ -36,6 +41,8 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
   readonly #stream: ChatStream;
   #call: UpstreamCall | null = null;
   #isOver = false;
+  /** The end of what the model has said, with which an error of the server is compared. */
+  #said = "";
 
   constructor(options: ChatAnswerOptions) {
     this.#options = options;
@@ -85,9 +92,11 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
         if (error !== null) throw error;
         this.#decode(chunks, events);
       } catch (thrown) {
+        this.#hear(events);
         resolve(this.#failed(thrown));
         return;
       }
+      this.#hear(events);
       if (events.length > 0) resolve({ done: false, value: events });
       else wait();
     };
@@ -112,7 +121,13 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
     if (this.#isOver) return OVER;
     this.#end();
     const known = this.#watchdog.explain(error) ?? error;
+    await this.#options.redact(known, this.#said);
     throw known instanceof ApiError ? known : brokenStream("broke off its answer", known);
+  }
+
+  #hear(events: readonly BackendEvent[]): void {
+    for (const event of events) if ("delta" in event) this.#said += event.delta;
+    if (this.#said.length > 2 * SAID_LENGTH) this.#said = this.#said.slice(-SAID_LENGTH);
   }
 
   #end(): void {

@@ -21,8 +21,9 @@ export function brokenStream(what: string, cause: unknown = new Error(`the model
 
 /** An answer with an error status. `body` is its beginning. */
 export function refusedByServer(status: number, retryAfter: string | undefined, body: string): ApiError {
-  const cause = new Error(`the model server answered ${status}`, { cause: quote(body) });
   const { message, code } = readError(body);
+  const words = `the model server answered ${status}`;
+  const cause = Object.assign(new Error(words, { cause: quote(body) }), { status });
   if (code === "context_length_exceeded" || (status === 400 && message !== null && CONTEXT_LENGTH.test(message))) {
     return contextLengthExceeded(cause);
   }
@@ -104,6 +105,14 @@ function readError(body: string): ReportedError {
   } catch {
     return { message: null, code: null, type: null };
   }
+}
+
+/** The other server's words that an error was made from. */
+export function quotationIn(error: unknown): Quotation | null {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
+    if (cause instanceof Quotation) return cause;
+  }
+  return null;
 }
 
 /** Seconds of a Retry-After header that names seconds. */

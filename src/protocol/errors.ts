@@ -33,11 +33,11 @@ export class ApiError extends Error {
   }
 }
 
-/**
- * What another server said, word for word. It may quote the request, so a log shows it only where content may be kept.
- */
+/** What another server said, word for word. It may quote the request, so a log shows only what was found not to. */
 export class Quotation extends Error {
   override readonly name = "Quotation";
+  /** The words without what quotes a request or an answer; null until that has been cut. */
+  redacted: string | null = null;
 }
 
 const STACK_OVERFLOW = "Maximum call stack size exceeded";

@@ -143,6 +143,11 @@ function route(app: FastifyInstance, method: "GET" | "POST", url: string, handle
 }
 
 function answerError(context: TransportContext, thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  // A client that drops its upload fails the reading of it, and is not there to hear of that.
+  if (!request.raw.complete && request.raw.destroyed) {
+    reply.raw.destroy();
+    return;
+  }
   const error = explain(thrown, context.limits);
   if (error.status >= 500 && error.cause !== undefined) context.onError(error.cause, request.id);
   if (reply.raw.headersSent) {

@@ -35,7 +35,13 @@ function answerOf(
   signal = new AbortController().signal,
 ): ChatAnswer {
   const head = { tools: chatTools([]), allowed: null };
-  return new ChatAnswer({ head, open: open as () => Promise<UpstreamCall>, signal, silenceTimeoutMs: 1000 });
+  return new ChatAnswer({
+    head,
+    open: open as () => Promise<UpstreamCall>,
+    signal,
+    silenceTimeoutMs: 1000,
+    redact: async () => undefined,
+  });
 }
 
 function said(content: string): string {
