@@ -50,8 +50,8 @@ const RETRY_AFTER = 1;
 function retriable(error: unknown): unknown {
   if (!(error instanceof ApiError) || error.retryAfter !== undefined) return error;
   if (error.status !== 429 && error.status < 500) return error;
-  const { code, message, param, triedNothing, cause } = error;
-  return new ApiError(code, message, { param, triedNothing, cause, retryAfter: RETRY_AFTER });
+  const { code, message, param, cause } = error;
+  return new ApiError(code, message, { param, cause, retryAfter: RETRY_AFTER });
 }
 
 /** Ends a backend that is left in the middle. */
