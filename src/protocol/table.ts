@@ -109,6 +109,7 @@ export const ERROR = {
   too_many_runs: { status: 429, type: "rate_limit_error", ours: true },
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
+  insufficient_quota: { status: 429, type: "insufficient_quota" },
   tenant_memory_exceeded: { status: 429, type: "rate_limit_error", ours: true },
   server_memory_exceeded: { status: 429, type: "rate_limit_error", ours: true },
   request_memory_exceeded: { status: 413, type: "invalid_request_error", ours: true },
