@@ -12,7 +12,8 @@ import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
 import { KeyRing } from "./keys/key-ring.ts";
-import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
+import { createLog, flushLog, type Log, LogObserver, observers, withContentLog } from "./observe.ts";
+import { logTransports } from "./observe-transports.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
 import { type Sizes, sizesOf } from "./sizes.ts";
@@ -100,6 +101,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     },
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
+    report: logTransports(log),
   });
   const release = (): Promise<void> =>
     inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
@@ -224,6 +226,7 @@ function createBackend(config: Config, log: Log): Backend {
     const { simRounds: rounds, simTools: tools, simDelayMs: delayMs, simRate: tokensPerSecond } = config;
     return new SimBackend({ rounds, tools, mcpTools: config.mcpTools, delayMs, tokensPerSecond });
   }
+  const { reasoningPassback: reasoning, backendMaxTokensField: maxTokens } = config;
   return new ChatCompletionsBackend({
     url: config.backend,
     key: config.backendKey ?? null,
@@ -233,11 +236,10 @@ function createBackend(config: Config, log: Log): Backend {
     silenceTimeoutMs: config.silenceTimeout * 1000,
     retries: config.backendRetries,
     retryDelayMs: 250,
-    reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
+    dialects: { reasoning, maxTokens, ...config.backendDialect },
     thinkTags: config.thinkTags,
     strictTools: config.strictTools,
     mcpTools: config.mcpTools,
-    maxTokensField: config.backendMaxTokensField,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),
     defaultBody: operatorFields(config.backendDefaultBody, "--backend-default-body"),
     allowFields: allowableFields(config.backendAllowFields),
@@ -262,21 +264,6 @@ function allowableFields(fields: readonly string[]): readonly string[] {
 
 function withCoalescing(backend: Backend, { coalesceMs }: Config): Backend {
   return coalesceMs === 0 ? backend : new CoalescingBackend(backend, coalesceMs);
-}
-
-/** The log, and whoever else wants to know; a stranger's mistake does not reach the turn that it looks at. */
-function observers(first: Observer, second: Observer | undefined, log: Log): Observer {
-  if (second === undefined) return first;
-  return {
-    observe(event) {
-      first.observe(event);
-      try {
-        second.observe(event);
-      } catch (error) {
-        log.error({ err: error }, "the observer failed");
-      }
-    },
-  };
 }
 
 /** Runs every step, also after one that failed; then fails as the first of those did. */
