@@ -61,6 +61,8 @@ export class ChatCompletionsBackend implements Backend {
   readonly #options: ChatCompletionsOptions;
   readonly #pool: Pool;
   readonly #path: string;
+  /** What opaque fields belong to. */
+  readonly #origin: string;
   readonly #headers: { readonly [name: string]: string };
   readonly #contexts: Contexts;
   /** Models whose template has refused words of the system that do not come first, by the backend's name. */
@@ -77,6 +79,7 @@ export class ChatCompletionsBackend implements Backend {
     const url = new URL(options.url);
     this.#options = options;
     this.#path = url.pathname.replace(/\/+$/, "");
+    this.#origin = url.origin + this.#path;
     this.#pool = new Pool(url.origin, {
       connections: null,
       connect: { timeout: options.connectTimeoutMs },
@@ -87,7 +90,7 @@ export class ChatCompletionsBackend implements Backend {
     const isAuto = options.tokenizer === "auto";
     this.#tokens = new ChatTokens(new Tokenizer(isAuto ? "o200k_base" : options.tokenizer));
     this.#counter = isAuto ? new ServerCounter(this.#pool, this.#path, this.#headers) : null;
-    this.#contexts = openContexts(options.reasoningField, new Map());
+    this.#contexts = openContexts(options.reasoningField, new Map(), this.#origin);
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
@@ -102,7 +105,7 @@ export class ChatCompletionsBackend implements Backend {
     const redact = (error: unknown, said: string): Promise<void> =>
       redactQuotation(error, [...(sent === null ? [] : contentOf(sent)), Buffer.from(said)]);
     const { silenceTimeoutMs, thinkTags } = this.#options;
-    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags, redact });
+    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags, origin: this.#origin, redact });
   }
 
   async models(): Promise<readonly string[]> {
@@ -152,7 +155,7 @@ export class ChatCompletionsBackend implements Backend {
   #map({ model, parent, input, open }: BackendRequest, tools: ChatTools): Generator<void, Rope> {
     let contexts = tools.renamed.size === 0 ? this.#contexts : this.#contextsOfRenamed.get(tools);
     if (contexts === undefined) {
-      contexts = openContexts(this.#options.reasoningField, tools.renamed);
+      contexts = openContexts(this.#options.reasoningField, tools.renamed, this.#origin);
       this.#contextsOfRenamed.set(tools, contexts);
     }
     const late = this.#systemFirst.has(model) ? contexts.user : contexts.system;
@@ -262,8 +265,8 @@ type Attempt = { readonly call: UpstreamCall } | { readonly error: ApiError; rea
 /** Contexts by whose words those of the system are where they do not come first. */
 type Contexts = { readonly [Late in Dialect["lateSystem"]]: ChatContexts };
 
-function openContexts(reasoningField: ReasoningField, renamed: Dialect["renamed"]): Contexts {
-  const open = (lateSystem: Dialect["lateSystem"]) => new ChatContexts({ reasoningField, renamed, lateSystem });
+function openContexts(reasoningField: ReasoningField, renamed: Dialect["renamed"], origin: string): Contexts {
+  const open = (lateSystem: Dialect["lateSystem"]) => new ChatContexts({ reasoningField, renamed, lateSystem, origin });
   return { system: open("system"), user: open("user") };
 }
 

@@ -9,9 +9,11 @@ import {
   type Part,
   type ToolOutputItem,
 } from "../protocol/items.ts";
+import { type OpaqueFields, opaqueOf } from "../protocol/opaque.ts";
 import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
 import { chatName, keyOf } from "./chat-tools.ts";
 import { inChatTerms } from "./foreign-items.ts";
+import { joinFields } from "./message-fields.ts";
 import { type OpenCall, PendingCalls } from "./pending-calls.ts";
 import { Rope } from "./rope.ts";
 import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
@@ -26,6 +28,8 @@ export type Dialect = {
   readonly renamed: ReadonlyMap<string, string>;
   /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
   readonly lateSystem: "system" | "user";
+  /** The model server, whose own opaque fields go back to it; without it none do. */
+  readonly origin?: string;
 };
 
 /** How the messages begin where the system has the first word. */
@@ -39,6 +43,8 @@ type Run = {
   reasoning: string;
   readonly calls: ChatToolCall[];
   readonly open: OpenCall[];
+  /** What the model server wants to see again. */
+  fields: OpaqueFields;
 };
 
 type ChatToolCall = {
@@ -126,7 +132,7 @@ export class ChatWriter {
       else this.#system(item);
       return;
     }
-    this.#extendRun(item, item !== origin);
+    this.#extendRun(item, origin);
   }
 
   /** Templates of many models take nothing but one string for the system, at the very beginning. */
@@ -178,8 +184,11 @@ export class ChatWriter {
     for (const each of items) this.add(each);
   }
 
-  #extendRun(item: Item, isForeign: boolean): void {
-    const run = (this.#run ??= { text: null, reasoning: "", calls: [], open: [] });
+  #extendRun(item: Item, origin: Item): void {
+    const run = (this.#run ??= { text: null, reasoning: "", calls: [], open: [], fields: {} });
+    const opaque = opaqueOf(origin);
+    const own = opaque !== undefined && opaque.origin === this.#dialect.origin ? opaque : undefined;
+    if (own?.message !== undefined) run.fields = joinFields(run.fields, own.message);
     if (isItem(item, "message")) {
       run.text = (run.text ?? "") + plainText(item.content, "");
     } else if (isItem(item, "reasoning")) {
@@ -190,8 +199,8 @@ export class ChatWriter {
       const text =
         item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
       const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
-      run.calls.push({ id: item.call_id, type: "function", function: { name, arguments: text } });
-      run.open.push({ id: item.call_id, isForeign });
+      run.calls.push({ id: item.call_id, type: "function", function: { name, arguments: text }, ...own?.call });
+      run.open.push({ id: item.call_id, isForeign: item !== origin });
     }
   }
 
@@ -206,6 +215,7 @@ export class ChatWriter {
     // Not null, as OpenAI has it for calls without text: some servers refuse that, and all take an empty string.
     const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
     if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
+    Object.assign(message, run.fields);
     if (hasCalls) message["tool_calls"] = run.calls;
     for (const call of run.open) this.#open.add(call);
     this.#message(message);

@@ -1,6 +1,7 @@
 import type { Item, ToolCallItem } from "../protocol/items.ts";
 import { isToolCall, isToolOutput } from "../protocol/items.ts";
 import { toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
+import { opaqueList } from "../protocol/opaque.ts";
 import type { Response } from "../protocol/response.ts";
 import { unsealedBytes } from "./unsealed.ts";
 import { OpenCalls } from "../protocol/open-calls.ts";
@@ -37,7 +38,8 @@ function headBytes({ instructions, tools }: Response, parent: ResponseNode | nul
 
 /** Items, with what has been unsealed of them. */
 export function measureItems(items: readonly Item[]): number {
-  let bytes = measure(items);
+  const opaque = opaqueList(items);
+  let bytes = measure(items) + (opaque === undefined ? 0 : measure(opaque));
   for (const item of items) bytes += unsealedBytes(item);
   return bytes;
 }
