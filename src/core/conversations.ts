@@ -44,7 +44,7 @@ export class Conversations {
   }): Promise<Conversation> {
     const { runtime, store } = this.#ports;
     const name = this.#name(runtime.newId("conversation"));
-    const node = await this.#put(null, await this.#resolve(items, null));
+    const node = await this.#put(null, await this.#resolve(items));
     const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lock: null };
     const record = { ...name, value, node: node?.id ?? null, expiresAt: null };
     const version = await store.records.write(record, 0);
@@ -81,7 +81,7 @@ export class Conversations {
     const hold = await this.hold(id, this.#ports.runtime.newId("response"));
     try {
       const { parent } = hold;
-      const node = await this.#put(parent, await this.#resolve(items, parent));
+      const node = await this.#put(parent, await this.#resolve(items));
       if (node === null) return [];
       await hold.move(node.id);
       return itemsOf(node).slice(-node.input.length).map(listed);
@@ -127,10 +127,10 @@ export class Conversations {
     return record;
   }
 
-  #resolve(items: readonly Item[], parent: ResponseNode | null): Promise<readonly Item[]> {
+  #resolve(items: readonly Item[]): Promise<readonly Item[]> {
     const { store, limits } = this.#ports;
     const source = storedItems(store, this.#tenant, limits.referencedResponses);
-    return resolveReferences(items, parent, source, this.#memory);
+    return resolveReferences(items, source, this.#memory);
   }
 
   /** Stores items behind a chain, under no id that anybody could use; null when there are none. */

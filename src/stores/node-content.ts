@@ -1,3 +1,4 @@
+import { parseExactJson } from "../protocol/exact-json.ts";
 import type { ResponseNode } from "../core/node.ts";
 import type { JsonValue, StoredResponse } from "../core/ports.ts";
 import { keepOpaqueList, opaqueList } from "../protocol/opaque.ts";
@@ -40,7 +41,7 @@ export function encodeContent({ input, response }: StoredResponse, leavesHead: b
 /** @param head what the row has left to an ancestor; null when it has left nothing */
 export function decodeContent(content: Uint8Array | string, head: Head | null): StoredResponse {
   const text = typeof content === "string" ? content : decoder.decode(content);
-  const { input, response, opaque } = JSON.parse(text) as StoredResponse & { readonly opaque?: KeptOpaque };
+  const { input, response, opaque } = parseExactJson(text) as StoredResponse & { readonly opaque?: KeptOpaque };
   keepOpaqueList(input, opaque?.input);
   keepOpaqueList(response.output, opaque?.output);
   if (head === null) return { input, response };
@@ -52,5 +53,5 @@ export function encodeRecording(recording: JsonValue): Uint8Array {
 }
 
 export function decodeRecording(content: Uint8Array | string): JsonValue {
-  return JSON.parse(typeof content === "string" ? content : decoder.decode(content)) as JsonValue;
+  return parseExactJson(typeof content === "string" ? content : decoder.decode(content)) as JsonValue;
 }
