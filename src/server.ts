@@ -43,6 +43,8 @@ export type ServerParts = {
   readonly backend?: Backend;
   readonly store?: Store;
   readonly runtime?: Runtime;
+  /** Bounds that no setting has. */
+  readonly limits?: Partial<Limits>;
   readonly log?: Log;
   /** Sees what the log sees, besides it. */
   readonly observer?: Observer;
@@ -66,13 +68,14 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const runtime = parts.runtime ?? systemRuntime;
   const backend = withCoalescing(parts.backend ?? createBackend(config, log), config);
   const store = parts.store ?? (await openConfiguredStore(config, log));
+  const limits = { ...engineLimits(config), ...parts.limits };
   const engine = new Engine({
     models: new ModelRegistry({ backend, models: config.models, defaultModel: config.defaultModel ?? null }),
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
     seal: createSeal(config, log),
-    limits: engineLimits(config),
+    limits,
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
   const access = new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: isForOthers });
@@ -93,8 +96,12 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
   });
+  const sweep = (): void => {
+    engine.runs.sweep().catch((error: unknown) => log.error({ err: error }, "runs of stopped servers were not ended"));
+  };
+  const stopSweep = runtime.every(limits.leaseMs, sweep);
   const release = (): Promise<void> =>
-    inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
+    inTurn([async () => stopSweep(), () => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
   const start = async () => {
     if (isForOthers && !(await access.hasKeys())) throw new StartError(whyNotOpen(config));
     const needsKey = await access.needsKey();

@@ -98,7 +98,11 @@ export interface Models {
 /** Keeps nodes beyond the session. All of its methods are per tenant: an id of another tenant does not exist. */
 export interface Store {
   readonly records: Records;
-  /** Keeps a node. Idempotent by id; when it resolves the node is as durable as this store makes it. */
+  /**
+   * Keeps a node that is new; when it resolves, the node and all changes of records are as durable as this store makes
+   * them. Node and changes are one transaction.
+   * @throws NotPut when nothing was written: the id was deleted, is there already, or a record has changed since
+   */
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
   get(tenant: Tenant, id: string): Promise<StoredResponse | undefined>;
@@ -107,8 +111,9 @@ export interface Store {
   /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
   load(tenant: Tenant, id: string): Promise<ResponseNode | undefined>;
   /**
-   * Makes the id unknown; false when it was. Descendants keep working: what they stand on is kept until the last of them
-   * goes.
+   * Deletes a response in one transaction: its node, its recording, and all records that are about it. False when there was
+   * neither. The content stays, hidden, only while descendants or records stand on it. A tombstone keeps the id from being
+   * put again.
    */
   delete(tenant: Tenant, id: string): Promise<boolean>;
   close(): Promise<void>;
@@ -119,6 +124,8 @@ export type PutOptions = {
   readonly listed?: boolean;
   /** How the response came to be, as `recording` gives it back; it is kept apart from the node, which is loaded without it. */
   readonly recording?: JsonValue;
+  /** Changes of records that are written with the node, or not at all. */
+  readonly changes?: readonly RecordChange[];
 };
 
 export type JsonValue =
@@ -142,12 +149,23 @@ export type NewRecord = RecordName & {
   readonly node: string | null;
   /** When it is gone by itself, in milliseconds since 1970; null for never. */
   readonly expiresAt: number | null;
+  /** Id of the response that it describes: deleting that, or the end of its time, removes the record. */
+  readonly about?: string | null;
+  /** When `due` finds it, in milliseconds since 1970; null for never. */
+  readonly dueAt?: number | null;
 };
 
-export type StoreRecord = NewRecord & {
+export type StoreRecord = Required<NewRecord> & {
   /** Another one after each write; never one that this name has had before. */
   readonly version: number;
 };
+
+/** One change of a transaction. Each `version` is the one that was read; 0 stands for a record that must not be there yet. */
+export type RecordChange =
+  | { readonly write: NewRecord; readonly version: number }
+  | { readonly remove: RecordName; readonly version: number }
+  /** Removes all records of these kinds that are about the response. */
+  | { readonly removeAbout: string; readonly tenant: Tenant; readonly kinds: readonly string[] };
 
 export type ListOptions = {
   /** Only ids that begin so. */
@@ -167,8 +185,12 @@ export interface Records {
    * @throws Error when the node that it stands on is not stored
    */
   write(record: NewRecord, version: number): Promise<number | undefined>;
+  /** Makes all changes or none; undefined when a record is not at the version that was read. Versions of writes, in order. */
+  apply(changes: readonly RecordChange[]): Promise<readonly number[] | undefined>;
   /** False when there was none. */
   delete(name: RecordName): Promise<boolean>;
+  /** Records of one kind and of all tenants that are due at `now`, those that have waited longest first. */
+  due(kind: string, now: number, limit: number): Promise<readonly StoreRecord[]>;
   /** Records of one kind, by id in the order of their UTF-8 bytes. */
   list(tenant: Tenant, kind: string, options: ListOptions): Promise<readonly StoreRecord[]>;
   /** The chain that the record stands on, also when the response's own id is known no more; undefined when there is none. */
@@ -306,6 +328,8 @@ export type Limits = {
   readonly compactBytes: number;
   /** Stored responses that are loaded for the items that one input refers to. */
   readonly referencedResponses: number;
+  /** How long a server holds a run or a conversation without renewing its lease, in milliseconds. */
+  readonly leaseMs: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -319,4 +343,5 @@ export const DEFAULT_LIMITS: Limits = {
   compactTokens: 100_000,
   compactBytes: 16 * 1024 * 1024,
   referencedResponses: 256,
+  leaseMs: 15_000,
 };

@@ -9,6 +9,8 @@ import { responseFrame } from "./response-frame.ts";
 import { type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import { resolveReferences } from "./item-references.ts";
+import { putUnder } from "./lease.ts";
+import { whyLost } from "./lost.ts";
 import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
@@ -141,7 +143,7 @@ export class Turn {
       started = await this.#begin();
       await this.#options.detached?.admit({ ...started, response: this.#assembler.snapshot("queued") });
     } catch (thrown) {
-      await this.#options.conversation?.release();
+      await this.#release();
       if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
@@ -152,8 +154,10 @@ export class Turn {
     if (first !== null) await this.#ports.runtime.pause();
     this.#options.begun();
     const last = await this.#generate(started, first);
-    if (this.#options.conversation !== null) await this.#options.conversation.release();
-    if (last === null || this.#isAbandoned()) return "abandoned";
+    if (last === null || this.#isAbandoned()) {
+      await this.#release();
+      return "abandoned";
+    }
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
     // hears that it is over.
     const response = last instanceof ApiError ? this.#assembler.failed(last) : last;
@@ -161,6 +165,7 @@ export class Turn {
     // Whoever started it and left will ask what became of it.
     if (last instanceof ApiError && this.request.background)
       await this.#putFailed(this.#nodeOf({ ...started, response }));
+    await this.#release();
     const terminal = this.#assembler.terminal(response);
     this.#terminal = terminal;
     this.#state = { phase: "ended" };
@@ -248,11 +253,7 @@ export class Turn {
     const node = this.#nodeOf(content);
     await this.#put(node);
     // A response that was cancelled is there to be looked at, and not to be continued.
-    if (!isContinuable(node)) {
-      await this.#options.conversation?.release();
-      return;
-    }
-    if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
+    if (!isContinuable(node)) return;
     this.#node = node;
     made?.(node);
     if (!this.#isAbandoned()) this.#options.keep(node);
@@ -262,13 +263,36 @@ export class Turn {
     return commitNode({ id: response.id, tenant: this.#options.origin.tenant, parent, input, response });
   }
 
-  /** What cannot even be stored as failed is found out by whoever asks: nobody owns its run any more. */
+  /** If this fails too, the lease of the run ends by itself, and the run is then stored as failed. */
   async #putFailed(node: ResponseNode): Promise<void> {
     await this.#put(node).catch(() => undefined);
   }
 
+  /** Stores the node if it is to be stored, in one transaction with the end of all leases that the turn has. */
   async #put(node: ResponseNode): Promise<void> {
-    if (this.request.store) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves ?? []) });
+    if (!this.request.store) return;
+    const { detached, conversation } = this.#options;
+    const endings = [detached?.ending() ?? null, isContinuable(node) ? (conversation?.ending(node) ?? null) : null];
+    const recording = encodeMoves(this.#moves ?? []);
+    try {
+      await putUnder(
+        this.#ports.store,
+        node,
+        { recording },
+        endings.filter((ending) => ending !== null),
+      );
+    } catch (thrown) {
+      const why = await whyLost(this.#ports.store, node, thrown);
+      // The deletion has cancelled it, and nothing is to be kept.
+      if (why?.code !== "not_found" || this.#cutReason() !== "cancelled") throw why ?? thrown;
+    }
+  }
+
+  /** Ends the leases that no put has ended, before the client hears of the end: it may send the next request at once. */
+  async #release(): Promise<void> {
+    const { detached, conversation } = this.#options;
+    if (conversation !== null) await conversation.release();
+    if (detached !== undefined) await detached.release();
   }
 
   /** Nothing is said to a client that has left. */
