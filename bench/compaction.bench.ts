@@ -62,7 +62,7 @@ class CachingModel implements Backend {
     ];
     const usage = {
       input_tokens,
-      input_tokens_details: { cached_tokens: tokensOf(cached) },
+      input_tokens_details: { cached_tokens: tokensOf(cached), cache_write_tokens: 0 },
       output_tokens,
       output_tokens_details: { reasoning_tokens: 0 },
       total_tokens: input_tokens + output_tokens,

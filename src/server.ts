@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { ChatCompletionsBackend } from "./backends/chat-completions.ts";
 import { CoalescingBackend } from "./backends/coalesce.ts";
+import { isAllowable, isSettable } from "./backends/extra-fields.ts";
 import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig, isLoopback } from "./config.ts";
@@ -88,6 +89,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     limits: transportLimits(config),
     policy: {
       webSocket: config.websocket === "on",
+      allowedHosts: allowedHosts(config),
       allowedOrigins: config.allowOrigins,
       keepalive: config.keepalive,
       echo: config.echo,
@@ -140,6 +142,12 @@ export async function openKeys(config: Config): Promise<OpenKeys> {
 /** Where a server of this configuration is reached from this machine. */
 export function addressOf({ host, port, tlsCert }: Config): string {
   return `${tlsCert === undefined ? "http" : "https"}://${hostInUrl(host)}:${port}`;
+}
+
+/** The hosts that a server without keys answers to. Where others can reach it, any host: an operator may list those it has. */
+function allowedHosts({ host, allowedHosts: listed }: Config): readonly string[] | null {
+  if (!isLoopback(host) && listed.length === 0) return null;
+  return [hostInUrl(host).toLowerCase(), ...listed];
 }
 
 function engineLimits(config: Config): Limits {
@@ -212,7 +220,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 function createBackend(config: Config, log: Log): Backend {
   if (config.backend === undefined) {
-    return new SimBackend({ rounds: config.simRounds, delayMs: config.simDelayMs, tokensPerSecond: config.simRate });
+    const { simRounds: rounds, simTools: tools, simDelayMs: delayMs, simRate: tokensPerSecond } = config;
+    return new SimBackend({ rounds, tools, delayMs, tokensPerSecond });
   }
   return new ChatCompletionsBackend({
     url: config.backend,
@@ -226,10 +235,26 @@ function createBackend(config: Config, log: Log): Backend {
     reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
     strictTools: config.strictTools,
     maxTokensField: config.backendMaxTokensField,
-    extraBody: config.backendExtraBody,
+    extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),
+    defaultBody: operatorFields(config.backendDefaultBody, "--backend-default-body"),
+    allowFields: allowableFields(config.backendAllowFields),
     prefill: config.prefill,
     tokenizer: config.tokenizer,
   });
+}
+
+function operatorFields(fields: Config["backendExtraBody"], flag: string): Config["backendExtraBody"] {
+  const wrong = Object.keys(fields).find((field) => !isSettable(field));
+  if (wrong === undefined) return fields;
+  throw new StartError(`${flag}: '${wrong}' is set by this server for each request`);
+}
+
+function allowableFields(fields: readonly string[]): readonly string[] {
+  const wrong = fields.find((field) => !isAllowable(field));
+  if (wrong === undefined) return fields;
+  throw new StartError(
+    `--backend-allow-fields: '${wrong}' would let clients choose another model than the one that their key allows, or break the answer`,
+  );
 }
 
 function withCoalescing(backend: Backend, { coalesceMs }: Config): Backend {

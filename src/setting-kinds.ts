@@ -47,10 +47,11 @@ export const integer = (options: { minimum: number; maximum: number; default: nu
 const origin = (given: string): string => {
   const bare = given.toLowerCase().replace(/\/$/, "");
   if (bare === "*" || bare === "null") return bare;
-  if (!/^https?:\/\/[^/]+$/.test(bare) || !URL.canParse(bare)) {
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+$/.test(bare) || !URL.canParse(bare)) {
     throw new Error("must be an origin such as https://app.example.com, or '*'");
   }
-  return new URL(bare).origin;
+  // Those of extensions and desktop programs have schemes of their own, for which there is no canonical form.
+  return /^https?:/.test(bare) ? new URL(bare).origin : bare;
 };
 
 export const origins = (description: string) =>
@@ -60,6 +61,27 @@ export const origins = (description: string) =>
     fromText: list,
     value: "<origin>",
     decode: (given: readonly string[]): readonly string[] => given.map(origin),
+    repeats: true,
+  }) as const;
+
+/** A name, an address, or `*.name` for all names below it; addresses of IPv6 with or without their brackets. */
+const hostEntry = (given: string): string => {
+  const host = given.toLowerCase().replace(/\.$/, "");
+  if (host === "*" || /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/.test(host)) return host;
+  const bracketed = host.startsWith("[") ? host : `[${host}]`;
+  if (!URL.canParse(`http://${bracketed}`)) {
+    throw new Error("must be a host name without scheme and port, such as models.example.com, '*.example.com' or '*'");
+  }
+  return new URL(`http://${bracketed}`).hostname;
+};
+
+export const hosts = (description: string) =>
+  ({
+    schema: Type.Array(Type.String({ minLength: 1 }), { default: [], description }),
+    expects: "a list of host names",
+    fromText: list,
+    value: "<host>",
+    decode: (given: readonly string[]): readonly string[] => given.flatMap(list).map(hostEntry),
     repeats: true,
   }) as const;
 
@@ -226,6 +248,17 @@ export const url = (description: string) =>
       if (!URL.canParse(given)) throw new Error("is not an http or https URL");
       return given;
     },
+  }) as const;
+
+/** Names of fields, with commas between them or given several times. */
+export const fieldNames = (description: string) =>
+  ({
+    schema: Type.Array(Type.String({ minLength: 1 }), { default: [], description }),
+    expects: "a list of field names",
+    fromText: list,
+    value: "<field>",
+    decode: (given: readonly string[]): readonly string[] => given.flatMap(list),
+    repeats: true,
   }) as const;
 
 export const jsonObject = (description: string) =>

@@ -1,4 +1,4 @@
-import { choice, integer, jsonObject, models, onOff, optionalText, seconds, url } from "./setting-kinds.ts";
+import { choice, fieldNames, integer, jsonObject, models, onOff, optionalText, seconds, url } from "./setting-kinds.ts";
 
 /** The rows of `settings.ts` about the model and what serves it, and about the simulator that stands in for it. */
 export const MODEL_SETTINGS = {
@@ -76,7 +76,17 @@ export const MODEL_SETTINGS = {
     group: "Model",
   },
   backendExtraBody: {
-    ...jsonObject("Fields added to every request to the model server."),
+    ...jsonObject("Fields of every request to the model server, above what clients say."),
+    group: "Model",
+  },
+  backendDefaultBody: {
+    ...jsonObject("Fields of requests to the model server that say nothing else: clients override them."),
+    group: "Model",
+  },
+  backendAllowFields: {
+    ...fieldNames(
+      "Fields that clients may send to the model server besides those of sampling, such as priority; '*' is all.",
+    ),
     group: "Model",
   },
 
@@ -96,6 +106,15 @@ export const MODEL_SETTINGS = {
   },
   simRounds: {
     ...integer({ minimum: 0, maximum: 1000, default: 3, description: "Rounds of tool calls before it answers." }),
+    group: "Simulator",
+  },
+  simTools: {
+    ...choice(["safe", "all", "none"], {
+      default: "safe",
+      description:
+        "Tools that it calls unless tool_choice decides: those that only read (and one echo in a shell), all, or none.",
+    }),
+    value: "<safe|all|none>",
     group: "Simulator",
   },
 } as const;

@@ -3,6 +3,7 @@ import {
   apiKeys,
   choice,
   folder,
+  hosts,
   integer,
   minutesOrNever,
   type Kind,
@@ -14,6 +15,7 @@ import {
   size,
   text,
 } from "./setting-kinds.ts";
+import { ECHOES } from "./protocol/echo.ts";
 import { MODEL_SETTINGS } from "./settings-model.ts";
 
 /**
@@ -48,6 +50,12 @@ export const SETTINGS = {
     ...onOff("Listen on other addresses without keys: whoever reaches the port may use the model."),
     group: "Server",
   },
+  allowedHosts: {
+    ...hosts(
+      "Host names by which clients may address a server without keys, besides those of loopback, such as that of a proxy.",
+    ),
+    group: "Server",
+  },
   tlsCert: {
     ...optionalText("<file>", "a file name", { description: "Certificate chain (PEM), for https and wss." }),
     group: "Server",
@@ -73,7 +81,7 @@ export const SETTINGS = {
     group: "WebSocket",
   },
   allowOrigins: {
-    ...origins("Origin of web pages that may connect, besides the server's own; '*' allows all."),
+    ...origins("Origin of web pages that may use the server, besides its own; '*' allows all."),
     flag: "allow-origin",
     group: "WebSocket",
   },
@@ -106,10 +114,10 @@ export const SETTINGS = {
     group: "WebSocket",
   },
   echo: {
-    ...choice(["auto", "full", "minimal"], {
+    ...choice(["auto", ...ECHOES], {
       default: "auto",
       description:
-        "Instructions and tools in the events of a turn; auto: left out for Codex and others that do not read them.",
+        "Which events repeat instructions and tools: all (full), the last (terminal) or none (minimal); auto: what the client reads.",
     }),
     group: "WebSocket",
   },

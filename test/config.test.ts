@@ -25,6 +25,9 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   graceSeconds: "1.5",
   websocket: "off",
   allowOrigins: "https://app.example.com",
+  allowedHosts: "models.example.com",
+  backendDefaultBody: '{"top_k":1}',
+  backendAllowFields: "priority",
   connectionMinutes: "0",
   pingSeconds: "0",
   echo: "minimal",
@@ -58,6 +61,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   simDelayMs: "1",
   simRate: "1",
   simRounds: "1",
+  simTools: "all",
   store: "memory:",
   storeDays: "1",
   storeKeys: "a:b",
@@ -264,6 +268,15 @@ describe("values", () => {
     expect(problems({ args: ["--model", "a", "--model", "a=b"] })).toHaveLength(1);
   });
 
+  test("hosts are names or addresses, without a port", () => {
+    const { config } = parse("--allowed-hosts", "Models.Example.com.,*.lan", "--allowed-hosts", "fe80::1");
+    expect(config.allowedHosts).toEqual(["models.example.com", "*.lan", "[fe80::1]"]);
+    expect(parse("--allowed-hosts", "*").config.allowedHosts).toEqual(["*"]);
+    for (const wrong of ["https://a.example", "a.example:443", "a b", "*.*", "user@a.example", "-a"]) {
+      expect(problems({ args: ["--allowed-hosts", wrong] })).toHaveLength(1);
+    }
+  });
+
   test("origins are a scheme and a host, or a star", () => {
     const { config } = parse("--allow-origin", "https://App.example.com/", "--allow-origin", "http://localhost:443");
     expect(config.allowOrigins).toEqual(["https://app.example.com", "http://localhost:443"]);
@@ -273,6 +286,9 @@ describe("values", () => {
       `--allow-origin "app.example.com" must be an origin such as https://app.example.com, or '*'`,
     ]);
     expect(problems({ args: ["--allow-origin", "https://a.example/path"] })).toHaveLength(1);
+    expect(parse("--allow-origin", "chrome-extension://ABCdef").config.allowOrigins).toEqual([
+      "chrome-extension://abcdef",
+    ]);
   });
 
   test("a tenant may have several keys, and a key one tenant", () => {

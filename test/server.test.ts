@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { ConfigError } from "../src/config.ts";
 import type { EngineEvent } from "../src/core/ports.ts";
+import { createLog } from "../src/observe.ts";
 import { type RunningServer, type ServerParts, StartError, startServer } from "../src/server.ts";
 import type { Config } from "../src/settings.ts";
 import { MemoryStore } from "../src/stores/memory.ts";
@@ -243,5 +244,36 @@ describe("close", () => {
     const server = await start({}, { backend, store });
     await Promise.all([server.close(), server.close()]);
     expect(order).toEqual(["backend", "store"]);
+  });
+});
+
+describe("fields for the model server", () => {
+  const backend = "http://127.0.0.1:9/v1";
+
+  test.each([
+    [{ backendExtraBody: { model: "other" } }, "--backend-extra-body: 'model'"],
+    [{ backendDefaultBody: { messages: [] } }, "--backend-default-body: 'messages'"],
+    [{ backendAllowFields: ["priority", "models"] }, "--backend-allow-fields: 'models'"],
+    [{ backendAllowFields: ["extra_body"] }, "--backend-allow-fields: 'extra_body'"],
+  ])("that would choose a model or break the answer stop the start: %j", async (settings, words) => {
+    const error = await failure(start({ backend, ...settings }));
+    expect(error).toBeInstanceOf(StartError);
+    expect((error as Error).message).toContain(words);
+  });
+
+  test("that clients send are dropped, and logged once for each connection", async () => {
+    const upstream = await ChatUpstream.start();
+    onTestFinished(() => upstream.close());
+    upstream.otherwise(text("Hi"));
+    const lines: string[] = [];
+    const log = createLog({ level: "warn", destination: { write: (line: string) => void lines.push(line) } });
+    const server = await start({ backend: upstream.url }, { log });
+    const body = { model: "m", input: "x", priority: -100, models: ["other"], top_k: 5, "my words": 1 };
+    expect((await create(server, body)).status).toBe(200);
+    expect(upstream.calls[0]?.body).toMatchObject({ model: "m", top_k: 5 });
+    for (const field of ["priority", "models", "my words"]) expect(upstream.calls[0]?.body).not.toHaveProperty([field]);
+    expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+      { fields: ["priority", "models", "(another)"], msg: expect.stringContaining("--backend-allow-fields") as string },
+    ]);
   });
 });

@@ -4,7 +4,8 @@ import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
-import { ChatContexts, type Dialect, LEAD, LEAD_SEPARATOR, hasChatForm, type ReasoningField } from "./chat-context.ts";
+import { ChatContexts, hasChatForm } from "./chat-context.ts";
+import { type Dialect, LEAD, LEAD_SEPARATOR, type ReasoningField } from "./chat-writer.ts";
 import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
 import { ChatTokens } from "./chat-tokens.ts";
 import { ServerCounter } from "./server-counter.ts";
@@ -39,6 +40,9 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
 /** Where a backend says what an operator should know. */
 type BackendLog = { warn(fields: object, message: string): void };
 
+/** Types of tools and items that are reported as left out, for each connection, and characters of one. */
+const MOST_REPORTED = 32;
+const LONGEST_REPORTED = 100;
 /** Statuses that another try may mend. */
 const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
 /** A server that asks for a longer wait than this is left to the client's own patience. */
@@ -220,13 +224,27 @@ export class ChatCompletionsBackend implements Backend {
 
   #report(request: BackendRequest, head: ChatHead): void {
     const foreign = request.input.filter((item) => !hasChatForm(item)).map((item) => item.type);
-    if (head.tools.omitted.length === 0 && foreign.length === 0) return;
+    if (head.tools.omitted.length + foreign.length + head.dropped.length === 0) return;
     const reported = this.#reported.get(request.session) ?? new Set();
     this.#reported.set(request.session, reported);
-    const tools = head.tools.omitted.filter((type) => !reported.has(`tool ${type}`));
-    const items = foreign.filter((type) => !reported.has(`item ${type}`));
-    for (const type of tools) reported.add(`tool ${type}`);
-    for (const type of items) reported.add(`item ${type}`);
+    const isNew =
+      (kind: string) =>
+      (type: string): boolean => {
+        const name = `${kind} ${type}`;
+        // A client may invent types without end: of one connection only so many are remembered and logged.
+        if (reported.size >= MOST_REPORTED || type.length > LONGEST_REPORTED || reported.has(name)) return false;
+        reported.add(name);
+        return true;
+      };
+    const tools = head.tools.omitted.filter(isNew("tool"));
+    const items = foreign.filter(isNew("item"));
+    const fields = head.dropped.filter(isNew("field"));
+    if (fields.length > 0) {
+      this.#options.log.warn(
+        { fields },
+        "dropped request fields that clients may not send: see --backend-allow-fields",
+      );
+    }
     if (tools.length + items.length === 0) return;
     this.#options.log.warn({ tools, items }, "left out of what the model sees: chat servers have no form for these");
   }

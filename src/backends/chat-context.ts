@@ -1,20 +1,8 @@
 import type { ResponseNode } from "../core/node.ts";
-import type { BackendRequest } from "../core/ports.ts";
-import {
-  type CompactionItem,
-  isItem,
-  isToolCall,
-  isToolOutput,
-  type Item,
-  type MessageItem,
-  type Part,
-  type ToolOutputItem,
-} from "../protocol/items.ts";
-import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
-import { chatName, keyOf } from "./chat-tools.ts";
+import { isItem, type Item } from "../protocol/items.ts";
+import { type ChatState, ChatWriter, type Dialect, type Open, START } from "./chat-writer.ts";
 import { inChatTerms } from "./foreign-items.ts";
-import { Rope } from "./rope.ts";
-import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
+import type { Rope } from "./rope.ts";
 
 /**
  * Items as chat messages. The mapping is a function of the sequence of items alone: however turns cut it, the same items
@@ -37,66 +25,16 @@ import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
  * conversation goes on is answered with nothing.
  */
 
-/** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
-export type ReasoningField = "reasoning_content" | "reasoning" | null;
-
-/** What messages look like beside the items that they are made of. */
-export type Dialect = {
-  readonly reasoningField: ReasoningField;
-  /** Names of functions that are not those that `chatName` gives, by `keyOf`. */
-  readonly renamed: ReadonlyMap<string, string>;
-  /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
-  readonly lateSystem: "system" | "user";
-};
-
-/** How the messages begin where the system has the first word. */
-export const LEAD = ',{"role":"system","content":"';
-/** What stands between the texts of the first message. */
-export const LEAD_SEPARATOR = "\\n\\n";
-
-/** The assistant message that is still growing. */
-type Run = {
-  readonly text: string | null;
-  readonly reasoning: string;
-  readonly calls: readonly ChatToolCall[];
-  readonly open: readonly OpenCall[];
-};
-
-type ChatToolCall = {
-  readonly id: string;
-  readonly type: "function";
-  readonly function: { readonly name: string; readonly arguments: string };
-};
-
-type OpenCall = {
-  readonly id: string;
-  /** A call of another kind than function and custom: nobody has checked that an answer will come. */
-  readonly isForeign: boolean;
-};
-
-type Open = BackendRequest["open"];
-
-type State = {
-  /** Finished messages, each behind a comma; while the system still has the first word, its message without its end. */
-  readonly closed: Rope;
-  readonly isLeadOpen: boolean;
-  readonly run: Run | null;
-  /** Calls in finished messages that have no answer yet. */
-  readonly open: readonly OpenCall[];
-  /** Items that wait for those answers. */
-  readonly deferred: readonly Item[];
-};
-
-const START: State = { closed: Rope.empty, isLeadOpen: false, run: null, open: [], deferred: [] };
-/** How many characters of messages are written in one step. */
+/** How many characters of messages are written in one step, … */
 const STEP_LENGTH = 512 * 1024;
-const EMPTY_RUN: Run = { text: null, reasoning: "", calls: [], open: [] };
+/** … and how many items are looked at. */
+const STEP_ITEMS = 2048;
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
 export class ChatContexts {
   readonly #dialect: Dialect;
-  readonly #ofNode = new WeakMap<ResponseNode, State>();
-  readonly #ofInput = new WeakMap<readonly Item[], State>();
+  readonly #ofNode = new WeakMap<ResponseNode, ChatState>();
+  readonly #ofInput = new WeakMap<readonly Item[], ChatState>();
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect;
@@ -114,9 +52,9 @@ export class ChatContexts {
   }
 
   /** The state at the end of a chain. Only nodes that were not seen before are looked at. */
-  *#chain(tip: ResponseNode | null, open: Open): Generator<void, State> {
+  *#chain(tip: ResponseNode | null, open: Open): Generator<void, ChatState> {
     const unseen: ResponseNode[] = [];
-    let state: State | undefined;
+    let state: ChatState | undefined;
     for (let node = tip; node !== null && state === undefined; node = node.parent) {
       state = this.#ofNode.get(node);
       if (state === undefined) unseen.push(node);
@@ -130,22 +68,25 @@ export class ChatContexts {
     return current;
   }
 
-  *#after(state: State, items: readonly Item[], open: Open): Generator<void, State> {
-    let writer = new Writer(state, this.#dialect, open);
+  *#after(state: ChatState, items: readonly Item[], open: Open): Generator<void, ChatState> {
+    const writer = new ChatWriter(state, this.#dialect, open);
+    let seen = 0;
     for (const item of items) {
       writer.add(item);
-      if (writer.length < STEP_LENGTH) continue;
-      writer = new Writer(writer.end(), this.#dialect, open);
+      seen += 1;
+      if (writer.length < STEP_LENGTH && seen < STEP_ITEMS) continue;
+      writer.flush();
+      seen = 0;
       yield;
     }
     return writer.end();
   }
 
   /** With the last assistant message finished, as the end of a request wants it. */
-  #close(state: State, open: Open): Rope {
+  #close(state: ChatState, open: Open): Rope {
     const { run, isLeadOpen, open: calls, deferred } = state;
     if (run === null && !isLeadOpen && calls.length === 0 && deferred.length === 0) return state.closed;
-    const writer = new Writer(state, this.#dialect, open);
+    const writer = new ChatWriter(state, this.#dialect, open);
     writer.finish();
     return writer.end().closed;
   }
@@ -155,194 +96,4 @@ export class ChatContexts {
 export function hasChatForm(item: Item): boolean {
   if (isItem(item, "additional_tools") || isItem(item, "configuration_update")) return true;
   return isItem(item, "compaction") || inChatTerms(item).length > 0;
-}
-
-class Writer {
-  readonly #dialect: Dialect;
-  readonly #openCompaction: Open;
-  #base: Rope;
-  #text = "";
-  #isLeadOpen: boolean;
-  #longTexts: readonly LongText[] = [];
-  #run: Run | null;
-  #open: readonly OpenCall[];
-  #deferred: readonly Item[];
-
-  constructor(state: State, dialect: Dialect, open: Open) {
-    this.#base = state.closed;
-    this.#isLeadOpen = state.isLeadOpen;
-    this.#run = state.run;
-    this.#open = state.open;
-    this.#deferred = state.deferred;
-    this.#dialect = dialect;
-    this.#openCompaction = open;
-  }
-
-  /** How much it has written, in characters. */
-  get length(): number {
-    return this.#text.length;
-  }
-
-  /** Where the writing has come to; nothing is written behind it. */
-  end(): State {
-    const closed = this.#base.append(this.#text);
-    shareTexts(this.#longTexts, this.#text, closed);
-    return { closed, isLeadOpen: this.#isLeadOpen, run: this.#run, open: this.#open, deferred: this.#deferred };
-  }
-
-  add(item: Item): void {
-    if (isItem(item, "compaction")) return this.#compaction(item);
-    const known = inChatTerms(item);
-    const [first] = known;
-    if (first === undefined) return;
-    if (this.#run === null && !isToolOutput(first) && !this.#isAnswered()) {
-      this.#deferred = [...this.#deferred, item];
-      return;
-    }
-    for (const each of known) this.#add(each, item);
-  }
-
-  /** @param origin what the item stands for, or the item itself */
-  #add(item: Item, origin: Item): void {
-    if (isToolOutput(item)) return this.#toolOutput(item, origin);
-    if (isItem(item, "message") && item.role !== "assistant") {
-      this.#closeRun();
-      if (this.#open.length > 0) return this.add(item);
-      if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) }, item, item.content);
-      else this.#system(item);
-      return;
-    }
-    this.#extendRun(item, item !== origin);
-  }
-
-  /** Templates of many models take nothing but one string for the system, at the very beginning. */
-  #system(item: MessageItem & Item): void {
-    const text = plainText(item.content, "\n");
-    const isFirst = this.#base.length === 0 && this.#text === "";
-    if (!isFirst && !this.#isLeadOpen) {
-      const asUser = { role: "user", content: `<system>\n${text}\n</system>` };
-      const message = this.#dialect.lateSystem === "user" ? asUser : { role: "system", content: text };
-      this.#message(message, item, item.content);
-      return;
-    }
-    this.#isLeadOpen = true;
-    this.#write((isFirst ? LEAD : LEAD_SEPARATOR) + JSON.stringify(text).slice(1, -1), item, item.content);
-  }
-
-  finish(): void {
-    this.#closeRun();
-    if (this.#isAnswered()) this.#flush();
-    this.#closeLead();
-  }
-
-  #closeLead(): void {
-    if (!this.#isLeadOpen) return;
-    this.#isLeadOpen = false;
-    this.#text += '"}';
-  }
-
-  /** Whether no call is open; those that nobody has to answer are answered for it, since chat servers want each to be. */
-  #isAnswered(): boolean {
-    if (this.#open.some(({ isForeign }) => !isForeign)) return false;
-    for (const { id } of this.#open) this.#message({ role: "tool", tool_call_id: id, content: "" });
-    this.#open = [];
-    return true;
-  }
-
-  #compaction(item: CompactionItem & Item): void {
-    const { replaces, items } = this.#openCompaction(item);
-    if (replaces) {
-      this.#base = START.closed;
-      this.#text = "";
-      this.#isLeadOpen = START.isLeadOpen;
-      this.#longTexts = [];
-      this.#run = START.run;
-      this.#open = START.open;
-      this.#deferred = START.deferred;
-    }
-    for (const each of items) this.add(each);
-  }
-
-  #extendRun(item: Item, isForeign: boolean): void {
-    const run = this.#run ?? EMPTY_RUN;
-    if (isItem(item, "message")) {
-      this.#run = { ...run, text: (run.text ?? "") + plainText(item.content, "") };
-    } else if (isItem(item, "reasoning")) {
-      // The summary stands in where the text itself is not known.
-      const parts = item.content?.length ? item.content : (item.summary ?? []);
-      this.#run = { ...run, reasoning: run.reasoning + plainText(parts, "") };
-    } else if (isToolCall(item)) {
-      const text =
-        item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
-      const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
-      const call = { id: item.call_id, type: "function", function: { name, arguments: text } } as const;
-      this.#run = { ...run, calls: [...run.calls, call], open: [...run.open, { id: item.call_id, isForeign }] };
-    }
-  }
-
-  #closeRun(): void {
-    const run = this.#run;
-    if (run === null) return;
-    this.#run = null;
-    const { reasoningField } = this.#dialect;
-    const reasoning = reasoningField === null ? "" : run.reasoning;
-    const hasCalls = run.calls.length > 0;
-    if (run.text === null && reasoning === "" && !hasCalls) return;
-    // Not null, as OpenAI has it for calls without text: some servers refuse that, and all take an empty string.
-    const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
-    if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
-    if (hasCalls) message["tool_calls"] = run.calls;
-    this.#open = [...this.#open, ...run.open];
-    this.#message(message);
-  }
-
-  #toolOutput(item: ToolOutputItem & Item, origin: Item): void {
-    this.#closeRun();
-    const isForeign = item !== origin;
-    const exact = this.#open.findIndex((call) => call.id === item.call_id && call.isForeign === isForeign);
-    const index = exact === -1 ? this.#open.findIndex((call) => call.id === item.call_id) : exact;
-    if (index === -1 && this.#deferred.length > 0) {
-      this.#deferred = [...this.#deferred, origin];
-      return;
-    }
-    if (index === -1) return this.#lateOutput(item);
-    this.#open = this.#open.toSpliced(index, 1);
-    this.#message(
-      { role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") },
-      item,
-      item.output,
-    );
-    const images = typeof item.output === "string" ? [] : item.output.filter((part) => part.type === "input_image");
-    if (images.length > 0) {
-      const label = { type: "input_text", text: `Image output of tool call ${item.call_id}:` };
-      this.#deferred = [...this.#deferred, { type: "message", role: "user", content: [label, ...images] }];
-    }
-    if (this.#open.length === 0) this.#flush();
-  }
-
-  /** An output whose call has been given up, or never was there: the model still reads it, from the user. */
-  #lateOutput({ call_id, output }: ToolOutputItem & Item): void {
-    const label = { type: "input_text", text: `Output of tool call ${call_id}:` };
-    const parts = typeof output === "string" ? [{ type: "input_text", text: output }] : output;
-    this.add({ type: "message", role: "user", content: [label, ...parts] });
-  }
-
-  #flush(): void {
-    const items = this.#deferred;
-    this.#deferred = [];
-    for (const item of items) this.add(item);
-  }
-
-  /** @param item what the message is made of, with its parts where it has any */
-  #message(message: object, item?: Item, content?: string | readonly Part[]): void {
-    this.#closeLead();
-    this.#write(`,${JSON.stringify(message)}`, item, content);
-  }
-
-  #write(json: string, item?: Item, content?: string | readonly Part[]): void {
-    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
-    const longTexts = findLongTexts(json, owners, this.#text.length);
-    if (longTexts.length > 0) this.#longTexts = [...this.#longTexts, ...longTexts];
-    this.#text += json;
-  }
 }

@@ -1,7 +1,8 @@
 import type { BackendRequest } from "../core/ports.ts";
 import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import type { TextFormat } from "../protocol/items.ts";
-import { findTool, type Tool, type ToolChoice } from "../protocol/tools.ts";
+import { type CallableTool, distinctChoices, type Tool, type ToolChoice, ToolIndex } from "../protocol/tools.ts";
+import { isSettable, passFields } from "./extra-fields.ts";
 import { type ChatTools, chatTools, keyOf, chatName } from "./chat-tools.ts";
 
 /** The head of a chat-completions request: everything but the messages. */
@@ -11,8 +12,12 @@ export type ChatRequestOptions = {
   readonly maxTokensField: "max_tokens" | "max_completion_tokens";
   /** Refuse tools that chat servers cannot run, instead of leaving them out. */
   readonly strictTools: boolean;
-  /** Fields of every request that says nothing else. */
+  /** The operator's fields of every request, whatever the client says. */
   readonly extraBody: { readonly [field: string]: unknown };
+  /** The operator's fields of requests that say nothing else. */
+  readonly defaultBody: { readonly [field: string]: unknown };
+  /** Fields that clients may send besides those of sampling. */
+  readonly allowFields: readonly string[];
 };
 
 export type ChatHead = {
@@ -21,6 +26,8 @@ export type ChatHead = {
   readonly tools: ChatTools;
   /** Names of the tools that the model may call; null when it may call any that it was given. */
   readonly allowed: ReadonlySet<string> | null;
+  /** Fields of the client that do not reach the model server, by names that may be logged. */
+  readonly dropped: readonly string[];
 };
 
 /** @throws ApiError `unsupported_tool`, `invalid_value`: a tool is asked for that may not be left out, or that is not there */
@@ -32,9 +39,10 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
   const { choice, only } = chatToolChoice(settings.tool_choice, tools, options);
   const json = only === null ? tools.json : offerOnly(tools, only);
   const hasTools = json !== null;
+  const { passed, dropped } = passFields(settings.extra, options.allowFields);
   const body: Record<string, unknown> = {
-    ...options.extraBody,
-    ...withoutReserved(settings.extra),
+    ...settable(options.defaultBody),
+    ...passed,
     model: request.model,
     stream: true,
     stream_options: { include_usage: true },
@@ -42,7 +50,7 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
       tool_choice: hasTools ? choice : null,
       parallel_tool_calls: hasTools ? settings.parallel_tool_calls : null,
       response_format: responseFormat(settings.text.format),
-      reasoning_effort: settings.reasoning?.effort,
+      reasoning_effort: settings.reasoning.effort,
       temperature: settings.temperature,
       top_p: settings.top_p,
       presence_penalty: settings.presence_penalty,
@@ -52,12 +60,13 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
       user: settings.user,
       [options.maxTokensField]: settings.max_output_tokens,
     }),
+    ...settable(options.extraBody),
   };
   let head = JSON.stringify(body).slice(0, -1);
   if (json !== null) head += `,"tools":${json}`;
   head += ',"messages":[';
   if (settings.instructions !== null) head += JSON.stringify({ role: "system", content: settings.instructions });
-  return { json: head, tools, allowed: only };
+  return { json: head, tools, allowed: only, dropped };
 }
 
 /** Only what the client has said: of the rest the configuration, or the model server, has its own idea. */
@@ -67,11 +76,8 @@ function given(fields: { readonly [field: string]: unknown }): { readonly [field
   return some;
 }
 
-/** Fields that would break the shape of the answer. */
-const RESERVED = new Set(["messages", "n", "functions", "function_call"]);
-
-function withoutReserved(extra: { readonly [field: string]: unknown }): { readonly [field: string]: unknown } {
-  return Object.fromEntries(Object.entries(extra).filter(([field]) => !RESERVED.has(field)));
+function settable(fields: { readonly [field: string]: unknown }): { readonly [field: string]: unknown } {
+  return Object.fromEntries(Object.entries(fields).filter(([field]) => isSettable(field)));
 }
 
 type ChatToolChoice = {
@@ -85,34 +91,51 @@ const ANY_TOOL: ChatToolChoice = { choice: undefined, only: null };
 
 function chatToolChoice(choice: ToolChoice, tools: ChatTools, options: ChatRequestOptions): ChatToolChoice {
   if (typeof choice === "string") return { choice: choice === "auto" ? undefined : choice, only: null };
+  const chooser = new Chooser(tools, options);
   if (choice.type === "allowed_tools") {
-    const allowed = (choice["tools"] as readonly Tool[]).flatMap((named) => chosen(named, tools, options));
+    const allowed = distinctChoices(choice["tools"] as readonly Tool[]).flatMap((named) => chooser.functions(named));
     const mode = allowed.length === 0 || choice["mode"] === "auto" ? undefined : (choice["mode"] as string);
     return { choice: mode, only: new Set(allowed) };
   }
-  const [name] = chosen(choice, tools, options);
+  const [name] = chooser.functions(choice);
   // What was left out cannot be called; the model does what it can.
   return name === undefined ? ANY_TOOL : { choice: { type: "function", function: { name } }, only: null };
 }
 
-/** The functions that a choice names: one, all of a namespace, or none where it names a tool that was left out. */
-function chosen(named: Tool, tools: ChatTools, { strictTools }: ChatRequestOptions): readonly string[] {
-  if (named.type === "namespace") {
-    const inside = [...tools.behind].flatMap(([name, tool]) =>
-      tool.kind !== "client" && tool.namespace === named["name"] ? name : [],
-    );
-    if (inside.length === 0) throw unknownToolChoice(String(named["name"]));
-    return inside;
+/** Finds the functions that choices name. */
+class Chooser {
+  readonly #tools: ChatTools;
+  readonly #strictTools: boolean;
+  readonly #index: ToolIndex;
+  readonly #omitted: ReadonlySet<string>;
+
+  constructor(tools: ChatTools, { strictTools }: ChatRequestOptions) {
+    this.#tools = tools;
+    this.#strictTools = strictTools;
+    this.#index = new ToolIndex([...tools.behind.values()].filter((tool) => tool.kind !== "client"));
+    this.#omitted = new Set(tools.omitted);
   }
-  if (named.type !== "function" && named.type !== "custom") {
-    if (tools.behind.get(named.type)?.kind === "client") return [named.type];
-    if (strictTools || !tools.omitted.includes(named.type)) throw unsupportedTool(named.type, "tool_choice");
-    return [];
+
+  /** One function, all of a namespace, or none where the choice names a tool that was left out. @throws ApiError */
+  functions(named: Tool): readonly string[] {
+    if (named.type === "namespace") {
+      const inside = this.#index.inside(named["name"]);
+      if (inside.length === 0) throw unknownToolChoice(String(named["name"]));
+      return inside.map((tool) => this.#nameOf(tool));
+    }
+    if (named.type !== "function" && named.type !== "custom") {
+      if (this.#tools.behind.get(named.type)?.kind === "client") return [named.type];
+      if (this.#strictTools || !this.#omitted.has(named.type)) throw unsupportedTool(named.type, "tool_choice");
+      return [];
+    }
+    const tool = this.#index.find(named);
+    if (tool === undefined) throw unknownToolChoice(String(named["name"]));
+    return [this.#nameOf(tool)];
   }
-  const own = [...tools.behind.values()].filter((tool) => tool.kind !== "client");
-  const tool = findTool(own, named);
-  if (tool === undefined) throw unknownToolChoice(String(named["name"]));
-  return [tools.renamed.get(keyOf(tool.namespace, tool.name)) ?? chatName(tool.namespace, tool.name)];
+
+  #nameOf({ namespace, name }: CallableTool): string {
+    return this.#tools.renamed.get(keyOf(namespace, name)) ?? chatName(namespace, name);
+  }
 }
 
 /** The tools' JSON with only these among them. */

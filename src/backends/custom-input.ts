@@ -1,11 +1,16 @@
+/** What is read again with each delta has no more characters than this. */
+const LONGEST_OPENING = 256;
+
 /**
  * Reads the plain text of a custom tool out of the JSON arguments `{"input":"…"}` while they arrive. A model that does not
  * keep to that form is taken at its word: what it says is the input.
  */
 export class CustomInput {
-  #state: "before" | "inside" | "after" | "raw" = "before";
+  #state: "before" | "inside" | "after" | "raw" | "other" = "before";
   /** Arguments that are not decided yet: the beginning, or half of an escape sequence. */
   #pending = "";
+  /** Arguments of another form, which are only understood when they are complete. */
+  readonly #other: string[] = [];
 
   /** The text that these arguments add. */
   push(delta: string): string {
@@ -22,9 +27,16 @@ export class CustomInput {
           this.#state = "raw";
           return text;
         }
-        this.#pending = text;
+        if (text.length <= LONGEST_OPENING) this.#pending = text;
+        else {
+          this.#state = "other";
+          this.#other.push(text);
+        }
         return "";
       }
+      case "other":
+        this.#other.push(delta);
+        return "";
       case "inside":
         return this.#inside(text);
       case "after":
@@ -38,9 +50,9 @@ export class CustomInput {
 
   /** What is left when the arguments have ended. */
   end(): string {
-    const rest = this.#pending;
+    const rest = this.#state === "other" ? this.#other.join("") : this.#pending;
     this.#pending = "";
-    if (this.#state !== "before") return "";
+    if (this.#state !== "before" && this.#state !== "other") return "";
     try {
       const { input } = JSON.parse(rest) as { input?: unknown };
       return typeof input === "string" ? input : rest;

@@ -56,12 +56,16 @@ export function contextAt(node: ResponseNode | null, open: Open): Context {
 
 /** The context once these items have followed it. */
 export function follow(context: Context, items: readonly Item[], open: Open): Context {
-  const index = items.findIndex((item) => isItem(item, "compaction"));
-  const item = items[index];
-  if (item === undefined || !isItem(item, "compaction")) return followAll(context, items);
-  const { replaces, items: instead } = open(item);
-  const before = replaces ? NOTHING : followAll(context, items.slice(0, index));
-  return follow(followAll(before, instead), items.slice(index + 1), open);
+  let current = context;
+  let start = 0;
+  for (const [index, item] of items.entries()) {
+    if (!isItem(item, "compaction")) continue;
+    const { replaces, items: instead } = open(item);
+    const before = replaces ? NOTHING : followAll(current, items.slice(start, index));
+    current = followAll(before, instead);
+    start = index + 1;
+  }
+  return followAll(current, start === 0 ? items : items.slice(start));
 }
 
 function followAll(context: Context, items: readonly Item[]): Context {

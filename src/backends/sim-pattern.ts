@@ -6,6 +6,7 @@
  * @returns undefined when the expression uses something else (look-around, back references)
  */
 export function samplePattern(pattern: string, extra = 0): string | undefined {
+  if (pattern.length > LONGEST) return undefined;
   try {
     return new PatternSampler(pattern, extra).sample();
   } catch (error) {
@@ -17,6 +18,8 @@ export function samplePattern(pattern: string, extra = 0): string | undefined {
 class Unsupported extends Error {}
 
 const LONGEST = 10_000;
+/** Characters that repetitions may make in all, those of alternatives that are read over included. */
+const MOST_REPEATED = 100_000;
 const DEEPEST = 100;
 /** Characters to try where a class says which ones it does not want. */
 const POOL = "aA0 _-.,:;!?/@#%&+=*~|<>(){}[]\n\té漢".split("");
@@ -42,6 +45,7 @@ class PatternSampler {
   #position = 0;
   #extra: number;
   #depth = 0;
+  #repeated = 0;
 
   constructor(pattern: string, extra: number) {
     this.#pattern = pattern;
@@ -98,7 +102,8 @@ class PatternSampler {
     const wanted = atom === "" ? 0 : Math.ceil(this.#extra / atom.length);
     const added = Math.min(wanted, Math.max(0, most - fewest));
     this.#extra = Math.max(0, this.#extra - added * atom.length);
-    if ((fewest + added) * atom.length > LONGEST) throw new Unsupported();
+    this.#repeated += (fewest + added) * atom.length;
+    if ((fewest + added) * atom.length > LONGEST || this.#repeated > MOST_REPEATED) throw new Unsupported();
     return atom.repeat(fewest + added);
   }
 

@@ -1,9 +1,12 @@
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
-import { inputTokens, type SimAnswer, simAnswer } from "./sim-answer.ts";
+import { inputTokens, type SimAnswer, simAnswer, type ToolPolicy } from "./sim-answer.ts";
+import type { SimTools } from "./sim-tools.ts";
 
 export type SimOptions = {
   /** Rounds of tool calls after a user message, before it answers. */
   readonly rounds?: number;
+  /** Which tools it calls unasked: those that only read (`safe`), every one, or none. */
+  readonly tools?: SimTools;
   /** Milliseconds to the first token. */
   readonly delayMs?: number;
   /** Tokens per second after that; 0 is as fast as they are taken. */
@@ -14,23 +17,24 @@ export type SimOptions = {
 const TOKENS_PER_BATCH = 64;
 
 /**
- * The model in the box: no key, no network, and the same answer to the same context every time. It calls the tools that
- * it is offered, in turn and with arguments that fit their schemas, for a number of rounds; then it answers, says that
- * it is a simulator, and what it has seen. "Reply with exactly: X" makes it answer X at once.
+ * The built-in model: no key, no network, and the same answer to the same context every time. It calls tools that only
+ * read, in turn and with arguments that fit their schemas, for a number of rounds; a tool that runs commands it calls once,
+ * to print a line. Then it answers, says that it is a simulator, and what it has seen. A tool that `tool_choice` demands it
+ * always calls. "Reply with exactly: X" makes it answer X at once.
  */
 export class SimBackend implements Backend {
-  readonly #rounds: number;
+  readonly #policy: ToolPolicy;
   readonly #delayMs: number;
   readonly #tokensPerSecond: number;
 
-  constructor({ rounds = 3, delayMs = 0, tokensPerSecond = 0 }: SimOptions = {}) {
-    this.#rounds = rounds;
+  constructor({ rounds = 3, tools = "safe", delayMs = 0, tokensPerSecond = 0 }: SimOptions = {}) {
+    this.#policy = { tools, rounds };
     this.#delayMs = delayMs;
     this.#tokensPerSecond = tokensPerSecond;
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
-    return this.#speak(simAnswer(request, this.#rounds), signal);
+    return this.#speak(simAnswer(request, this.#policy), signal);
   }
 
   async models(): Promise<readonly string[]> {

@@ -7,6 +7,8 @@ type CountText = (text: string) => number;
 
 /** Characters that are counted before others have their turn. */
 const SLICE = 16 * 1024;
+/** What a text costs beside its characters, in characters. */
+const PER_TEXT = 64;
 /** The encoder's time grows with the square of a run that has no natural end. Cutting it costs one token per cut at most. */
 const LONGEST_RUN = 256;
 const LONG_RUN = new RegExp(`\\s{${LONGEST_RUN + 1},}|[^\\s\\d]{${LONGEST_RUN + 1},}`, "g");
@@ -15,6 +17,8 @@ const LONG_RUN = new RegExp(`\\s{${LONGEST_RUN + 1},}|[^\\s\\d]{${LONGEST_RUN + 
 export class Tokenizer {
   readonly #encoding: Encoding;
   #loaded: Promise<CountText> | undefined;
+  /** Characters that were counted since others last had their turn, in however many texts. */
+  #unpaused = 0;
 
   constructor(encoding: Encoding) {
     this.#encoding = encoding;
@@ -26,8 +30,13 @@ export class Tokenizer {
     const countText = await this.#loaded;
     let tokens = 0;
     for (let at = 0; at < text.length; at += SLICE) {
-      if (at > 0) await setImmediate();
-      for (const piece of withoutLongRuns(text.slice(at, at + SLICE))) tokens += countText(piece);
+      const slice = text.slice(at, at + SLICE);
+      this.#unpaused += slice.length + PER_TEXT;
+      if (this.#unpaused > SLICE) {
+        this.#unpaused = 0;
+        await setImmediate();
+      }
+      for (const piece of withoutLongRuns(slice)) tokens += countText(piece);
     }
     return tokens;
   }

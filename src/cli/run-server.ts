@@ -16,6 +16,11 @@ export type UsedServer = {
 /** What answers at an address. A temporary server goes with the `turnwire run` that has started it. */
 type Found = "nothing" | "a stranger" | "turnwire" | "a temporary turnwire";
 
+/** In one line: what answers, what it does on this machine, and how to have a model instead. */
+const SIMULATOR =
+  "no --backend: the built-in simulator answers, which is no model; it runs one 'echo' at most. " +
+  "For a model: turnwire run --backend http://localhost:11434/v1 …";
+
 const PROBE_MS = 3000;
 /** Log files are this long at most, and two of them are kept. */
 const LOG_BYTES = 16 * 1024 * 1024;
@@ -70,7 +75,7 @@ async function startOwn({ config }: ParsedConfig, notes: readonly string[]): Pro
   try {
     const server = await startServer(config, { log, isTemporary: true });
     log.info({ url: server.url, pid: process.pid }, "listening for one program");
-    const simulator = config.backend === undefined ? ["no --backend: a simulator answers, not a model"] : [];
+    const simulator = config.backend === undefined ? [SIMULATOR] : [];
     return {
       url: server.url,
       notes: [...notes, ...simulator, `serving at ${server.url}; log in ${logFile}`],

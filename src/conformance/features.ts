@@ -101,8 +101,8 @@ export const CONTEXT_MANAGEMENT: Feature = {
 export const BACKGROUND: Feature = {
   what: "background responses ('background': true)",
   isOffered: async (trial) => {
-    const { status, text } = await trial.post({ input: SAY_OK, background: true });
-    return status === 200 && (JSON.parse(text) as { readonly background?: unknown }).background === true;
+    const answer = await trial.post({ input: SAY_OK, background: true });
+    return answer.status === 200 && answer.json["background"] === true;
   },
 };
 
@@ -114,6 +114,12 @@ export const CONVERSATIONS: Feature = {
 
 /** Whether the server wants a key at all: one that does not cannot refuse a wrong one. */
 export const KEYS: Feature = {
-  what: "access by key only (it lets in whoever comes)",
-  isOffered: async (trial) => (await trial.upgrade({ key: null })).status !== 101,
+  what: "access by key only (it accepts clients without a key)",
+  isOffered: async (trial) => {
+    if (!trial.hasSocket) return [401, 403].includes((await trial.post({ input: SAY_OK }, { key: null })).status);
+    const { status } = await trial.upgrade({ key: null });
+    if (status === 101 || trial.key === null) return status === 401 || status === 403;
+    // Only a server that accepts the key refuses its absence.
+    return status === 401 || status === 403 || (await trial.upgrade()).status === 101;
+  },
 };

@@ -1,8 +1,8 @@
-import { requestOver, upgradeOver } from "./http.ts";
+import { type HttpAnswer, requestOver, upgradeOver } from "./http.ts";
 import type { Target } from "./target.ts";
 import { Transcript } from "./transcript.ts";
 import { isObject } from "./wire.ts";
-import { Unreachable, UsageError } from "./violation.ts";
+import { shorten, Unreachable, UsageError } from "./violation.ts";
 
 export type PreflightOptions = {
   readonly target: Target;
@@ -11,12 +11,18 @@ export type PreflightOptions = {
   readonly timeoutMs: number;
 };
 
+export type Known = {
+  /** The model to use. */
+  readonly model: string;
+  /** Why connections cannot be opened at all; null when they can. */
+  readonly withoutSocket: string | null;
+};
+
 /**
  * What has to be so before any case makes sense: somebody answers, the key is taken, and there is a model. Everything
  * else is for the cases to say.
- * @returns the model to use
  */
-export async function preflight({ target, key, model, timeoutMs }: PreflightOptions): Promise<string> {
+export async function preflight({ target, key, model, timeoutMs }: PreflightOptions): Promise<Known> {
   const context = { target, timeoutMs, transcript: new Transcript() };
   const upgrade = await upgradeOver(context, "/responses", { key }).catch((error: unknown) => {
     const reason = (error as Error).message.replace(/^.*: /, "");
@@ -26,7 +32,14 @@ export async function preflight({ target, key, model, timeoutMs }: PreflightOpti
     const problem = key === null ? "wants a key; give one with --key" : "does not take this key";
     throw new UsageError(`${target.base} ${problem} (it answered ${upgrade.status})`);
   }
-  return model ?? (await firstModel(context, key));
+  return { model: model ?? (await firstModel(context, key)), withoutSocket: reasonWithout(upgrade) };
+}
+
+/** Why no case can use a WebSocket, in one line that all of them share; null when the server speaks it. */
+function reasonWithout({ status, text }: HttpAnswer): string | null {
+  if (status === 101) return null;
+  const said = text.trim() === "" ? "" : `: ${shorten(text.trim(), 120)}`;
+  return `the server has no WebSocket at /responses (it answered the upgrade with ${status}${said})`;
 }
 
 async function firstModel(context: Parameters<typeof requestOver>[0], key: string | null): Promise<string> {

@@ -46,8 +46,8 @@ export async function runConformance(options: ConformanceOptions): Promise<Repor
   const selected = selectCases(CASES, options);
   const key = options.key ?? null;
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const model = await preflight({ target, key, timeoutMs, model: options.model ?? null });
-  const setup: Setup = { target, model, key, secondKey: options.secondKey ?? null, timeoutMs, once: new Map() };
+  const known = await preflight({ target, key, timeoutMs, model: options.model ?? null });
+  const setup: Setup = { ...known, target, key, secondKey: options.secondKey ?? null, timeoutMs, once: new Map() };
 
   const results = new Map<Case, CaseResult>();
   const run = async (one: Case): Promise<void> => {
@@ -66,7 +66,7 @@ export async function runConformance(options: ConformanceOptions): Promise<Repor
     run,
   );
   return summarise(
-    { target: target.base, model, startedAt, durationMs: Math.round(performance.now() - started) },
+    { target: target.base, model: known.model, startedAt, durationMs: Math.round(performance.now() - started) },
     selected.flatMap((one) => results.get(one) ?? []),
   );
 }
@@ -91,11 +91,11 @@ async function runCase(one: Case, setup: Setup): Promise<CaseResult> {
     await inTime(one.run(trial), setup.timeoutMs * (one.waits ?? WAITS_PER_CASE));
     return { ...about, ...blank, outcome: "passed", durationMs: ended() };
   } catch (error) {
-    if (error instanceof Skip) {
-      return { ...about, ...blank, outcome: "skipped", durationMs: ended(), message: error.message };
+    if (!(error instanceof Violation)) {
+      const message = error instanceof Skip ? error.message : mistake(error);
+      return { ...about, ...blank, outcome: "skipped", durationMs: ended(), message };
     }
-    const violation = error instanceof Violation ? error : asViolation(error);
-    const { message, expected, got } = violation;
+    const { message, expected, got } = error;
     const transcript = trial.transcript.lines();
     return { ...about, outcome: "failed", durationMs: ended(), message, expected, got, mend, transcript };
   } finally {
@@ -103,10 +103,10 @@ async function runCase(one: Case, setup: Setup): Promise<CaseResult> {
   }
 }
 
-/** An error that no case foresaw is shown with its place: it is a mistake of the suite, or of the case. */
-function asViolation(error: unknown): Violation {
+/** An error that no case foresaw is a mistake of the suite: it is shown with its place, and accuses no server. */
+function mistake(error: unknown): string {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return new Violation(`The case itself broke: ${shorten(text, 1000)}`);
+  return `the case itself broke, which is a mistake of the suite: ${shorten(text, 1000)}`;
 }
 
 async function inTime(promise: Promise<void>, timeoutMs: number): Promise<void> {

@@ -3,12 +3,14 @@ import { Socket, type SocketOptions } from "./socket.ts";
 import type { Target } from "./target.ts";
 import { Transcript } from "./transcript.ts";
 import type { Json } from "./types.ts";
-import { demand, skip } from "./violation.ts";
+import { demand, skip, Violation } from "./violation.ts";
 
 /** What all trials of one run have in common. */
 export type Setup = {
   readonly target: Target;
   readonly model: string;
+  /** Why no WebSocket can be opened; null when the server has one. */
+  readonly withoutSocket: string | null;
   readonly key: string | null;
   /** A key of another tenant. */
   readonly secondKey: string | null;
@@ -17,6 +19,8 @@ export type Setup = {
   /** What was found out or recorded once, by what asked for it. */
   readonly once: Map<object, Promise<Once<unknown>>>;
 };
+
+export type UpgradeOptions = HttpOptions & { readonly path?: string };
 
 type Once<T> = { readonly value: T; readonly transcript: Transcript };
 
@@ -64,7 +68,8 @@ export class Trial {
 
   /** A new connection, on which nothing has happened yet. */
   async connect(options: SocketOptions = {}): Promise<Socket> {
-    const { target, model, timeoutMs, key } = this.#setup;
+    const { target, model, timeoutMs, key, withoutSocket } = this.#setup;
+    if (withoutSocket !== null) skip(withoutSocket);
     const name = `ws${this.#sockets.length + 1}`;
     const socket = new Socket(
       `${target.webSocket}${options.query ?? ""}`,
@@ -77,7 +82,17 @@ export class Trial {
   }
 
   /** Asks for an upgrade and goes no further: the answer, whether it is 101 or a refusal. */
-  upgrade(options: HttpOptions & { readonly path?: string } = {}): Promise<HttpAnswer> {
+  async upgrade(options: UpgradeOptions = {}): Promise<HttpAnswer> {
+    if (!this.hasSocket) skip(this.#setup.withoutSocket ?? "");
+    return this.attemptUpgrade(options);
+  }
+
+  get hasSocket(): boolean {
+    return this.#setup.withoutSocket === null;
+  }
+
+  /** As `upgrade`, also where the server is known to have no WebSocket. */
+  attemptUpgrade(options: UpgradeOptions = {}): Promise<HttpAnswer> {
     return upgradeOver(this.#http, options.path ?? "/responses", { key: this.#setup.key, ...options });
   }
 
@@ -103,11 +118,27 @@ export class Trial {
 
   /** Skips the case where the server does not offer something. */
   async requires(feature: Feature): Promise<void> {
-    if (!(await this.offers(feature))) skip(`the server does not offer ${feature.what}`);
+    const probed = await this.#probe(feature);
+    if (probed === true) return;
+    const why = probed === false ? "" : `: the probe failed: ${probed}`;
+    skip(`the server does not offer ${feature.what}${why}`);
   }
 
   async offers(feature: Feature): Promise<boolean> {
-    return (await this.#once(feature, (trial) => feature.isOffered(trial))).value;
+    return (await this.#probe(feature)) === true;
+  }
+
+  /** Asked once. A server that breaks the probe does not offer the feature; the reason says what it did. */
+  async #probe(feature: Feature): Promise<boolean | string> {
+    const probe = async (trial: Trial): Promise<boolean | string> => {
+      try {
+        return await feature.isOffered(trial);
+      } catch (error) {
+        if (error instanceof Violation) return error.got === null ? error.message : `${error.message} (${error.got})`;
+        throw error;
+      }
+    };
+    return (await this.#once(feature, probe)).value;
   }
 
   /** What was recorded once for all cases; its frames become part of this case's transcript. */

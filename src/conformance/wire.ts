@@ -58,6 +58,21 @@ export function errorOf(value: Json, what: string): Json {
   return object(value["error"], `${what}: 'error'`);
 }
 
+/** The error of an HTTP body, whatever that is; null when it has none. */
+export function errorIn(body: string): unknown {
+  try {
+    const value: unknown = JSON.parse(body);
+    return isObject(value) ? value["error"] : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The words of an error; empty when it has none. */
+export function saysOf(error: unknown): string {
+  return isObject(error) && typeof error["message"] === "string" ? error["message"] : "";
+}
+
 /** The text that the model said, over all of its messages. */
 export function textOf(response: WireResponse): string {
   return response.output.flatMap(partsOf).join("");

@@ -1,21 +1,19 @@
 import { type ApiError, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
-import type { Item, OutputItem, TokenLogprob } from "../protocol/items.ts";
+import { type Item, isToolCall, type MessagePhase, type OutputItem, type TokenLogprob } from "../protocol/items.ts";
 import { listedId } from "../protocol/listed-item.ts";
 import { NO_USAGE, type Response, type Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
-import type { CompactionEvent } from "./compaction.ts";
 import { OpenCompaction } from "./open-compaction.ts";
+import { growthOf } from "./item-growth.ts";
+import { opensItem, type TurnEvent } from "./turn-event.ts";
 import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
 import type { BackendEvent, FinishReason } from "./ports.ts";
 import type { Move } from "./recording.ts";
 import type { Chance, ResponseFrame } from "./response-frame.ts";
-import type { SealedReasoning } from "./sealed-reasoning.ts";
 
 const NO_ITEMS: readonly never[] = Object.freeze([]);
-
-type TurnEvent = BackendEvent | CompactionEvent | SealedReasoning;
 
 /**
  * Turns what a backend says into the events of one response: numbered from 0 without gaps, ordered and complete, with
@@ -109,7 +107,7 @@ export class Assembler {
   /** The events that a batch of the backend's amounts to. */
   push(batch: readonly TurnEvent[]): readonly ServerEvent[] {
     for (const event of batch) {
-      if (this.#boundary === "wanted" && this.#opensItem(event) && this.#calls.size === 0) {
+      if (this.#boundary === "wanted" && opensItem(event, this.#text?.kind ?? null) && this.#calls.size === 0) {
         this.#closeText("completed");
         this.#boundary = "reached";
         this.#moves?.push({ type: "boundary" });
@@ -127,7 +125,10 @@ export class Assembler {
     const reason = this.#finish;
     if (reason === null) throw toApiError(new Error("the backend ended its stream without a finish"));
     const cut = reason === "stop" ? null : this.#last;
-    this.#closeText(this.#text !== null && this.#text === cut ? "incomplete" : "completed");
+    const isCut = this.#text !== null && this.#text === cut;
+    const phase = this.#output.some(isToolCall) || this.#calls.size > 0 ? "commentary" : "final_answer";
+    if (isCut) this.#closeText("incomplete");
+    else this.#closeText("completed", phase);
     for (const call of this.#calls.values()) {
       // A client runs a call as soon as it is done, so one that was cut short is dropped: it is never done.
       if (call !== cut) this.#output[call.index] = call.close();
@@ -219,7 +220,12 @@ export class Assembler {
       case "refusal.delta":
         return this.#textDelta("message", "refusal", event.delta);
       case "reasoning.delta":
-        return this.#textDelta("reasoning", "reasoning_text", event.delta);
+        // No backend summarises by itself, so a client that asks for a summary is shown the reasoning as one.
+        return this.#textDelta(
+          "reasoning",
+          this.#frame.reasoning.summary ? "summary_text" : "reasoning_text",
+          event.delta,
+        );
       case "summary.delta":
         return this.#textDelta("reasoning", "summary_text", event.delta);
       case "call":
@@ -248,34 +254,10 @@ export class Assembler {
     }
   }
 
-  #opensItem(event: TurnEvent): boolean {
-    switch (event.type) {
-      case "text.delta":
-      case "refusal.delta":
-        return this.#text?.kind !== "message";
-      case "reasoning.delta":
-      case "summary.delta":
-        return this.#text?.kind !== "reasoning";
-      case "call":
-      case "item":
-      case "compaction.begun":
-        return true;
-      case "call.delta":
-      case "reasoning.sealed":
-      case "compaction.grown":
-      case "compaction.done":
-      case "usage":
-      case "finish":
-        return false;
-      default:
-        return event satisfies never;
-    }
-  }
-
   #textDelta(kind: "message" | "reasoning", part: TextKind, delta: string, logprobs?: readonly TokenLogprob[]): void {
     if (delta === "") return;
     if (this.#text?.kind !== kind) {
-      this.#closeText("completed");
+      this.#closeText("completed", "commentary");
       const index = this.#added++;
       this.#text = new OpenText(kind, itemId(ID_PREFIX[kind], this.id, "output", index), index, this.#log);
     }
@@ -284,16 +266,17 @@ export class Assembler {
     this.#last = this.#text;
   }
 
-  #closeText(status: "completed" | "incomplete"): void {
+  /** @param phase what a message was to the turn; left out where the output was cut before that could be known */
+  #closeText(status: "completed" | "incomplete", phase?: MessagePhase): void {
     if (this.#text === null) return;
-    this.#output[this.#text.index] = this.#text.close(status);
+    this.#output[this.#text.index] = this.#text.close(status, phase);
     this.#text = null;
   }
 
   /** Calls stay open until the end, since a model server may interleave their arguments. */
   #openCall(event: Extract<BackendEvent, { type: "call" }>): void {
     if (this.#calls.has(event.key)) return;
-    this.#closeText("completed");
+    this.#closeText("completed", "commentary");
     const index = this.#added++;
     const prefix = ID_PREFIX[event.kind === "function" ? "functionCall" : "customToolCall"];
     const id = itemId(prefix, this.id, "output", index);
@@ -314,12 +297,14 @@ export class Assembler {
   }
 
   #wholeItem(whole: Item): void {
-    this.#closeText("completed");
+    this.#closeText("completed", "commentary");
     const output_index = this.#added++;
     const id = listedId(whole, this.id, "output", output_index);
     const item: Item = whole["id"] === id ? whole : { ...whole, id };
     this.#output[output_index] = Object.freeze(item);
-    this.#log.write({ type: EVENT.itemAdded, sequence_number: this.#log.next(), output_index, item });
+    const { beginning, grow } = growthOf(item);
+    this.#log.write({ type: EVENT.itemAdded, sequence_number: this.#log.next(), output_index, item: beginning });
+    for (const event of grow(output_index, () => this.#log.next())) this.#log.write(event);
     this.#log.write({ type: EVENT.itemDone, sequence_number: this.#log.next(), output_index, item });
   }
 

@@ -109,7 +109,7 @@ function contextItems(tip: ResponseNode | null, input: readonly Item[], { open }
         continue;
       }
       const { items, replaces } = open(item);
-      backwards.push(...items.toReversed());
+      for (const each of items.toReversed()) backwards.push(each);
       if (replaces) return backwards.toReversed();
     }
   }

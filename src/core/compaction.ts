@@ -173,6 +173,8 @@ function withUsage(event: BackendEvent, summary: Usage): BackendEvent {
       input_tokens: usage.input_tokens + summary.input_tokens,
       input_tokens_details: {
         cached_tokens: usage.input_tokens_details.cached_tokens + summary.input_tokens_details.cached_tokens,
+        cache_write_tokens:
+          usage.input_tokens_details.cache_write_tokens + summary.input_tokens_details.cache_write_tokens,
       },
       output_tokens: usage.output_tokens + summary.output_tokens,
       output_tokens_details: {

@@ -2,6 +2,7 @@ import type { Item, ToolCallItem } from "../protocol/items.ts";
 import { isToolCall, isToolOutput } from "../protocol/items.ts";
 import { toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
 import type { Response } from "../protocol/response.ts";
+import { OpenCalls } from "../protocol/open-calls.ts";
 
 /** The owner of keys, nodes and limits; part of every storage key. */
 export type Tenant = string;
@@ -60,17 +61,12 @@ export function checkInput(parent: ResponseNode | null, input: readonly Item[]):
   /** Ids of other calls that an output may answer. */
   const others = new Set<string>();
   for (const item of input) {
-    if (isToolCall(item)) open.push(item);
+    if (isToolCall(item)) open.add(item);
     else if (item.type.endsWith("_call") && typeof item["call_id"] === "string") others.add(item["call_id"]);
-    if (!isToolOutput(item)) continue;
-    const index = open.findIndex((call) => call.call_id === item.call_id);
-    if (index === -1) {
-      if (others.delete(item.call_id)) continue;
-      throw toolCallNotFound(item.type === "function_call_output" ? "function call" : "custom tool call", item.call_id);
-    }
-    open.splice(index, 1);
+    if (!isToolOutput(item) || open.answer(item.call_id) !== undefined || others.delete(item.call_id)) continue;
+    throw toolCallNotFound(item.type === "function_call_output" ? "function call" : "custom tool call", item.call_id);
   }
-  const [unanswered] = open;
+  const unanswered = open.first;
   if (unanswered !== undefined) {
     throw toolOutputMissing(
       unanswered.type === "function_call" ? "function call" : "custom tool call",
@@ -83,15 +79,17 @@ export function checkInput(parent: ResponseNode | null, input: readonly Item[]):
 export const NO_MODEL = "";
 
 /** Calls that wait for an answer at the end of a chain. What was added by hand may leave some, and need not pair up. */
-function openCalls(tip: ResponseNode | null): (Item & ToolCallItem)[] {
+function openCalls(tip: ResponseNode | null): OpenCalls<Item & ToolCallItem> {
   const added: ResponseNode[] = [];
   let node = tip;
   for (; node?.response.model === NO_MODEL; node = node.parent) added.push(node);
-  const open = node === null ? [] : (node.response.output as readonly Item[]).filter(isToolCall);
-  for (const item of added.toReversed().flatMap(({ input }) => input)) {
-    if (isToolCall(item)) open.push(item);
-    const answered = isToolOutput(item) ? open.findIndex((call) => call.call_id === item.call_id) : -1;
-    if (answered !== -1) open.splice(answered, 1);
+  const open = new OpenCalls<Item & ToolCallItem>(({ call_id }) => call_id);
+  for (const item of (node?.response.output ?? []) as readonly Item[]) if (isToolCall(item)) open.add(item);
+  for (const { input } of added.toReversed()) {
+    for (const item of input) {
+      if (isToolCall(item)) open.add(item);
+      else if (isToolOutput(item)) open.answer(item.call_id);
+    }
   }
   return open;
 }

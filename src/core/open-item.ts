@@ -1,6 +1,7 @@
 import type { ServerEvent } from "../protocol/events.ts";
 import type {
   ItemStatus,
+  MessagePhase,
   OutputItem,
   OutputTextPart,
   ReasoningTextPart,
@@ -77,7 +78,7 @@ export class OpenText {
       part = this.#openPart(kind);
     }
     part.text += delta;
-    part.logprobs.push(...logprobs);
+    for (const logprob of logprobs) part.logprobs.push(logprob);
     const log = this.#log;
     const item_id = this.id;
     const output_index = this.index;
@@ -117,9 +118,9 @@ export class OpenText {
   }
 
   /** Ends the item and returns it. */
-  close(status: ItemStatus): OutputItem {
+  close(status: ItemStatus, phase?: MessagePhase): OutputItem {
     this.#closePart();
-    const item = this.#item(status);
+    const item = this.#item(status, phase);
     this.#log.write({ type: EVENT.itemDone, sequence_number: this.#log.next(), output_index: this.index, item });
     return item;
   }
@@ -164,14 +165,15 @@ export class OpenText {
     this.#content.push(part);
   }
 
-  #item(status: ItemStatus): OutputItem {
+  #item(status: ItemStatus, phase?: MessagePhase): OutputItem {
     const content = Object.freeze([...this.#content]);
     if (this.kind === "message") {
-      return Object.freeze({ type: "message", id: this.id, status, role: "assistant", content } as const);
+      const known = phase === undefined ? {} : { phase };
+      return Object.freeze({ type: "message", id: this.id, status, role: "assistant", content, ...known } as const);
     }
     const summary = Object.freeze([...this.#summary]);
     const sealed = this.#sealed === null ? {} : { encrypted_content: this.#sealed };
-    return Object.freeze({ type: "reasoning", id: this.id, status, summary, content, ...sealed } as const);
+    return Object.freeze({ type: "reasoning", id: this.id, summary, content, ...sealed } as const);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { CreateRequest } from "../protocol/request.ts";
-import type { Response } from "../protocol/response.ts";
+import { NO_TOOL_USAGE, type Response } from "../protocol/response.ts";
 import type { Runtime } from "./ports.ts";
 
 /** What time and chance have to do with a response. */
@@ -41,5 +41,10 @@ export function responseFrame(request: CreateRequest, runtime: Chance, id?: stri
     metadata: request.metadata,
     safety_identifier: request.safety_identifier,
     prompt_cache_key: request.prompt_cache_key,
+    prompt_cache_retention: request.prompt_cache_retention,
+    user: request.user,
+    access_programs: null,
+    moderation: null,
+    tool_usage: NO_TOOL_USAGE,
   };
 }

@@ -110,7 +110,7 @@ export class RunRecords {
       const next = await this.parts(tenant, id, last);
       if (next.last === last) break;
       replay.push(next.moves);
-      moves.push(...next.moves);
+      for (const move of next.moves) moves.push(move);
       ({ last } = next);
     }
     const response = replay.failed(serverStopped());

@@ -29,7 +29,7 @@ export function settingsInForce(request: CreateRequest, parent: ResponseNode | n
   let inForce = request;
   if (tools.length > 0) inForce = { ...inForce, tools: join(request.tools, tools) };
   if (effort !== undefined) {
-    inForce = { ...inForce, reasoning: { effort, summary: request.reasoning?.summary ?? null } };
+    inForce = { ...inForce, reasoning: { ...request.reasoning, effort } };
   }
   if (format !== undefined) inForce = { ...inForce, text: { ...request.text, format } };
   return inForce;
@@ -42,33 +42,45 @@ function standingAt(tip: ResponseNode | null): Standing {
     standing = ofNode.get(node);
     if (standing === undefined) unseen.push(node);
   }
-  let current = standing ?? NOTHING;
-  for (const node of unseen.toReversed()) {
-    current = follow(current, node.input);
-    ofNode.set(node, current);
-  }
-  return current;
+  const current = standing ?? NOTHING;
+  if (tip === null || unseen.length === 0) return current;
+  // One node may have made its list with its turn: that very list stays in use.
+  const [newest] = unseen;
+  const after =
+    unseen.length === 1 && newest !== undefined
+      ? follow(current, newest.input)
+      : fold(
+          current,
+          unseen.toReversed().flatMap(({ input }) => input),
+        );
+  ofNode.set(tip, after);
+  return after;
 }
 
 function follow(before: Standing, items: readonly Item[]): Standing {
   const known = ofInput.get(items);
   if (known?.before === before) return known.after;
-  let after = before;
-  for (const item of items) {
-    if (isItem(item, "additional_tools") || isItem(item, "tool_search_output")) {
-      const { tools = [] } = item;
-      if (tools.length > 0) after = { ...after, tools: [...after.tools, ...tools] };
-    } else if (isItem(item, "configuration_update")) {
-      const { effort } = item.reasoning ?? {};
-      after = {
-        tools: after.tools,
-        effort: effort === undefined ? after.effort : effort,
-        format: item.text?.format ?? after.format,
-      };
-    }
-  }
+  const after = fold(before, items);
   if (after !== before) ofInput.set(items, { before, after });
   return after;
+}
+
+function fold(before: Standing, items: readonly Item[]): Standing {
+  let tools: Tool[] | null = null;
+  let { effort, format } = before;
+  for (const item of items) {
+    if (isItem(item, "additional_tools") || isItem(item, "tool_search_output")) {
+      if (item.tools === undefined || item.tools.length === 0) continue;
+      tools ??= [...before.tools];
+      for (const tool of item.tools) tools.push(tool);
+    } else if (isItem(item, "configuration_update")) {
+      const changed = item.reasoning?.effort;
+      if (changed !== undefined) effort = changed;
+      format = item.text?.format ?? format;
+    }
+  }
+  if (tools === null && effort === before.effort && format === before.format) return before;
+  return { tools: tools ?? before.tools, effort, format };
 }
 
 function join(own: readonly Tool[], standing: readonly Tool[]): readonly Tool[] {

@@ -2,6 +2,7 @@ import { isItem, isToolCall, isToolOutput, type Item } from "../protocol/items.t
 import { isTooLong } from "./compaction.ts";
 import { itemsOf } from "./input-items.ts";
 import { measure, type ResponseNode } from "./node.ts";
+import { OpenCalls } from "../protocol/open-calls.ts";
 import type { Backend, BackendEvent, BackendRequest } from "./ports.ts";
 
 /**
@@ -108,13 +109,12 @@ function unitsOf(context: readonly Item[]): readonly Unit[] {
   const newest = context.findLast((item) => isItem(item, "message") && item.role === "user");
   const units: Unit[] = [];
   let items: Item[] = [];
-  const open: string[] = [];
+  const open = new OpenCalls<string>((id) => id);
   for (const item of context) {
     items.push(item);
-    if (isToolCall(item)) open.push(item.call_id);
-    const answered = isToolOutput(item) ? open.indexOf(item.call_id) : -1;
-    if (answered !== -1) open.splice(answered, 1);
-    if (open.length > 0 || isItem(item, "reasoning")) continue;
+    if (isToolCall(item)) open.add(item.call_id);
+    if (isToolOutput(item)) open.answer(item.call_id);
+    if (open.size > 0 || isItem(item, "reasoning")) continue;
     units.push({ items, mustStay: items.some((each) => each === newest || mustStay(each)) });
     items = [];
   }

@@ -12,6 +12,8 @@ import { type EVENT, type INTERRUPT_ERROR, type SteerErrorCode, TERMINAL_EVENTS 
 type Event<Name extends string, Fields> = { readonly type: Name; readonly sequence_number: number } & Readonly<Fields>;
 type OfItem = { readonly item_id: string; readonly output_index: number };
 type OfPart = OfItem & { readonly content_index: number };
+/** One command of a shell call; OpenAI names no item here. */
+type OfCommand = { readonly output_index: number; readonly command_index: number };
 type OfSummary = OfItem & { readonly summary_index: number };
 type ContentPart = OutputTextPart | RefusalPart | ReasoningTextPart;
 type E = typeof EVENT;
@@ -27,20 +29,23 @@ export type ServerEvent =
   | Event<E["itemDone"], { output_index: number; item: OutputItem }>
   | Event<E["partAdded"], OfPart & { part: ContentPart }>
   | Event<E["partDone"], OfPart & { part: ContentPart }>
-  | Event<E["textDelta"], OfPart & { delta: string; logprobs: readonly TokenLogprob[] }>
+  | Event<E["textDelta"], OfPart & { delta: string; obfuscation?: string; logprobs: readonly TokenLogprob[] }>
   | Event<E["textDone"], OfPart & { text: string; logprobs: readonly TokenLogprob[] }>
-  | Event<E["refusalDelta"], OfPart & { delta: string }>
+  | Event<E["refusalDelta"], OfPart & { delta: string; obfuscation?: string }>
   | Event<E["refusalDone"], OfPart & { refusal: string }>
-  | Event<E["reasoningDelta"], OfPart & { delta: string }>
+  | Event<E["reasoningDelta"], OfPart & { delta: string; obfuscation?: string }>
   | Event<E["reasoningDone"], OfPart & { text: string }>
   | Event<E["summaryPartAdded"], OfSummary & { part: SummaryTextPart }>
   | Event<E["summaryPartDone"], OfSummary & { part: SummaryTextPart }>
-  | Event<E["summaryDelta"], OfSummary & { delta: string }>
+  | Event<E["summaryDelta"], OfSummary & { delta: string; obfuscation?: string }>
   | Event<E["summaryDone"], OfSummary & { text: string }>
-  | Event<E["argumentsDelta"], OfItem & { delta: string }>
+  | Event<E["argumentsDelta"], OfItem & { delta: string; obfuscation?: string }>
   | Event<E["argumentsDone"], OfItem & { arguments: string }>
-  | Event<E["customInputDelta"], OfItem & { delta: string }>
+  | Event<E["customInputDelta"], OfItem & { delta: string; obfuscation?: string }>
   | Event<E["customInputDone"], OfItem & { input: string }>
+  | Event<E["shellCommandAdded"], OfCommand & { command: string }>
+  | Event<E["shellCommandDelta"], OfCommand & { delta: string; obfuscation?: string }>
+  | Event<E["shellCommandDone"], OfCommand & { command: string }>
   | Event<E["compacting"], OfItem>
   | Event<E["itemInterrupted"], OfItem & { response_id: string }>
   | Event<E["interruptAccepted"], { response_id: string }>

@@ -198,14 +198,17 @@ export type OutputMessage = {
   readonly status: ItemStatus;
   readonly role: "assistant";
   readonly content: readonly (OutputTextPart | RefusalPart)[];
+  /** What the message is to the turn; absent while that is not known. */
+  readonly phase?: MessagePhase;
 };
+/** Text before tool calls, or the answer that ends the turn. */
+export type MessagePhase = "commentary" | "final_answer";
 type OutputCall = { readonly id: string; readonly status: ItemStatus; readonly namespace?: string };
 export type OutputFunctionCall = FunctionCallItem & OutputCall;
 export type OutputCustomToolCall = CustomToolCallItem & OutputCall;
 export type OutputReasoning = {
   readonly type: "reasoning";
   readonly id: string;
-  readonly status: ItemStatus;
   readonly summary: readonly SummaryTextPart[];
   readonly content?: readonly ReasoningTextPart[];
   readonly encrypted_content?: string;

@@ -1,8 +1,10 @@
 import Type from "typebox";
+import { type Echo, ECHOES } from "./echo.ts";
 import { ApiError } from "./errors.ts";
 import { checkFormat, parseInput } from "./input.ts";
 import { type Item, type TextFormat, TextFormatSchema } from "./items.ts";
 import { checkToolChoice, checkTools, showTool, type Tool, type ToolChoice, ToolSchema } from "./tools.ts";
+import type { ReasoningSettings } from "./response.ts";
 import { INCLUDE } from "./table.ts";
 import { compileCheck, nullable, oneOf } from "./validation.ts";
 
@@ -33,7 +35,16 @@ export const CreateRequestSchema = Type.Object({
       verbosity: nullable(Type.String()),
     }),
   ),
-  reasoning: nullable(Type.Object({ effort: nullable(Type.String()), summary: nullable(Type.String()) })),
+  reasoning: nullable(
+    Type.Object({
+      effort: nullable(Type.String()),
+      summary: nullable(Type.String()),
+      /** The older name of `summary`. */
+      generate_summary: nullable(Type.String()),
+      context: nullable(Type.String()),
+      mode: nullable(Type.String()),
+    }),
+  ),
   max_output_tokens: nullable(Type.Integer({ minimum: 1 })),
   max_tool_calls: nullable(Type.Integer({ minimum: 1 })),
   temperature: nullable(Type.Number({ minimum: 0, maximum: 2 })),
@@ -50,7 +61,15 @@ export const CreateRequestSchema = Type.Object({
   user: nullable(Type.String()),
   safety_identifier: nullable(Type.String()),
   prompt_cache_key: nullable(Type.String()),
+  prompt_cache_retention: nullable(Type.String()),
   service_tier: nullable(Type.String()),
+  stream_options: nullable(
+    Type.Object({
+      include_obfuscation: nullable(Type.Boolean()),
+      /** Ours: how much of the request the events of the response repeat. */
+      echo: nullable(oneOf(...ECHOES)),
+    }),
+  ),
   generate: nullable(Type.Boolean()),
   prompt_cache_options: nullable(Type.Object({ prewarm: nullable(Type.Boolean()) })),
   context_management: nullable(
@@ -73,9 +92,7 @@ const NOT_FOR_THE_MODEL = [
   "moderation",
   "multi_agent",
   "prompt",
-  "prompt_cache_retention",
   "stream_id",
-  "stream_options",
 ] as const;
 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set([
@@ -118,7 +135,7 @@ export type CreateRequest = {
   readonly tool_choice: ToolChoice;
   readonly parallel_tool_calls: boolean | null;
   readonly text: { readonly format: TextFormat; readonly verbosity: string | null };
-  readonly reasoning: { readonly effort: string | null; readonly summary: string | null } | null;
+  readonly reasoning: ReasoningSettings;
   readonly max_output_tokens: number | null;
   readonly max_tool_calls: number | null;
   readonly temperature: number | null;
@@ -133,12 +150,17 @@ export type CreateRequest = {
   readonly truncation: "auto" | "disabled";
   readonly store: boolean;
   readonly stream: boolean;
+  /** Whether deltas are padded, so that their sizes on the wire say less of what they hold. */
+  readonly obfuscated: boolean;
+  /** How much of the request the events repeat; null leaves it to the connection. */
+  readonly echo: Echo | null;
   /** Whether the response is made whether or not anybody waits for it. */
   readonly background: boolean;
   readonly metadata: { readonly [key: string]: string };
   readonly user: string | null;
   readonly safety_identifier: string | null;
   readonly prompt_cache_key: string | null;
+  readonly prompt_cache_retention: string | null;
   readonly service_tier: string | null;
   /** False for a warm-up: the context is taken in and nothing is generated. */
   readonly generate: boolean;
@@ -195,9 +217,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     tool_choice: choice,
     parallel_tool_calls: body.parallel_tool_calls ?? null,
     text: { format, verbosity: body.text?.verbosity ?? null },
-    reasoning: body.reasoning
-      ? { effort: body.reasoning.effort ?? null, summary: body.reasoning.summary ?? null }
-      : null,
+    reasoning: parseReasoning(body.reasoning),
     max_output_tokens: body.max_output_tokens ?? null,
     max_tool_calls: body.max_tool_calls ?? null,
     temperature: body.temperature ?? null,
@@ -210,15 +230,28 @@ export function parseCreateRequest(value: unknown): CreateRequest {
     truncation: body.truncation ?? "disabled",
     store: body.store ?? true,
     stream: body.stream ?? false,
+    obfuscated: body.stream_options?.include_obfuscation ?? false,
+    echo: body.stream_options?.echo ?? null,
     background: body.background ?? false,
     metadata: body.metadata ?? {},
     user: body.user ?? null,
     safety_identifier: body.safety_identifier ?? null,
     prompt_cache_key: body.prompt_cache_key ?? null,
+    prompt_cache_retention: body.prompt_cache_retention ?? null,
     service_tier: body.service_tier ?? null,
     generate: (body.generate ?? true) && body.prompt_cache_options?.prewarm !== true,
     compaction: parseThresholds(body.context_management ?? []),
     extra: Object.fromEntries(Object.entries(body).filter(([field]) => !KNOWN_FIELDS.has(field))),
+  };
+}
+
+function parseReasoning(given: RawBody["reasoning"]): ReasoningSettings {
+  const { effort, summary, generate_summary, context, mode } = given ?? {};
+  return {
+    effort: effort ?? null,
+    summary: summary ?? generate_summary ?? null,
+    context: context ?? null,
+    mode: mode ?? null,
   };
 }
 
@@ -238,18 +271,33 @@ function parseThresholds(management: NonNullable<RawBody["context_management"]>)
 
 function lowest(values: readonly (number | null | undefined)[]): number | null {
   const named = values.filter((value) => typeof value === "number");
-  return named.length === 0 ? null : Math.min(...named);
+  return named.length === 0 ? null : named.reduce((least, value) => Math.min(least, value));
 }
 
 /** The shape that `checkBody` has proved. */
 type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
   readonly [Field in Exclude<
     keyof CreateRequest,
-    "model" | "input" | "extra" | "text" | "reasoning" | "compaction" | "conversation" | "logprobs" | "sealedReasoning"
+    | "model"
+    | "input"
+    | "extra"
+    | "text"
+    | "reasoning"
+    | "compaction"
+    | "conversation"
+    | "logprobs"
+    | "sealedReasoning"
+    | "obfuscated"
+    | "echo"
   >]?: CreateRequest[Field] | null;
 } & {
   readonly text?: { readonly format?: TextFormat | null; readonly verbosity?: string | null } | null;
-  readonly reasoning?: { readonly effort?: string | null; readonly summary?: string | null } | null;
+  readonly reasoning?:
+    | {
+        readonly [Field in keyof ReasoningSettings | "generate_summary"]?: string | null;
+      }
+    | null;
+  readonly stream_options?: { readonly include_obfuscation?: boolean | null; readonly echo?: Echo | null } | null;
   readonly include?: readonly (typeof INCLUDE)[number][] | null;
   readonly conversation?: string | { readonly id: string } | null;
   readonly prompt_cache_options?: { readonly prewarm?: boolean | null } | null;

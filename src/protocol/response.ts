@@ -7,7 +7,7 @@ export type ResponseStatus = "queued" | "cancelled" | "in_progress" | "completed
 /** Tokens, as the model server counted them. */
 export type Usage = {
   readonly input_tokens: number;
-  readonly input_tokens_details: { readonly cached_tokens: number };
+  readonly input_tokens_details: { readonly cached_tokens: number; readonly cache_write_tokens: number };
   readonly output_tokens: number;
   readonly output_tokens_details: { readonly reasoning_tokens: number };
   readonly total_tokens: number;
@@ -16,7 +16,7 @@ export type Usage = {
 /** Of what no model has worked on. */
 export const NO_USAGE: Usage = Object.freeze({
   input_tokens: 0,
-  input_tokens_details: Object.freeze({ cached_tokens: 0 }),
+  input_tokens_details: Object.freeze({ cached_tokens: 0, cache_write_tokens: 0 }),
   output_tokens: 0,
   output_tokens_details: Object.freeze({ reasoning_tokens: 0 }),
   total_tokens: 0,
@@ -24,9 +24,42 @@ export const NO_USAGE: Usage = Object.freeze({
 
 type ResponseError = { readonly code: ErrorCode; readonly message: string };
 
+/** What ran for the response besides the model; this server runs no hosted tools, so all counts are zero. */
+export type ToolUsage = {
+  readonly image_gen: {
+    readonly input_tokens: number;
+    readonly input_tokens_details: { readonly image_tokens: number; readonly text_tokens: number };
+    readonly output_tokens: number;
+    readonly output_tokens_details: { readonly image_tokens: number; readonly text_tokens: number };
+    readonly total_tokens: number;
+  };
+  readonly web_search: { readonly num_requests: number };
+};
+
+const NO_IMAGE_TOKENS = Object.freeze({ image_tokens: 0, text_tokens: 0 });
+
+export const NO_TOOL_USAGE: ToolUsage = Object.freeze({
+  image_gen: Object.freeze({
+    input_tokens: 0,
+    input_tokens_details: NO_IMAGE_TOKENS,
+    output_tokens: 0,
+    output_tokens_details: NO_IMAGE_TOKENS,
+    total_tokens: 0,
+  }),
+  web_search: Object.freeze({ num_requests: 0 }),
+});
+
+/** The reasoning settings of a request; fields that the request left out are null. */
+export type ReasoningSettings = {
+  readonly effort: string | null;
+  readonly summary: string | null;
+  readonly context: string | null;
+  readonly mode: string | null;
+};
+
 /**
- * A response, as every snapshot shows it. All 31 keys that Open Responses demands are always present; where it forbids
- * null and the request named no value, the API's default stands.
+ * A response, as every snapshot shows it: the 31 keys that Open Responses demands, and the five that OpenAI's snapshots
+ * have besides. Where Open Responses forbids null and the request named no value, the API's default is shown.
  */
 export type Response = {
   readonly id: string;
@@ -53,7 +86,7 @@ export type Response = {
   readonly frequency_penalty: number;
   readonly top_logprobs: number;
   readonly temperature: number;
-  readonly reasoning: { readonly effort: string | null; readonly summary: string | null } | null;
+  readonly reasoning: ReasoningSettings;
   readonly usage: Usage | null;
   readonly max_output_tokens: number | null;
   readonly max_tool_calls: number | null;
@@ -63,4 +96,10 @@ export type Response = {
   readonly metadata: { readonly [key: string]: string };
   readonly safety_identifier: string | null;
   readonly prompt_cache_key: string | null;
+  readonly prompt_cache_retention: string | null;
+  readonly user: string | null;
+  /** Always null: this server grants no access programs and moderates nothing. */
+  readonly access_programs: null;
+  readonly moderation: null;
+  readonly tool_usage: ToolUsage;
 };

@@ -96,12 +96,44 @@ export function hostedTools(tools: readonly Tool[]): readonly string[] {
   return [...new Set(types)].filter((type) => type !== "function" && type !== "custom");
 }
 
-/**
- * The tool that a choice names. One that names no namespace means a tool outside of all, or else the first of its name.
- */
-export function findTool(tools: readonly CallableTool[], named: Tool): CallableTool | undefined {
-  const { type, name, namespace = null } = named;
-  const fitting = tools.filter((tool) => tool.kind === type && tool.name === name);
-  const exact = fitting.find((tool) => tool.namespace === namespace);
-  return exact ?? (namespace === null ? fitting[0] : undefined);
+/** Finds the tools that a choice names, each in the same time however many there are. */
+export class ToolIndex {
+  /** By kind, name and namespace; and the first by kind and name alone. */
+  readonly #byName = new Map<string, CallableTool>();
+  readonly #byNamespace = new Map<string, CallableTool[]>();
+
+  constructor(tools: Iterable<CallableTool>) {
+    for (const tool of tools) {
+      const { kind, name, namespace } = tool;
+      for (const key of [JSON.stringify([kind, name, namespace]), JSON.stringify([kind, name])]) {
+        if (!this.#byName.has(key)) this.#byName.set(key, tool);
+      }
+      if (namespace === null) continue;
+      const inside = this.#byNamespace.get(namespace);
+      if (inside === undefined) this.#byNamespace.set(namespace, [tool]);
+      else inside.push(tool);
+    }
+  }
+
+  /** The tool that a choice names. One that names no namespace means a tool outside of all, or else the first of its name. */
+  find({ type, name, namespace = null }: Tool): CallableTool | undefined {
+    const exact = this.#byName.get(JSON.stringify([type, name, namespace]));
+    return exact ?? (namespace === null ? this.#byName.get(JSON.stringify([type, name])) : undefined);
+  }
+
+  /** The tools of a namespace. */
+  inside(namespace: unknown): readonly CallableTool[] {
+    return this.#byNamespace.get(namespace as string) ?? [];
+  }
+}
+
+/** The entries of a list of allowed tools, without those that name a namespace once more: it stands for all that is in it. */
+export function distinctChoices(named: readonly Tool[]): readonly Tool[] {
+  const namespaces = new Set<unknown>();
+  return named.filter((choice) => {
+    if (choice.type !== "namespace") return true;
+    if (namespaces.has(choice["name"])) return false;
+    namespaces.add(choice["name"]);
+    return true;
+  });
 }

@@ -211,7 +211,7 @@ function deepFreeze<T>(value: T): T {
 export function finish(reason: FinishReason = "stop"): readonly BackendEvent[] {
   const usage = {
     input_tokens: 3,
-    input_tokens_details: { cached_tokens: 1 },
+    input_tokens_details: { cached_tokens: 1, cache_write_tokens: 0 },
     output_tokens: 2,
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens: 5,

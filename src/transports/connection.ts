@@ -4,12 +4,13 @@ import { DEFAULT_LANE } from "../core/lanes.ts";
 import type { Session, TurnSink } from "../core/session.ts";
 import { describeRefused } from "../protocol/client-event.ts";
 import { encodeFrame } from "../protocol/codec.ts";
-import { type Echo, withEcho } from "../protocol/echo.ts";
+import { type Echo, type EventView, shownEvent } from "../protocol/echo.ts";
 import { ApiError, errorFrame, toApiError } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import { CLOSE, type CloseReason } from "../protocol/table.ts";
 import { Age } from "./age.ts";
 import { Inbox } from "./inbox.ts";
+import { viewOf } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
 import { type Load, overloaded } from "./load.ts";
@@ -81,7 +82,7 @@ export class Connection {
     this.#echo = echo;
     this.#onError = onError;
     this.#inbox = new Inbox(socket, limits);
-    const compressFrom = echo === "full" ? limits.deflateThreshold : limits.minimalDeflateThreshold;
+    const compressFrom = echo !== "minimal" ? limits.deflateThreshold : limits.minimalDeflateThreshold;
     this.#outbox = new Outbox(
       {
         // Without a threshold of our own the library would compress every delta: it has none while windows last.
@@ -184,7 +185,7 @@ export class Connection {
   }
 
   async #create(request: CreateRequest, bytes: number, streamId: string | null): Promise<void> {
-    const sink = this.#sink(bytes, streamId);
+    const sink = this.#sink(bytes, streamId, viewOf(request, this.#echo));
     const lane = streamId ?? DEFAULT_LANE;
     if (this.#load.isOverloaded) {
       const answered = this.#session.reject(overloaded(this.#limits), null, sink, lane);
@@ -222,7 +223,7 @@ export class Connection {
     if (this.#silence.listen()) void this.#session.idle().then(() => this.#silence.rest());
   }
 
-  #sink(bytesIn: number, streamId: string | null): TurnSink {
+  #sink(bytesIn: number, streamId: string | null, view: EventView = { echo: this.#echo, padding: null }): TurnSink {
     let bytesOut = 0;
     const write = (frames: readonly string[]): void | Promise<void> => {
       const before = this.#outbox.written;
@@ -233,7 +234,7 @@ export class Connection {
     return {
       bytesIn,
       bytesOut: () => bytesOut,
-      emit: (events) => write(events.map((event) => encodeFrame(withEcho(event, this.#echo), streamId))),
+      emit: (events) => write(events.map((event) => encodeFrame(shownEvent(event, view), streamId))),
       refuse: (error) => {
         const isOfConnection = error.code === "websocket_connection_limit_reached";
         this.#knowsLimit ||= isOfConnection;

@@ -1,6 +1,7 @@
 import type { Engine } from "../core/engine.ts";
 import type { Access, Runtime } from "../core/ports.ts";
 import type { TransportLimits } from "./limits.ts";
+import type { Door } from "./door.ts";
 import type { Load } from "./load.ts";
 import type { TransportPolicy } from "./policy.ts";
 
@@ -12,6 +13,7 @@ export type TransportContext = {
   readonly limits: TransportLimits;
   readonly policy: TransportPolicy;
   readonly load: Load;
+  readonly door: Door;
   /** What the page calls this server's version. */
   readonly version: string;
   readonly isTemporary: boolean;

@@ -2,11 +2,12 @@ import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Followed } from "../core/run.ts";
 import type { RunOptions } from "../core/runs.ts";
+import type { EventView } from "../protocol/echo.ts";
 import { ApiError, serverStopped } from "../protocol/errors.ts";
 import { isTerminal, type ServerEvent } from "../protocol/events.ts";
 import type { Response } from "../protocol/response.ts";
 import type { TransportContext } from "./context.ts";
-import { echoFor } from "./echo.ts";
+import { echoFor, viewOf } from "./echo.ts";
 import { answerBody, JSON_TYPE } from "./json-answer.ts";
 import { SseStream } from "./sse-stream.ts";
 
@@ -38,7 +39,8 @@ export async function answerDetached(
   const followed =
     key === null ? await engine.detach(options) : await engine.claim(key, fingerprint(request.body), options);
   if (stream) {
-    await sendEvents(context, followed, request, reply);
+    const view = viewOf(options.request, echoFor(context.policy, request.headers));
+    await sendEvents(context, followed, reply, { view });
     return undefined;
   }
   const response = followed.final ?? (await (background ? first(followed) : last(followed, reply)));
@@ -54,12 +56,10 @@ export async function answerDetached(
 export async function sendEvents(
   context: TransportContext,
   followed: Followed,
-  request: FastifyRequest,
   reply: FastifyReply,
-  after = -1,
+  options: { readonly view: EventView; readonly after?: number },
 ): Promise<void> {
-  const { limits, policy } = context;
-  const sse = new SseStream(reply, { limits, echo: echoFor(policy, request.headers), after, left: () => undefined });
+  const sse = new SseStream(reply, { ...options, limits: context.limits, left: () => undefined });
   for await (const batch of followed.events()) {
     await sse.write(batch);
     if (sse.isOver) return;

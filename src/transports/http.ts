@@ -36,7 +36,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, access, version, isTemporary } = context;
+  const { runtime, limits, load, isDraining, access, door, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -56,6 +56,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     reply.header("x-request-id", request.id);
     if (isDraining()) reply.header("connection", "close");
     checkUrl(request.url, limits);
+    await door.checkHost(request.raw);
   });
   // A body is read as bytes, so that its size is known, and decoded where its meaning is.
   app.removeAllContentTypeParsers();
@@ -77,6 +78,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     api.decorateRequest("tenant", "");
     api.decorateRequest("permit");
     api.addHook("onRequest", async (request) => {
+      await door.checkSite(request.raw);
       const permit = await access.authenticate(request.headers.authorization);
       request.setDecorator<Permit>("permit", permit);
       request.setDecorator<Tenant>("tenant", permit.tenant);

@@ -4,6 +4,7 @@ import type { FastifyInstance } from "fastify";
 import type { Engine } from "../core/engine.ts";
 import type { Access, Runtime } from "../core/ports.ts";
 import type { TransportContext } from "./context.ts";
+import { Door } from "./door.ts";
 import { createHttpApp, createNodeServer, type Tls } from "./http.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./limits.ts";
 import { type Load, LoopLoad } from "./load.ts";
@@ -47,6 +48,7 @@ export class Listener {
     this.#limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
     this.#load = options.load ?? new LoopLoad(this.#limits);
     this.#scheme = options.tls === undefined ? "http" : "https";
+    const policy = { ...DEFAULT_TRANSPORT_POLICY, ...options.policy };
     const context: TransportContext = {
       engine,
       runtime,
@@ -55,7 +57,8 @@ export class Listener {
       isTemporary: options.isTemporary ?? false,
       onError,
       limits: this.#limits,
-      policy: { ...DEFAULT_TRANSPORT_POLICY, ...options.policy },
+      policy,
+      door: new Door({ policy, access }),
       load: this.#load,
       isDraining: () => this.#phase !== "open" || !engine.ready,
     };

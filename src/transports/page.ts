@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { TransportContext } from "./context.ts";
 import type { ModelList } from "./model-list.ts";
 import { JSON_TYPE } from "./json-answer.ts";
+import { isForeign } from "./origins.ts";
 import { snippets } from "./snippets.ts";
 
 const TEMPLATE = readFileSync(new URL("page.html", import.meta.url), "utf8");
@@ -40,13 +41,20 @@ export class Page {
         base_url: `${origin}/v1`,
       });
     }
-    const models = await this.#names();
+    const needsKey = await this.#context.access.needsKey();
+    // Models are named to clients with a key, and the model server is asked for them only.
+    const models = needsKey || this.#isEmbedded(request) ? null : await this.#names();
     reply.type("text/html; charset=utf-8").headers({
       "content-security-policy": POLICY,
       "x-content-type-options": "nosniff",
       "referrer-policy": "no-referrer",
     });
-    return this.#render(origin, models, await this.#context.access.needsKey());
+    return this.#render(origin, models, needsKey);
+  }
+
+  /** Whether a page of another site loads this one as a part of itself: then nobody reads it. */
+  #isEmbedded({ headers }: FastifyRequest): boolean {
+    return headers["sec-fetch-dest"] !== "document" && isForeign(this.#context.policy, headers);
   }
 
   #status(): "ready" | "draining" {
@@ -73,7 +81,7 @@ export class Page {
       status: this.#status(),
       statusText: this.#status() === "ready" ? "Ready" : "Draining",
       baseUrl: escape(`${origin}/v1`),
-      models: modelsHtml(models),
+      models: modelsHtml(models, needsKey),
       access: needsKey ? "API key required" : "Open: no API key needed",
     };
     for (const [name, text] of Object.entries(blocks)) values[name] = escape(text);
@@ -81,7 +89,8 @@ export class Page {
   }
 }
 
-function modelsHtml(models: readonly string[] | null): string {
+function modelsHtml(models: readonly string[] | null, needsKey: boolean): string {
+  if (needsKey) return `<p class="note">Listed at <code>/v1/models</code> for clients with an API key.</p>`;
   if (models === null) return `<p class="note">The models do not answer right now.</p>`;
   if (models.length === 0) return `<p class="note">Any model name is passed on to the backend.</p>`;
   return `<ul class="models">${models.map((name) => `<li>${escape(name)}</li>`).join("")}</ul>`;

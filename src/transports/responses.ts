@@ -1,14 +1,14 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Session } from "../core/session.ts";
 import type { Permit } from "../core/ports.ts";
-import type { Echo } from "../protocol/echo.ts";
+import type { EventView } from "../protocol/echo.ts";
 import { retryHeaders } from "../protocol/errors.ts";
 import { isTerminal } from "../protocol/events.ts";
 import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
 import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 import { answerDetached, idempotencyKey } from "./detached.ts";
-import { echoFor } from "./echo.ts";
+import { echoFor, viewOf } from "./echo.ts";
 import { answerOf, JSON_TYPE } from "./json-answer.ts";
 import type { TransportLimits } from "./limits.ts";
 import { wantsKeepalive } from "./silence.ts";
@@ -50,7 +50,7 @@ export async function createResponse(
     reply,
     limits,
     saysEvent: wantsKeepalive(policy, request.headers),
-    echo: echoFor(policy, request.headers),
+    view: viewOf(create, echoFor(policy, request.headers)),
   };
   if (!create.stream) return collect(exchange);
   await stream(exchange);
@@ -65,14 +65,14 @@ type Exchange = {
   readonly limits: TransportLimits;
   /** Whether this client needs an event in long silences, and not only a comment. */
   readonly saysEvent: boolean;
-  /** What events repeat of the request; an answer without events is always whole. */
-  readonly echo: Echo;
+  /** How events are shown to this client; an answer without events is always complete. */
+  readonly view: EventView;
 };
 
-async function stream({ session, create, bytesIn, reply, limits, saysEvent, echo }: Exchange): Promise<void> {
+async function stream({ session, create, bytesIn, reply, limits, saysEvent, view }: Exchange): Promise<void> {
   const sse = new SseStream(reply, {
     limits,
-    echo,
+    view,
     left: () => session.close(),
     silent: () => (saysEvent ? session.keepAlive() : undefined),
   });

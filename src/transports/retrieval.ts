@@ -5,17 +5,20 @@ import type { Response } from "../protocol/response.ts";
 import type { TransportContext } from "./context.ts";
 import { pageOf, parsePageQuery } from "./cursor-page.ts";
 import { sendEvents } from "./detached.ts";
+import { echoFor, viewOf } from "./echo.ts";
 import { resource } from "./routes.ts";
 
 /** What a client can do with a stored response, below the path where responses are created. */
 export function serveStored(api: FastifyInstance, path: string, context: TransportContext): void {
-  const { engine } = context;
+  const { engine, policy } = context;
   resource(api, `${path}/:id`, {
     GET: async (request, reply) => {
       const { tenant, id } = named(request);
-      const after = parseReplay(request.query);
-      if (after === null) return found(await engine.runs.retrieve(tenant, id), id);
-      await sendEvents(context, found(await engine.runs.follow(tenant, id), id), request, reply, after);
+      const replay = parseReplay(request.query);
+      if (replay === null) return found(await engine.runs.retrieve(tenant, id), id);
+      const { after, obfuscated } = replay;
+      const view = viewOf({ echo: null, obfuscated }, echoFor(policy, request.headers));
+      await sendEvents(context, found(await engine.runs.follow(tenant, id), id), reply, { view, after });
       return undefined;
     },
     DELETE: async (request) => {
@@ -43,20 +46,25 @@ export function serveStored(api: FastifyInstance, path: string, context: Transpo
 }
 
 /**
- * The number behind which the events of a response are asked for; null when it is the response that is asked for.
+ * Which events of a response are requested, and how; null when the request is for the response itself.
  * @throws ApiError `invalid_value`
  */
-function parseReplay(query: unknown): number | null {
-  const { stream = "false", starting_after: after = "-1" } = query as { readonly [name: string]: unknown };
-  if (stream !== "true" && stream !== "false") {
-    throw new ApiError("invalid_value", "Invalid value for 'stream': expected true or false.", { param: "stream" });
-  }
+function parseReplay(query: unknown): { readonly after: number; readonly obfuscated: boolean } | null {
+  const { stream, starting_after: after = "-1", include_obfuscation } = query as { readonly [name: string]: unknown };
+  const isStream = parseFlag("stream", stream);
+  const obfuscated = parseFlag("include_obfuscation", include_obfuscation);
   const number = Number(after);
   if (!Number.isInteger(number) || after === "") {
     const message = "Invalid value for 'starting_after': expected the sequence number of an event.";
     throw new ApiError("invalid_value", message, { param: "starting_after" });
   }
-  return stream === "true" ? number : null;
+  return isStream ? { after: number, obfuscated } : null;
+}
+
+function parseFlag(param: string, value: unknown): boolean {
+  if (value === undefined || value === "false") return false;
+  if (value === "true") return true;
+  throw new ApiError("invalid_value", `Invalid value for '${param}': expected true or false.`, { param });
 }
 
 function named(request: FastifyRequest): { readonly tenant: Tenant; readonly id: string } {

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
 import { encodeSseAfter, SSE_DONE } from "../protocol/codec.ts";
-import { type Echo, withEcho } from "../protocol/echo.ts";
+import { type EventView, shownEvent } from "../protocol/echo.ts";
 import { isTerminal, type ServerEvent } from "../protocol/events.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
@@ -12,8 +12,8 @@ const SSE_COMMENT = ": keepalive\n\n";
 
 export type SseOptions = {
   readonly limits: TransportLimits;
-  /** What events repeat of the request. */
-  readonly echo: Echo;
+  /** How events are shown to this client. */
+  readonly view: EventView;
   /** Events with this number, or a lower one, are left out. */
   readonly after?: number;
   /** Told when the client is gone, or given up, or the stream has ended. */
@@ -69,8 +69,8 @@ export class SseStream {
   write(events: readonly ServerEvent[]): void | Promise<void> {
     this.open();
     this.#silence.broken();
-    const { echo, after = -1 } = this.#options;
-    const blocks = events.flatMap((event) => encodeSseAfter(withEcho(event, echo), after));
+    const { view, after = -1 } = this.#options;
+    const blocks = events.flatMap((event) => encodeSseAfter(shownEvent(event, view), after));
     const last = events.at(-1);
     return this.#outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
   }

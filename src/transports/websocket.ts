@@ -2,6 +2,7 @@ import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ServerOptions, type Server as UpgradeServer, WebSocketServer } from "ws";
 import type { Permit } from "../core/ports.ts";
+import type { Echo } from "../protocol/echo.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { CloseReason } from "../protocol/table.ts";
 import { Admission } from "./admission.ts";
@@ -9,6 +10,7 @@ import { Connection, ServerSocket } from "./connection.ts";
 import type { TransportContext } from "./context.ts";
 import { DEFLATE, wantsDeflate } from "./deflate.ts";
 import { echoFor } from "./echo.ts";
+import { splitTarget } from "./host-names.ts";
 import { checkUrl } from "./http.ts";
 import { checkOrigin } from "./origins.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
@@ -68,6 +70,8 @@ export class WebSockets {
     });
     upgrades.on("headers", (headers, request) => {
       headers.push(`x-request-id: ${this.#requestIds.get(request) ?? ""}`);
+      // Codex splits what is larger, or takes HTTP for it, before it sends a message that would close the connection.
+      headers.push(`x-codex-websocket-max-message-bytes: ${Math.min(limits.maxMessageBytes, LARGEST_MESSAGE)}`);
     });
     upgrades.on("wsClientError", (_error, socket, request) => {
       const error = new ApiError("invalid_value", "This is not a valid WebSocket handshake.");
@@ -87,11 +91,12 @@ export class WebSockets {
       const permit = await this.#identify(request);
       // Nothing is waited for from here on: what is found still holds when the connection is counted in.
       this.#checkRoom(permit);
+      const echo = echoFor(policy, request.headers);
       const deflates = this.#deflated < limits.maxDeflateConnections && wantsDeflate(policy, request);
       const upgrades = deflates ? this.#deflating : this.#plain;
       upgrades.handleUpgrade(request, stream, head, (socket) => {
         stream.off("error", ignore);
-        this.#connect(socket, request, permit, (error) => onError(error, requestId));
+        this.#connect(socket, request, { permit, echo, onError: (error) => onError(error, requestId) });
       });
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) onError(thrown, requestId);
@@ -100,10 +105,12 @@ export class WebSockets {
   }
 
   /** Who wants a connection, and may have one. @throws ApiError */
-  async #identify({ url = "", headers }: IncomingMessage): Promise<Permit> {
-    const { limits, policy, access } = this.#context;
+  async #identify(request: IncomingMessage): Promise<Permit> {
+    const { limits, policy, access, door } = this.#context;
+    const { url = "", headers } = request;
     checkUrl(url, limits);
-    const path = url.split("?", 1)[0] ?? "";
+    await door.checkHost(request);
+    const path = splitTarget(url).path.split("?", 1)[0] ?? "";
     if (!(RESPONSES_PATHS as readonly string[]).includes(path.replace(/\/$/, ""))) {
       throw new ApiError("not_found", `There is no WebSocket at '${path}'.`);
     }
@@ -123,7 +130,7 @@ export class WebSockets {
     permit.checkConnection();
   }
 
-  #connect(socket: ServerSocket, request: IncomingMessage, permit: Permit, onError: (error: unknown) => void): void {
+  #connect(socket: ServerSocket, request: IncomingMessage, { permit, echo, onError }: Admitted): void {
     const { engine, limits, load, policy } = this.#context;
     const connection = new Connection({
       socket,
@@ -133,7 +140,7 @@ export class WebSockets {
       load,
       rounds: this.#rounds,
       wantsKeepalive: wantsKeepalive(policy, request.headers),
-      echo: echoFor(policy, request.headers),
+      echo,
       onError,
     });
     const deflates = socket.extensions !== "";
@@ -147,6 +154,13 @@ export class WebSockets {
     });
   }
 }
+
+/** What is known of a client whose upgrade is accepted. */
+type Admitted = {
+  readonly permit: Permit;
+  readonly echo: Echo;
+  readonly onError: (error: unknown) => void;
+};
 
 function ignore(): void {}
 

@@ -37,6 +37,8 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     maxTokensField: "max_tokens",
     strictTools: false,
     extraBody: {},
+    defaultBody: {},
+    allowFields: [],
     prefill: false,
     tokenizer: "auto",
     log: { warn: (fields, message) => warnings.push({ fields, message }) },
@@ -73,7 +75,7 @@ const usage: BackendEvent = {
   type: "usage",
   usage: {
     input_tokens: 11,
-    input_tokens_details: { cached_tokens: 5 },
+    input_tokens_details: { cached_tokens: 5, cache_write_tokens: 0 },
     output_tokens: 7,
     output_tokens_details: { reasoning_tokens: 3 },
     total_tokens: 18,

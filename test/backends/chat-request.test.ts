@@ -4,7 +4,13 @@ import { ApiError } from "../../src/protocol/errors.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import { open } from "../support/compactions.ts";
 
-const OPTIONS: ChatRequestOptions = { maxTokensField: "max_tokens", strictTools: false, extraBody: {} };
+const OPTIONS: ChatRequestOptions = {
+  maxTokensField: "max_tokens",
+  strictTools: false,
+  extraBody: {},
+  defaultBody: {},
+  allowFields: [],
+};
 const weather = { type: "function", name: "weather", parameters: { type: "object", properties: {} } };
 const time = { type: "function", name: "time", description: "Tells it", parameters: null, strict: true };
 
@@ -82,19 +88,148 @@ test("log probabilities are asked for where they are to be shown", () => {
   expect(head({ top_logprobs: 2 }).body).not.toHaveProperty("top_logprobs");
 });
 
-test("fields that the API does not know pass through, except those that would break the answer", () => {
-  const { body } = head(
-    { top_k: 40, n: 3, messages: [1], chat_template_kwargs: { thinking: true } },
-    { extraBody: { seed: 7 } },
-  );
-  expect(body).toMatchObject({ top_k: 40, seed: 7, chat_template_kwargs: { thinking: true }, messages: [] });
-  expect(body).not.toHaveProperty("n");
+test("fields of sampling pass through", () => {
+  const sampling = {
+    top_k: 40,
+    min_p: 0.1,
+    repetition_penalty: 1.1,
+    stop: ["x"],
+    seed: 7,
+    logit_bias: { 5: -1 },
+    chat_template_kwargs: { enable_thinking: false, thinking_budget: 5 },
+  };
+  const { body, dropped } = head(sampling);
+  expect(body).toMatchObject(sampling);
+  expect(dropped).toEqual([]);
 });
 
-test("the configuration's own fields stand where the client says nothing", () => {
-  const extraBody = { temperature: 0.2, max_tokens: 99, stop: ["x"] };
-  expect(head({}, { extraBody }).body).toMatchObject(extraBody);
-  expect(head({ temperature: 1, stop: ["y"] }, { extraBody }).body).toMatchObject({ temperature: 1, stop: ["y"] });
+/** What engines and routers take besides, by what it does there. */
+const CONTROLS = [
+  "priority",
+  "cache_salt",
+  "extra_key",
+  "session_id",
+  "session_params",
+  "id_slot",
+  "rid",
+  "request_id",
+  "kv_transfer_params",
+  "vllm_xargs",
+  "extra_args",
+  "custom_logit_processor",
+  "logits_processors",
+  "custom_params",
+  "bootstrap_host",
+  "bootstrap_port",
+  "bootstrap_room",
+  "data_parallel_rank",
+  "routed_dp_rank",
+  "nvext",
+  "return_token_ids",
+  "return_hidden_states",
+  "prompt_logprobs",
+  "echo",
+  "ignore_eos",
+  "use_beam_search",
+  "chat_template",
+  "documents",
+  "mm_processor_kwargs",
+  "guided_regex",
+  "structured_outputs",
+  "grammar",
+  "provider",
+  "transforms",
+  "keep_alive",
+  "options",
+  "web_search_options",
+  "cache_prompt",
+  "stream_interval",
+  "a_field_of_tomorrow",
+  "Top_K",
+  "top_k ",
+  "__proto__",
+];
+
+/** Fields that choose a model, however they are written. */
+const CHOICES = [
+  "models",
+  "Models",
+  "model_id",
+  "fallbacks",
+  "fallback_models",
+  "route",
+  "router",
+  "preset",
+  "plugins",
+  "lora",
+  "lora_path",
+  "lora_request",
+  "adapter_id",
+  "draft_model",
+  "extra_body",
+  "extra_args",
+  "extra_headers",
+];
+
+test.each([...CONTROLS, ...CHOICES])("a field that controls the engine does not pass: %s", (field) => {
+  const given = JSON.parse(`{${JSON.stringify(field)}: "x"}`) as object;
+  const { body, dropped } = head(given);
+  expect(Object.keys(body)).toEqual(Object.keys(head({}).body));
+  expect(dropped).toHaveLength(1);
+});
+
+test.each(["messages", "n", "best_of", "functions", "function_call"])(
+  "a field that would break the answer never passes: %s",
+  (field) => {
+    const { body } = head({ [field]: 3 }, { allowFields: ["*", field], extraBody: { [field]: 3 } });
+    expect(body).toEqual(head({}).body);
+  },
+);
+
+test("fields that the operator allows pass, and those that choose a model still do not", () => {
+  const given = { priority: -1, provider: { order: ["x"] }, models: ["other"], lora_path: "x" };
+  expect(head(given, { allowFields: ["priority", "models"] }).body).toMatchObject({ priority: -1 });
+  for (const allowFields of [["priority", "provider", "models", "lora_path"], ["*"]]) {
+    const { body } = head(given, { allowFields });
+    expect(body).toMatchObject({ model: "upstream", priority: -1, provider: { order: ["x"] } });
+    expect(body).not.toHaveProperty("models");
+    expect(body).not.toHaveProperty("lora_path");
+  }
+});
+
+test("switches of a template bring no template, and no arguments of what renders it", () => {
+  const switches = {
+    enable_thinking: true,
+    chat_template: "{{ x }}",
+    tokenize: true,
+    messages: [],
+    tools: [],
+    add_generation_prompt: false,
+    nested: { a: 1 },
+  };
+  expect(head({ chat_template_kwargs: switches }).body["chat_template_kwargs"]).toEqual({ enable_thinking: true });
+  const allowFields = ["chat_template_kwargs"];
+  expect(head({ chat_template_kwargs: switches }, { allowFields }).body["chat_template_kwargs"]).toEqual(switches);
+});
+
+test("what the operator sets is above what the client says, and defaults are below it", () => {
+  const fields = { temperature: 0.2, max_tokens: 99, stop: ["x"], top_k: 5, priority: 7 };
+  const client = { temperature: 1, stop: ["y"], max_output_tokens: 3, top_k: 1, priority: 1 };
+  expect(head({}, { extraBody: fields }).body).toMatchObject(fields);
+  expect(head(client, { extraBody: fields, allowFields: ["*"] }).body).toMatchObject(fields);
+  expect(head({}, { defaultBody: fields }).body).toMatchObject(fields);
+  expect(head(client, { defaultBody: fields, allowFields: ["*"] }).body).toMatchObject({
+    temperature: 1,
+    stop: ["y"],
+    max_tokens: 3,
+    top_k: 1,
+    priority: 1,
+  });
+  expect(head(client, { defaultBody: { top_k: 2 }, extraBody: { top_k: 3 } }).body).toMatchObject({ top_k: 3 });
+});
+
+test("names of dropped fields are logged only where they are not the client's own words", () => {
+  expect(head({ priority: 1, my_secret: 2, another_secret: 3 }).dropped).toEqual(["priority", "(another)"]);
 });
 
 test("text formats become response formats", () => {

@@ -34,6 +34,8 @@ function open(options: Partial<ChatCompletionsOptions> = {}): void {
     maxTokensField: "max_tokens",
     strictTools: false,
     extraBody: {},
+    defaultBody: {},
+    allowFields: [],
     prefill: false,
     tokenizer: "auto",
     log: { warn: () => undefined },

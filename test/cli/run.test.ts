@@ -53,7 +53,7 @@ describe("run", () => {
     });
     expect(status).toBe(200);
     expect(health).toMatchObject({ server: "turnwire", temporary: true });
-    expect(stderr).toContain("a simulator answers");
+    expect(stderr).toContain("no --backend: the built-in simulator answers");
     await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow("fetch failed");
   });
 

@@ -23,23 +23,22 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "tools that an item adds are there for one turn only",
     file: "core/standing.ts",
-    find: "    current = follow(current, node.input);",
-    replace: "    current = NOTHING;",
+    find: "      ? follow(current, newest.input)",
+    replace: "      ? NOTHING",
     caughtBy: "kinds.additional-tools",
   },
   {
     name: "settings that an item changes are there for one turn only",
     file: "core/standing.ts",
-    find: "let current = standing ?? NOTHING;",
-    replace: "return NOTHING;\n  let current = standing ?? NOTHING;",
+    find: "const current = standing ?? NOTHING;",
+    replace: "const current = NOTHING;\n  if (tip !== null) return current;",
     caughtBy: "kinds.configuration-update",
   },
   {
     name: "a call of another kind wants an output",
     file: "core/node.ts",
     find: 'else if (item.type.endsWith("_call")',
-    replace:
-      'else if (item.type.endsWith("_call")) open.push(item as never);\n    else if (item.type.endsWith("_call")',
+    replace: 'else if (item.type.endsWith("_call")) open.add(item as never);\n    else if (item.type.endsWith("_call")',
     caughtBy: "kinds.history",
   },
   {
@@ -248,15 +247,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "store: false is stored",
     file: "core/turn.ts",
-    find: "if (this.request.store) await this.#ports.store.put(",
-    replace: "await this.#ports.store.put(",
+    find: "if (!this.request.store) return;",
+    replace: "",
     caughtBy: "store.false-over-http",
   },
   {
     name: "store: true is not stored",
     file: "core/turn.ts",
-    find: "if (this.request.store) await this.#ports.store.put(",
-    replace: "if (this.request === null) await this.#ports.store.put(",
+    find: "if (!this.request.store) return;",
+    replace: "if (this.request !== null) return;",
     caughtBy: "store.after-cut",
   },
   {
@@ -283,15 +282,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "outputs of unknown calls are taken",
     file: "core/node.ts",
-    find: "if (index === -1) {",
-    replace: "if (index === -1 && open.length > 99) {",
+    find: "|| others.delete(item.call_id)) continue;",
+    replace: "|| others.delete(item.call_id) || open.size < 99) continue;",
     caughtBy: "eviction.recovery",
   },
   {
     name: "open calls may stay unanswered",
     file: "core/node.ts",
     find: "if (unanswered !== undefined) {",
-    replace: "if (unanswered !== undefined && open.length > 99) {",
+    replace: "if (unanswered !== undefined && open.size > 99) {",
     caughtBy: "tools.missing-output",
   },
   {

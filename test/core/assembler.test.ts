@@ -59,6 +59,11 @@ function shown(
   return { names: names.slice(2), response: responseOf(stream.at(-1)) };
 }
 
+/** The phases of the messages in an answer. */
+function phases(...batch: BackendEvent[]): readonly unknown[] {
+  return shown([...batch, end()]).response.output.flatMap((item) => ("phase" in item ? [item["phase"]] : []));
+}
+
 function responseOf(event: ServerEvent | undefined): Response {
   if (event === undefined || !("response" in event)) throw new Error("the event has no response");
   return event.response;
@@ -80,12 +85,20 @@ describe("the grammar of", () => {
     expect(response.output).toEqual([
       {
         type: "message",
+        phase: "final_answer",
         id: "msg_1o0",
         status: "completed",
         role: "assistant",
         content: [{ type: "output_text", text: "Hello", annotations: [], logprobs: [] }],
       },
     ]);
+  });
+
+  test("a message is commentary before a call or another item, and the answer where it ends the turn", () => {
+    expect(phases(text("Let me look."), call(0, "read"))).toEqual(["commentary"]);
+    expect(phases(text("a"), reasoning("Hm"), text("b"))).toEqual(["commentary", "final_answer"]);
+    expect(phases(call(0, "read"), text("There."))).toEqual(["commentary"]);
+    expect(phases(text("Here."), { type: "item", item: { type: "shell_call" } })).toEqual(["commentary"]);
   });
 
   test("a refusal: a part of the message, also behind text", () => {
@@ -110,6 +123,13 @@ describe("the grammar of", () => {
       { type: "reasoning", id: "rs_1o0", summary: [], content: [{ type: "reasoning_text", text: "Hmm" }] },
       { type: "message", content: [{ text: "Yes" }] },
     ]);
+  });
+
+  test("reasoning is sent as a summary where the request asks for one", () => {
+    const { names, response } = shown([reasoning("Hm"), text("Yes"), end()], { reasoning: { summary: "auto" } });
+    expect(names).toContain("reasoning_summary_text.delta");
+    expect(names.filter((name) => name.startsWith("reasoning_text"))).toEqual([]);
+    expect(response.output[0]).toMatchObject({ summary: [{ type: "summary_text", text: "Hm" }], content: [] });
   });
 
   test("a reasoning summary: parts with events of their own", () => {
@@ -249,7 +269,7 @@ describe("a generation that was cut off", () => {
         completed_at: null,
       });
       expect(response.output).toMatchObject([
-        { type: "reasoning", status: "completed" },
+        { type: "reasoning" },
         { type: "message", status: "incomplete", content: [{ text: "Once upon" }] },
       ]);
     },
@@ -434,16 +454,22 @@ describe("a snapshot", () => {
     );
   };
 
-  test.each(REQUESTS)("%s has the 31 keys of Open Responses, and no value that is undefined", (_, fields) => {
-    const all = snapshots(fields);
-    expect(all).toHaveLength(9);
-    for (const snapshot of all) {
-      expect(Object.keys(snapshot).toSorted()).toEqual(KEYS.toSorted());
-      expect(Object.values(snapshot)).not.toContain(undefined);
-      expect(Object.isFrozen(snapshot)).toBe(true);
-      expect(Object.isFrozen(snapshot.output)).toBe(true);
-    }
-  });
+  /** What OpenAI's snapshots have besides. */
+  const OF_OPENAI = ["access_programs", "moderation", "prompt_cache_retention", "tool_usage", "user"];
+
+  test.each(REQUESTS)(
+    "%s has the 31 keys of Open Responses and the 5 further ones of OpenAI, and no value that is undefined",
+    (_, fields) => {
+      const all = snapshots(fields);
+      expect(all).toHaveLength(9);
+      for (const snapshot of all) {
+        expect(Object.keys(snapshot).toSorted()).toEqual([...KEYS, ...OF_OPENAI].toSorted());
+        expect(Object.values(snapshot)).not.toContain(undefined);
+        expect(Object.isFrozen(snapshot)).toBe(true);
+        expect(Object.isFrozen(snapshot.output)).toBe(true);
+      }
+    },
+  );
 
   test.skipIf(CONTRACT_IS_MISSING !== null).each(REQUESTS)(
     `%s fits the contract of Open Responses${WHY_NOT}`,
@@ -473,21 +499,22 @@ describe("a snapshot", () => {
       presence_penalty: 0,
       frequency_penalty: 0,
       top_logprobs: 0,
-      reasoning: null,
+      reasoning: { effort: null, summary: null, context: null, mode: null },
+      user: null,
       store: true,
       background: false,
       service_tier: "default",
       metadata: {},
     });
     const [, everything = {}] = REQUESTS[1] ?? [];
-    const { tools: _tools, user: _user, ...echoed } = everything as Record<string, unknown>;
+    const { tools: _tools, ...echoed } = everything as Record<string, unknown>;
     expect(responseOf(assemble([[end()]], everything).at(-1))).toMatchObject(echoed);
   });
 
   test("shows the usage as the backend counted it", () => {
     const usage = {
       input_tokens: 3,
-      input_tokens_details: { cached_tokens: 1 },
+      input_tokens_details: { cached_tokens: 1, cache_write_tokens: 0 },
       output_tokens: 2,
       output_tokens_details: { reasoning_tokens: 0 },
       total_tokens: 5,

@@ -158,7 +158,7 @@ describe("calls and outputs pair up", () => {
           type: "usage",
           usage: {
             input_tokens: 1,
-            input_tokens_details: { cached_tokens: 0 },
+            input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
             output_tokens: 1,
             output_tokens_details: { reasoning_tokens: 0 },
             total_tokens: 2,

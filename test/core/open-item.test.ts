@@ -78,7 +78,6 @@ describe("an open text", () => {
     expect(item).toEqual({
       type: "reasoning",
       id: "rs_1",
-      status: "incomplete",
       summary: [
         { type: "summary_text", text: "s" },
         { type: "summary_text", text: "u" },

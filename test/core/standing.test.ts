@@ -92,12 +92,13 @@ describe("settings that an item changes", () => {
       { input: [update({ reasoning: { effort: null } }), user("4")] },
       { input: [update({ reasoning: { effort: "none" } }), update({ reasoning: { effort: "medium" } }), user("5")] },
     );
+    const rest = { context: null, mode: null };
     expect(seen.map(({ reasoning }) => reasoning)).toEqual([
-      { effort: "low", summary: null },
-      { effort: "high", summary: "auto" },
-      { effort: "high", summary: null },
-      { effort: null, summary: null },
-      { effort: "medium", summary: null },
+      { ...rest, effort: "low", summary: null },
+      { ...rest, effort: "high", summary: "auto" },
+      { ...rest, effort: "high", summary: null },
+      { ...rest, effort: null, summary: null },
+      { ...rest, effort: "medium", summary: null },
     ]);
   });
 

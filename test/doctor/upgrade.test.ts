@@ -28,6 +28,7 @@ describe("the upgrade", () => {
     [404, refusal("not_found"), {}, "no WebSocket at this path"],
     [404, "", { server: "nginx" }, "has to send /v1/responses to the server"],
     [403, refusal("origin_not_allowed"), {}, "--allow-origin"],
+    [403, refusal("host_not_allowed"), {}, "--allowed-hosts"],
     [403, "", {}, "Something in front forbids it"],
     [401, refusal("invalid_api_key"), {}, "drops Authorization"],
     [301, "", { location: "https://other.example.com/" }, "https://other.example.com/"],

@@ -33,7 +33,7 @@ async function start(settings: Parameters<typeof startServer>[0]): Promise<void>
   client = new OpenAI({ apiKey: "any", baseURL: `${server.url}/v1`, maxRetries: 0 });
 }
 
-const startSimulator = () => start({ simRounds: 3 });
+const startSimulator = () => start({ simRounds: 3, simTools: "all" });
 const startChat = () => start({ backend: upstream.url });
 
 const typesOf = (response: OpenAI.Responses.Response) => response.output.map((item) => item.type);

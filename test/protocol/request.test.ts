@@ -33,7 +33,10 @@ describe("the smallest request", () => {
       tool_choice: "auto",
       parallel_tool_calls: null,
       text: { format: { type: "text" }, verbosity: null },
-      reasoning: null,
+      reasoning: { effort: null, summary: null, context: null, mode: null },
+      obfuscated: false,
+      echo: null,
+      prompt_cache_retention: null,
       max_output_tokens: null,
       max_tool_calls: null,
       temperature: null,
@@ -90,7 +93,8 @@ describe("the smallest request", () => {
 
 test("null is the same as nothing, for every field that has a default", () => {
   const names = Object.keys(parseCreateRequest(BASE)).filter(
-    (name) => !["model", "input", "extra", "compaction", "logprobs", "sealedReasoning"].includes(name),
+    (name) =>
+      !["model", "input", "extra", "compaction", "logprobs", "sealedReasoning", "obfuscated", "echo"].includes(name),
   );
   expect(parse(Object.fromEntries(names.map((name) => [name, null])))).toEqual(parseCreateRequest(BASE));
 });
@@ -103,6 +107,7 @@ test("what is given is kept", () => {
     tool_choice: { type: "custom", name: "shell" },
     parallel_tool_calls: false,
     reasoning: { effort: "low", summary: "auto" },
+    prompt_cache_retention: "24h",
     max_output_tokens: 1,
     max_tool_calls: 2,
     temperature: 0,
@@ -124,8 +129,9 @@ test("what is given is kept", () => {
 });
 
 test("half of the reasoning settings is completed", () => {
-  expect(parse({ reasoning: {} }).reasoning).toEqual({ effort: null, summary: null });
-  expect(parse({ reasoning: { effort: "high" } }).reasoning).toEqual({ effort: "high", summary: null });
+  expect(parse({ reasoning: {} }).reasoning).toEqual({ effort: null, summary: null, context: null, mode: null });
+  const high = { reasoning: { effort: "high", generate_summary: "concise", mode: "pro" } };
+  expect(parse(high).reasoning).toEqual({ effort: "high", summary: "concise", context: null, mode: "pro" });
 });
 
 const inputOf = (input: unknown): CreateRequest["input"] => parse({ input }).input;
@@ -327,7 +333,6 @@ describe("what the API does not know", () => {
       moderation: null,
       multi_agent: { enabled: false },
       prompt_cache_options: { mode: "implicit" },
-      prompt_cache_retention: "24h",
       stream_options: { include_obfuscation: false },
       type: "response.create",
     };

@@ -113,6 +113,7 @@ async function everyEvent(): Promise<readonly ServerEvent[]> {
         { type: "reasoning.delta", delta: "r" },
         { type: "text.delta", delta: "t" },
         { type: "refusal.delta", delta: "n" },
+        { type: "item", item: { type: "shell_call", call_id: "s", action: { commands: ["ls"] } } },
         { type: "call", key: 0, kind: "function", callId: "c0", name: "f" },
         { type: "call", key: 1, kind: "custom", callId: "c1", name: "g" },
         { type: "call.delta", key: 1, delta: "x" },

@@ -18,7 +18,7 @@ const call = fc.record({
 
 const anyUsage = fc.record({
   input_tokens: count,
-  input_tokens_details: fc.record({ cached_tokens: count }),
+  input_tokens_details: fc.record({ cached_tokens: count, cache_write_tokens: count }),
   output_tokens: count,
   output_tokens_details: fc.record({ reasoning_tokens: count }),
   total_tokens: count,

@@ -30,6 +30,8 @@ const TERMINAL: { readonly [type: string]: string } = {
 };
 
 /** What may differ between two snapshots of a response. */
+/** Items that begin empty: what they come to is known when they are done. */
+const GROWING = new Set(["shell_call", "apply_patch_call", "tool_search_call"]);
 const CHANGING = new Set(["status", "completed_at", "incomplete_details", "output", "error", "usage"]);
 
 /** The names of the events of a part, by the type of the part. */
@@ -236,7 +238,8 @@ class Stream {
     const type = string(item["type"], "item.type");
     const id = type in CONTENT || type in CALLS ? string(item["id"], "item.id") : String(item["id"]);
     demand(id === "undefined" || this.#items.every((other) => other.id !== id), "the id of an item is its own");
-    if (type in CONTENT || type in CALLS) equal(item["status"], "in_progress", "item.status");
+    if (type === "reasoning") equal("status" in item, false, "a reasoning item has a status");
+    else if (type in CONTENT || type in CALLS) equal(item["status"], "in_progress", "item.status");
     if (type === "compaction") equal(item["encrypted_content"], "", "item.encrypted_content");
     if (type === "message") {
       equal(item["content"], [], "item.content");
@@ -275,14 +278,19 @@ class Stream {
       demand(item.textIsDone, `the ${call.field} of the call are not done`);
       equal(done, { ...item.added, status: "completed", [call.field]: item.text }, "the call");
     } else if (item.type in CONTENT) {
-      const { status } = done;
-      demand(status === "completed" || status === "incomplete", "an item ends completed or incomplete");
-      const summary = item.type === "reasoning" ? { summary: item.summary } : {};
-      equal(done, { ...item.added, status, content: item.content, ...summary }, "the item");
+      const { status, phase } = done;
+      const isMessage = item.type === "message";
+      if (isMessage) demand(status === "completed" || status === "incomplete", "an item ends completed or incomplete");
+      // What a message was to its turn is known at its end.
+      if (phase !== undefined) demand(phase === "commentary" || phase === "final_answer", "a phase is one of two");
+      const own = isMessage ? { status, ...(phase !== undefined && { phase }) } : { summary: item.summary };
+      equal(done, { ...item.added, content: item.content, ...own }, "the item");
       demand(item.content.length + item.summary.length > 0, "the item is empty");
     } else if (item.type === "compaction") {
       const encrypted_content = string(done["encrypted_content"], "item.encrypted_content");
       equal(done, { ...item.added, encrypted_content }, "the compaction");
+    } else if (GROWING.has(item.type)) {
+      equal(done["call_id"], item.added["call_id"], "the call_id");
     } else equal(done, item.added, "an item of an unknown type");
   }
 

@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import { findCommand } from "./commands.ts";
 
 /** Reverse proxies of this machine, with the configurations that docs/deploy.md tells people to use. */
 
@@ -135,21 +136,6 @@ function snippetOf(language: string): string {
 function change(text: string, [from, to]: Change): string {
   if (!text.includes(from)) throw new Error(`docs/deploy.md no longer has '${from}'`);
   return text.replaceAll(from, to);
-}
-
-function findCommand(command: string): string | null {
-  // Servers are often in folders that only root's PATH has.
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
-  return folders.map((folder) => join(folder, command)).find(isExecutable) ?? null;
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function freePort(): Promise<number> {

@@ -9,7 +9,7 @@ import { MODEL, startServer, type TestServerOptions } from "../support/server.ts
 
 const usage = (total_tokens: number) => ({
   input_tokens: total_tokens - 1,
-  input_tokens_details: { cached_tokens: 0 },
+  input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
   output_tokens: 1,
   output_tokens_details: { reasoning_tokens: 0 },
   total_tokens,

@@ -9,7 +9,7 @@ const html = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
 const run = promisify(execFile);
 
 async function page(options: TestServerOptions = {}, headers: Record<string, string> = {}) {
-  const server = await startServer(options);
+  const server = await startServer({ policy: { allowedHosts: null }, ...options });
   return server.http().call("/", { headers: { ...html, ...headers } });
 }
 
@@ -73,6 +73,28 @@ describe("the page", () => {
     expect(text).toContain("API key required");
     expect(text).toContain("Authorization: Bearer $OPENAI_API_KEY");
     expect(text).not.toContain("acme");
+  });
+
+  test("of a server with keys names no models, and asks no model server for them", async () => {
+    let asked = 0;
+    const list = models(async () => {
+      asked += 1;
+      return ["secret-model"];
+    });
+    const { text } = await page({ keys: [{ tenant: "acme", key: "key-of-acme" }], models: list });
+    expect(text).not.toContain("secret-model");
+    expect(text).toContain("/v1/models</code> for clients with an API key");
+    expect(asked).toBe(0);
+  });
+
+  test("asks no model server when another site embeds it, and does when somebody follows a link", async () => {
+    let asked = 0;
+    const list = models(async () => [`model-${(asked += 1)}`]);
+    const embedded = { "sec-fetch-site": "cross-site", "sec-fetch-dest": "iframe" };
+    expect((await page({ models: list }, embedded)).text).not.toContain("model-1");
+    expect(asked).toBe(0);
+    const linked = { "sec-fetch-site": "cross-site", "sec-fetch-dest": "document" };
+    expect((await page({ models: list }, linked)).text).toContain("model-1");
   });
 
   test("is a few words of JSON for everybody else", async () => {

@@ -45,7 +45,7 @@ describe("connections", () => {
 });
 
 const upgradeFrom = async (origin: string, host: string, allowedOrigins: readonly string[] = []): Promise<number> => {
-  const server = await startServer({ policy: { allowedOrigins } });
+  const server = await startServer({ policy: { allowedOrigins, allowedHosts: null } });
   return (await rawUpgrade(server.url, PATH, { origin, host })).status;
 };
 
@@ -70,7 +70,7 @@ describe("a web page", () => {
     ["file://llm.example.com", "llm.example.com"],
   ])("of elsewhere may not, and is told so with 403: %s to %s", async (origin, host) => {
     expect(await upgradeFrom(origin, host)).toBe(403);
-    const server = await startServer();
+    const server = await startServer({ policy: { allowedHosts: null } });
     const { json } = await rawUpgrade(server.url, PATH, { origin, host });
     expect(json).toMatchObject({ error: { code: "origin_not_allowed" } });
   });

@@ -122,8 +122,6 @@ export type InputItemKeys = [
 type NotComparable =
   // Put together by the SDK, from the output.
   | "output_text"
-  // Which of OpenAI's own programmes let a request through: no other server has these. Required there, absent here.
-  | "access_programs"
   // An item of a type that we do not know is passed on as it is; the known ones are compared above.
   | "output"
   // Tools and their choice are shown as the client gave them, of any type.
@@ -137,8 +135,12 @@ type NotComparable =
   | "incomplete_details"
   // Their list of codes is closed and has none for an overlong context, although their server sends one.
   | "error"
-  // Theirs counts what was written to a cache that is paid for; no model server reports that.
-  | "usage";
+  // Null before a model has counted anything; the rest is compared below.
+  | "usage"
+  // Shown as the client sent it.
+  | "prompt_cache_retention"
+  // Null in recordings of the real API, although its type says that it is then absent.
+  | "user";
 
 export type ResponseIsTheirs = Assignable<
   Omit<Response, NotComparable>,
@@ -153,8 +155,7 @@ export type ResponseFields = [
   Assignable<ResponseStatus, OpenAI.Responses.ResponseStatus>,
   Assignable<Exclude<IncompleteReason, "interrupted">, TheirResponse.IncompleteDetails["reason"]>,
   Assignable<keyof NonNullable<Response["incomplete_details"]>, keyof TheirResponse.IncompleteDetails>,
-  Assignable<Omit<Usage, "input_tokens_details">, Omit<DeepReadonly<ResponseUsage>, "input_tokens_details">>,
-  Assignable<keyof Usage["input_tokens_details"], keyof ResponseUsage.InputTokensDetails>,
+  Assignable<Usage, DeepReadonly<ResponseUsage>>,
   Assignable<keyof NonNullable<Response["error"]>, keyof NonNullable<TheirResponse["error"]>>,
   Assignable<keyof Response["text"], keyof NonNullable<TheirResponse["text"]>>,
   Assignable<keyof NonNullable<Response["reasoning"]>, keyof NonNullable<TheirResponse["reasoning"]>>,
@@ -186,10 +187,10 @@ type Comparable<Event> = Omit<Event, Whole> & { readonly [Key in keyof Event & W
 type Our<Name extends OnSocket> = Comparable<Extract<ServerEvent, { type: Name }>>;
 type Their<Name extends OnSocket, Events> = Comparable<DeepReadonly<Extract<Events, { type: Name }>>>;
 
-/** The names of the events that are not what the SDK expects under that name. */
+/** The names of the events (padding of deltas aside, which their types have for some deltas and their server for all) that are not what the SDK expects under that name. */
 type Mismatch<Names extends OnSocket, Events> = {
   [Name in Names]: [Our<Name>] extends [Their<Name, Events>]
-    ? [UnknownKeys<Our<Name>, Their<Name, Events>>] extends [never]
+    ? [Exclude<UnknownKeys<Our<Name>, Their<Name, Events>>, "obfuscation">] extends [never]
       ? never
       : Name
     : Name;
@@ -276,7 +277,13 @@ export type RequestKeys = [
   Nothing<
     Exclude<
       keyof CreateRequest,
-      keyof typeof CreateRequestSchema.properties | "extra" | "compaction" | "logprobs" | "sealedReasoning"
+      | keyof typeof CreateRequestSchema.properties
+      | "extra"
+      | "compaction"
+      | "logprobs"
+      | "sealedReasoning"
+      | "obfuscated"
+      | "echo"
     >
   >,
 ];

@@ -25,7 +25,7 @@ export const HANDSHAKE: Group = {
       from: "OpenAI WebSocket guide; Open Responses, WebSocket",
       mend: "Accept WebSocket upgrades at the very path of POST /v1/responses.",
       run: async (trial) => {
-        const { status, headers } = await trial.upgrade();
+        const { status, headers } = await trial.attemptUpgrade();
         same(status, 101, "The status of the upgrade");
         // The key of the request is the sample of RFC 6455, so the answer is known.
         same(headers["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "sec-websocket-accept");

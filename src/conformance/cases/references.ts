@@ -2,7 +2,7 @@ import type { Group } from "../case.ts";
 import { SAY_OK, sayOkAfter, user } from "../prompts.ts";
 import type { Json, WireResponse } from "../types.ts";
 import { demand, same, skip } from "../violation.ts";
-import { errorOf, inputTokens } from "../wire.ts";
+import { asResponse, errorOf, inputTokens } from "../wire.ts";
 
 const FROM = "OpenAI; the AI SDK sends what the model said by its id";
 
@@ -41,13 +41,13 @@ export const REFERENCES: Group = {
         for (let turn = 0; turn < 4; turn += 1) {
           for (const history of [referring, inline]) history.push(user(SAY_OK));
           const answer = await trial.posted({ input: referring, store: true });
-          last = answer.json as WireResponse;
+          last = asResponse(answer.json, "The body of the answer");
           if (turn === 3) break;
           referring.push(...last.output.map(reference));
           inline.push(...last.output);
         }
         const replayed = await trial.posted({ input: inline, store: false });
-        if (last !== null) sameContext(last, replayed.json as WireResponse);
+        if (last !== null) sameContext(last, asResponse(replayed.json, "The body of the answer"));
       },
     },
     {

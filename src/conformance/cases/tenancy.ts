@@ -1,19 +1,23 @@
 import type { Group } from "../case.ts";
 import { INTERRUPT, LANES, RETRIEVAL, STEER } from "../features.ts";
-import { SAY_OK } from "../prompts.ts";
+import type { HttpAnswer } from "../http.ts";
+import { filler, SAY_OK, user } from "../prompts.ts";
 import { isOf } from "../reading.ts";
 import type { Socket } from "../socket.ts";
 import { begin } from "../steered.ts";
 import type { Trial } from "../trial.ts";
-import type { Json } from "../types.ts";
+import type { Json, Turn } from "../types.ts";
 import { demand, same, skip } from "../violation.ts";
-import { errorOf } from "../wire.ts";
+import { errorOf, inputTokens, isObject, outputTokens } from "../wire.ts";
 
 const RULE = "tenants share nothing";
 const KEYED =
   "Make the tenant part of the key under which a response is kept, instead of a check that a path can forget.";
-/** An id of nobody's. It stands in the place of a real one when messages are compared. */
-const NOBODYS = "resp_conformance_missing";
+/** Ids that do not exist: the answers for them are what a stranger has to get. */
+const MISSING_RESPONSE = "resp_conformance_missing";
+const MISSING_ITEM = "msg_conformance_missing";
+/** Words of an answer that would show in the context of another turn. */
+const LONG_ANSWER = 100;
 
 /** Two keys: what belongs to one does not exist for the other. */
 export const TENANCY: Group = {
@@ -71,13 +75,18 @@ export const TENANCY: Group = {
         const key = trial.secondKey;
         const id = await owned(trial, { store: true });
         for (const stream of [false, true]) {
-          const ask = async (previous_response_id: string): Promise<unknown> => {
-            const answer = await trial.post({ input: SAY_OK, stream, previous_response_id }, { key });
-            return anonymous({ status: answer.status, ...answer.json }, previous_response_id);
-          };
-          const [theirs, nobodys] = [await ask(id), await ask(NOBODYS)];
-          demand((theirs as Json)["status"] !== 200, "The other key has continued the response.", { got: theirs });
-          same(theirs, nobodys, "The answer for a response of another key, against that for one which does not exist,");
+          const ask = (previous_response_id: string): Promise<HttpAnswer> =>
+            trial.post({ input: SAY_OK, stream, previous_response_id }, { key });
+          const [theirs, missing] = [await ask(id), await ask(MISSING_RESPONSE)];
+          if (missing.status === 200) skip("the server continues responses that do not exist");
+          demand(theirs.status !== 200, "The other key has continued the response.", {
+            got: `${theirs.status} ${theirs.text}`,
+          });
+          same(
+            refusal(theirs, id),
+            refusal(missing, MISSING_RESPONSE),
+            "The answer for a response of another key (got), against that for one which does not exist (expected),",
+          );
         }
       },
     },
@@ -99,15 +108,12 @@ export const TENANCY: Group = {
           ["POST", "/cancel"],
           ["DELETE", ""],
         ] as const) {
-          const ask = async (response: string): Promise<unknown> => {
-            const { status, text } = await trial.request(method, `/responses/${response}${suffix}`, { key });
-            return { status, text: text.replaceAll(response, "…") };
-          };
-          const [theirs, nobodys] = [await ask(id), await ask(NOBODYS)];
+          const ask = async (response: string): Promise<unknown> =>
+            refusal(await trial.request(method, `/responses/${response}${suffix}`, { key }), response);
           same(
-            theirs,
-            nobodys,
-            `The answer to ${method} …${suffix} for a response of another key, against one of nobody's,`,
+            await ask(id),
+            await ask(MISSING_RESPONSE),
+            `The answer to ${method} …${suffix} for a response of another key, against one that does not exist,`,
           );
         }
         const { status } = await trial.request("GET", `/responses/${id}`);
@@ -124,20 +130,29 @@ export const TENANCY: Group = {
       run: async (trial) => {
         const stranger = await trial.connect({ key: trial.secondKey });
         const socket = await trial.connect();
-        const { output } = await socket.completed({ input: SAY_OK, store: true });
-        const id = output.find(({ type }) => type === "message")?.["id"];
+        const owned = await socket.completed({ input: `Reply with exactly: ${filler(LONG_ANSWER)}`, store: true });
+        const id = owned.output.find(({ type }) => type === "message")?.["id"];
         if (typeof id !== "string") skip("the response has no message with an id");
-        const ask = async (item: string): Promise<unknown> => {
+        const refer = (item: string): Promise<Turn> => {
           const reference = { type: "item_reference", id: item };
-          const { last } = await stranger.turn({ input: [reference, { role: "user", content: SAY_OK }], store: false });
-          return last.type === "error" ? anonymous(last, item) : last.type;
+          return stranger.turn({ input: [reference, user(SAY_OK)], store: false });
         };
-        const theirs = await ask(id);
-        demand(theirs !== "response.completed", "The other key has used the item.", { got: theirs });
+        const [theirs, missing] = [await refer(id), await refer(MISSING_ITEM)];
+        if (theirs.response?.status === "completed" && missing.response?.status === "completed") {
+          // The server ignores references that it cannot resolve. Did this one bring the item's text into the context?
+          const more = inputTokens(theirs.response) - inputTokens(missing.response);
+          if (outputTokens(owned) < LONG_ANSWER) skip("the model's answer is too short to be found in a context");
+          demand(more < LONG_ANSWER / 2, "The other key has used the item.", {
+            expected: "as many tokens of input as for an item that does not exist",
+            got: `${more} more`,
+          });
+          return;
+        }
+        demand(theirs.last.type !== "response.completed", "The other key has used the item.", { got: theirs.last });
         same(
-          theirs,
-          await ask("msg_conformance_missing"),
-          "The answer for an item of another key, against one of nobody's,",
+          refusedTurn(theirs, id),
+          refusedTurn(missing, MISSING_ITEM),
+          "The answer for an item of another key, against one that does not exist,",
         );
       },
     },
@@ -153,7 +168,7 @@ export const TENANCY: Group = {
         const socket = await trial.connect();
         for (const store of [false, true]) {
           const { id } = await socket.completed({ input: SAY_OK, store });
-          await stranger.refused({ input: SAY_OK, previous_response_id: id });
+          await stranger.turn({ input: SAY_OK, previous_response_id: id });
           await trial.request("DELETE", `/responses/${id}`, { key: trial.secondKey });
           await socket.completed({ input: SAY_OK, store: false, previous_response_id: id });
         }
@@ -174,7 +189,11 @@ export const TENANCY: Group = {
           stranger.send({ type: "response.steer", previous_response_id, input: "Turn left." });
           return anonymous(await stranger.frame(), previous_response_id);
         };
-        same(await ask(id), await ask(NOBODYS), "The answer to a steer of another key's response, against nobody's,");
+        same(
+          await ask(id),
+          await ask(MISSING_RESPONSE),
+          "The answer to a steer of another key's response, against one that does not exist,",
+        );
       },
     },
     {
@@ -222,16 +241,56 @@ async function owned(trial: Trial, fields: Json): Promise<string> {
 
 /** Demands that an id gets the same error as one that does not exist. */
 async function unknown(stranger: Socket, id: string, fields: Json): Promise<void> {
-  const ask = async (previous_response_id: string): Promise<unknown> => {
-    const frame = await stranger.refused({ input: SAY_OK, store: false, previous_response_id, ...fields });
-    same(errorOf(frame, "The error event")["code"], "previous_response_not_found", "'code' of the error");
-    return anonymous(frame, previous_response_id);
+  const ask = (previous_response_id: string): Promise<Turn> =>
+    stranger.turn({ input: SAY_OK, store: false, previous_response_id, ...fields });
+  const [theirs, missing] = [await ask(id), await ask(MISSING_RESPONSE)];
+  if (missing.last.type === "response.completed") skip("the server continues responses that do not exist");
+  demand(theirs.last.type === "error", "The other key has continued the response.", { got: theirs.last });
+  same(errorOf(theirs.last, "The error event")["code"], "previous_response_not_found", "'code' of the error");
+  same(
+    refusedTurn(theirs, id),
+    refusedTurn(missing, MISSING_RESPONSE),
+    "The error for a response of another key, against one that does not exist,",
+  );
+}
+
+/** What a refusal over HTTP says, without what differs from request to request. */
+function refusal({ status, text }: HttpAnswer, id: string): unknown {
+  let body: unknown = text;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Not JSON: compared as text.
+  }
+  return {
+    status,
+    body: isObject(body) && isObject(body["error"]) ? errorFields(body["error"], id) : masked(body, id),
   };
-  same(await ask(id), await ask(NOBODYS), "The error for a response of another key, against one that does not exist,");
+}
+
+function refusedTurn({ last, response }: Turn, id: string): unknown {
+  const error = last.type === "error" ? last["error"] : response?.["error"];
+  return { type: last.type, status: last["status"] ?? null, error: isObject(error) ? errorFields(error, id) : null };
+}
+
+function errorFields({ type, code, message, param }: Json, id: string): unknown {
+  return masked({ type, code, message, param }, id);
 }
 
 /** An answer without the id that was asked for, and without what counts up from answer to answer. */
 function anonymous(answer: Json, id: string): unknown {
-  const text = JSON.stringify({ ...answer, sequence_number: null }).replaceAll(id, "…");
+  const { error, ...fields } = answer;
+  const { sequence_number: _number, event_id: _event, ...rest } = fields;
+  return masked(
+    { ...rest, ...(error !== undefined && { error: isObject(error) ? errorFields(error, id) : error }) },
+    id,
+  );
+}
+
+/** Ids of the request itself are different in every answer. */
+const REQUEST_IDS = /\breq[_-][\w-]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g;
+
+function masked(value: unknown, id: string): unknown {
+  const text = (JSON.stringify(value) ?? "null").replaceAll(id, "…").replaceAll(REQUEST_IDS, "…");
   return JSON.parse(text) as unknown;
 }

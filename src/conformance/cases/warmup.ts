@@ -6,7 +6,7 @@ import { filler, SAY_OK, user, WEATHER_TOOL } from "../prompts.ts";
 import type { Recording, Trial } from "../trial.ts";
 import type { Json, Turn } from "../types.ts";
 import { demand, same, skip } from "../violation.ts";
-import { inputTokens, outputTokens } from "../wire.ts";
+import { inputTokens, isObject, outputTokens } from "../wire.ts";
 
 const REQUEST: Json = {
   input: [user(filler(100))],
@@ -65,8 +65,9 @@ export const WARMUP: Group = {
       mend: "Count 0 tokens of output, or leave usage null when nothing was counted.",
       run: async (trial) => {
         const { response } = await warm(trial);
-        const usage = (response as Json)["usage"] as Json | null;
+        const usage = (response as Json)["usage"] ?? null;
         if (usage === null) return;
+        demand(isObject(usage), "'usage' of a warm-up is neither null nor an object.", { got: usage });
         same(usage["output_tokens"], 0, "'usage.output_tokens' of a warm-up");
         same(usage["total_tokens"], usage["input_tokens"], "'usage.total_tokens' of a warm-up");
       },

@@ -101,7 +101,9 @@ async function checkKey(visit: Visit, url: string, answer: Answer): Promise<Find
   }
   if (answer.status === 403) {
     const advice =
-      "Something forbids it: a rule for addresses, a firewall for web applications, or the rights of the key.";
+      apiErrorOf(answer)?.code === "host_not_allowed"
+        ? "It has no keys and takes only loopback names: start it with --allowed-hosts and the name of this URL, or with keys."
+        : "Something forbids it: a rule for addresses, a firewall for web applications, or the rights of the key.";
     return problem("key", `${by} answers 403`, advice);
   }
   const withoutKey = key === null ? answer : await ask(visit, url, { key: null }).catch(() => answer);

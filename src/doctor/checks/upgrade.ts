@@ -64,6 +64,9 @@ function adviceOn(status: number, location: string | undefined, answer: Answer):
     case 401:
       return "The key is refused for WebSockets: look for a proxy that drops Authorization from upgrades.";
     case 403:
+      if (apiErrorOf(answer)?.code === "host_not_allowed") {
+        return "The server has no keys and takes only loopback names: --allowed-hosts with the name of this URL, or keys.";
+      }
       return isServer
         ? "The server does not allow the origin: --allow-origin, or no Origin header from clients that are no web pages."
         : "Something in front forbids it: a rule, a firewall for web applications, or a switch for WebSockets.";

@@ -1,0 +1,259 @@
+import type { BackendRequest } from "../core/ports.ts";
+import {
+  type CompactionItem,
+  isItem,
+  isToolCall,
+  isToolOutput,
+  type Item,
+  type MessageItem,
+  type Part,
+  type ToolOutputItem,
+} from "../protocol/items.ts";
+import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
+import { chatName, keyOf } from "./chat-tools.ts";
+import { inChatTerms } from "./foreign-items.ts";
+import { type OpenCall, PendingCalls } from "./pending-calls.ts";
+import { Rope } from "./rope.ts";
+import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
+
+/** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
+export type ReasoningField = "reasoning_content" | "reasoning" | null;
+
+/** What messages look like beside the items that they are made of. */
+export type Dialect = {
+  readonly reasoningField: ReasoningField;
+  /** Names of functions that are not those that `chatName` gives, by `keyOf`. */
+  readonly renamed: ReadonlyMap<string, string>;
+  /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
+  readonly lateSystem: "system" | "user";
+};
+
+/** How the messages begin where the system has the first word. */
+export const LEAD = ',{"role":"system","content":"';
+/** What stands between the texts of the first message. */
+export const LEAD_SEPARATOR = "\\n\\n";
+
+/** The assistant message that is still growing: between two writers nobody changes it, and each goes on with a copy. */
+type Run = {
+  text: string | null;
+  reasoning: string;
+  readonly calls: ChatToolCall[];
+  readonly open: OpenCall[];
+};
+
+type ChatToolCall = {
+  readonly id: string;
+  readonly type: "function";
+  readonly function: { readonly name: string; readonly arguments: string };
+};
+
+export type Open = BackendRequest["open"];
+
+export type ChatState = {
+  /** Finished messages, each behind a comma; while the system still has the first word, its message without its end. */
+  readonly closed: Rope;
+  readonly isLeadOpen: boolean;
+  readonly run: Readonly<Run> | null;
+  /** Calls in finished messages that have no answer yet. */
+  readonly open: readonly OpenCall[];
+  /** Items that wait for those answers. */
+  readonly deferred: readonly Item[];
+};
+
+export const START: ChatState = { closed: Rope.empty, isLeadOpen: false, run: null, open: [], deferred: [] };
+/** Writes messages behind a state. It copies what it changes, once, so that the state stays what it was. */
+export class ChatWriter {
+  readonly #dialect: Dialect;
+  readonly #openCompaction: Open;
+  #base: Rope;
+  #text = "";
+  #isLeadOpen: boolean;
+  #longTexts: LongText[] = [];
+  #run: Run | null;
+  #open: PendingCalls;
+  #deferred: Item[];
+
+  constructor(state: ChatState, dialect: Dialect, open: Open) {
+    this.#base = state.closed;
+    this.#isLeadOpen = state.isLeadOpen;
+    this.#run = state.run && { ...state.run, calls: [...state.run.calls], open: [...state.run.open] };
+    this.#open = new PendingCalls(state.open);
+    this.#deferred = [...state.deferred];
+    this.#dialect = dialect;
+    this.#openCompaction = open;
+  }
+
+  /** How much it has written since the last flush, in characters. */
+  get length(): number {
+    return this.#text.length;
+  }
+
+  /** Turns what was written into bytes. */
+  flush(): void {
+    const closed = this.#base.append(this.#text);
+    shareTexts(this.#longTexts, this.#text, closed);
+    this.#base = closed;
+    this.#text = "";
+    this.#longTexts = [];
+  }
+
+  /** Where the writing has come to; nothing is written behind it. */
+  end(): ChatState {
+    this.flush();
+    const open = this.#open.size === 0 ? START.open : this.#open.all();
+    return { closed: this.#base, isLeadOpen: this.#isLeadOpen, run: this.#run, open, deferred: this.#deferred };
+  }
+
+  add(item: Item): void {
+    if (isItem(item, "compaction")) return this.#compaction(item);
+    const known = inChatTerms(item);
+    const [first] = known;
+    if (first === undefined) return;
+    if (this.#run === null && !isToolOutput(first) && !this.#isAnswered()) {
+      this.#deferred.push(item);
+      return;
+    }
+    for (const each of known) this.#add(each, item);
+  }
+
+  /** @param origin what the item stands for, or the item itself */
+  #add(item: Item, origin: Item): void {
+    if (isToolOutput(item)) return this.#toolOutput(item, origin);
+    if (isItem(item, "message") && item.role !== "assistant") {
+      this.#closeRun();
+      if (this.#open.size > 0) return this.add(item);
+      if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) }, item, item.content);
+      else this.#system(item);
+      return;
+    }
+    this.#extendRun(item, item !== origin);
+  }
+
+  /** Templates of many models take nothing but one string for the system, at the very beginning. */
+  #system(item: MessageItem & Item): void {
+    const text = plainText(item.content, "\n");
+    const isFirst = this.#base.length === 0 && this.#text === "";
+    if (!isFirst && !this.#isLeadOpen) {
+      const asUser = { role: "user", content: `<system>\n${text}\n</system>` };
+      const message = this.#dialect.lateSystem === "user" ? asUser : { role: "system", content: text };
+      this.#message(message, item, item.content);
+      return;
+    }
+    this.#isLeadOpen = true;
+    this.#write((isFirst ? LEAD : LEAD_SEPARATOR) + JSON.stringify(text).slice(1, -1), item, item.content);
+  }
+
+  finish(): void {
+    this.#closeRun();
+    if (this.#isAnswered()) this.#addDeferred();
+    this.#closeLead();
+  }
+
+  #closeLead(): void {
+    if (!this.#isLeadOpen) return;
+    this.#isLeadOpen = false;
+    this.#text += '"}';
+  }
+
+  /** Whether no call is open; those that nobody has to answer are answered for it, since chat servers want each to be. */
+  #isAnswered(): boolean {
+    if (this.#open.owed > 0) return false;
+    if (this.#open.size === 0) return true;
+    for (const { id } of this.#open.all()) this.#message({ role: "tool", tool_call_id: id, content: "" });
+    this.#open = new PendingCalls();
+    return true;
+  }
+
+  #compaction(item: CompactionItem & Item): void {
+    const { replaces, items } = this.#openCompaction(item);
+    if (replaces) {
+      this.#base = START.closed;
+      this.#text = "";
+      this.#isLeadOpen = START.isLeadOpen;
+      this.#longTexts = [];
+      this.#run = START.run;
+      this.#open = new PendingCalls();
+      this.#deferred = [];
+    }
+    for (const each of items) this.add(each);
+  }
+
+  #extendRun(item: Item, isForeign: boolean): void {
+    const run = (this.#run ??= { text: null, reasoning: "", calls: [], open: [] });
+    if (isItem(item, "message")) {
+      run.text = (run.text ?? "") + plainText(item.content, "");
+    } else if (isItem(item, "reasoning")) {
+      // The summary stands in where the text itself is not known.
+      const parts = item.content?.length ? item.content : (item.summary ?? []);
+      run.reasoning += plainText(parts, "");
+    } else if (isToolCall(item)) {
+      const text =
+        item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
+      const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
+      run.calls.push({ id: item.call_id, type: "function", function: { name, arguments: text } });
+      run.open.push({ id: item.call_id, isForeign });
+    }
+  }
+
+  #closeRun(): void {
+    const run = this.#run;
+    if (run === null) return;
+    this.#run = null;
+    const { reasoningField } = this.#dialect;
+    const reasoning = reasoningField === null ? "" : run.reasoning;
+    const hasCalls = run.calls.length > 0;
+    if (run.text === null && reasoning === "" && !hasCalls) return;
+    // Not null, as OpenAI has it for calls without text: some servers refuse that, and all take an empty string.
+    const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
+    if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
+    if (hasCalls) message["tool_calls"] = run.calls;
+    for (const call of run.open) this.#open.add(call);
+    this.#message(message);
+  }
+
+  #toolOutput(item: ToolOutputItem & Item, origin: Item): void {
+    this.#closeRun();
+    const isAnswer = this.#open.answer(item.call_id, item !== origin);
+    if (!isAnswer && this.#deferred.length > 0) {
+      this.#deferred.push(origin);
+      return;
+    }
+    if (!isAnswer) return this.#lateOutput(item);
+    this.#message(
+      { role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") },
+      item,
+      item.output,
+    );
+    const images = typeof item.output === "string" ? [] : item.output.filter((part) => part.type === "input_image");
+    if (images.length > 0) {
+      const label = { type: "input_text", text: `Image output of tool call ${item.call_id}:` };
+      this.#deferred.push({ type: "message", role: "user", content: [label, ...images] });
+    }
+    if (this.#open.size === 0) this.#addDeferred();
+  }
+
+  /** An output whose call has been given up, or never was there: the model still reads it, from the user. */
+  #lateOutput({ call_id, output }: ToolOutputItem & Item): void {
+    const label = { type: "input_text", text: `Output of tool call ${call_id}:` };
+    const parts = typeof output === "string" ? [{ type: "input_text", text: output }] : output;
+    this.add({ type: "message", role: "user", content: [label, ...parts] });
+  }
+
+  #addDeferred(): void {
+    const items = this.#deferred;
+    this.#deferred = [];
+    for (const item of items) this.add(item);
+  }
+
+  /** @param item what the message is made of, with its parts where it has any */
+  #message(message: object, item?: Item, content?: string | readonly Part[]): void {
+    this.#closeLead();
+    this.#write(`,${JSON.stringify(message)}`, item, content);
+  }
+
+  #write(json: string, item?: Item, content?: string | readonly Part[]): void {
+    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
+    for (const found of findLongTexts(json, owners, this.#text.length)) this.#longTexts.push(found);
+    this.#text += json;
+  }
+}
