@@ -542,7 +542,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "two turns may run in one conversation",
     file: "core/conversation-hold.ts",
-    find: "if (value.lock !== null && value.lock.until > now) throw conversationLocked();",
+    find: "if (!isOver(found, now)) throw conversationLocked();",
     replace: "",
     caughtBy: "conversations.locked",
     rate: 200,
@@ -550,15 +550,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a turn adds nothing to its conversation",
     file: "core/conversation-turn.ts",
-    find: "await this.#hold?.move(node.id);",
-    replace: "void node;",
+    find: "return this.#hold?.ending(node.id) ?? null;",
+    replace: "return node === null ? (this.#hold?.ending(node) ?? null) : null;",
     caughtBy: "conversations.turns",
   },
   {
-    name: "a turn with store: false is added to its conversation",
+    name: "a turn with store: false does not see its conversation",
     file: "core/conversation-turn.ts",
     find: "if (!this.#adds) return this.#conversations.chain(this.#id);",
-    replace: "void this.#adds;",
+    replace: "if (!this.#adds) return null;",
     caughtBy: "conversations.unstored",
   },
   {
