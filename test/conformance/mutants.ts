@@ -555,10 +555,10 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "conversations.turns",
   },
   {
-    name: "a turn with store: false does not see its conversation",
+    name: "a turn with store: false changes its conversation",
     file: "core/conversation-turn.ts",
     find: "if (!this.#adds) return this.#conversations.chain(this.#id);",
-    replace: "if (!this.#adds) return null;",
+    replace: "if (!this.#adds) await (await this.#conversations.hold(this.#id, responseId)).move(null);",
     caughtBy: "conversations.unstored",
   },
   {
