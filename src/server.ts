@@ -7,6 +7,7 @@ import { isAllowable, isSettable } from "./backends/extra-fields.ts";
 import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig, isLoopback } from "./config.ts";
+import { Memory } from "./core/budget.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
@@ -14,6 +15,7 @@ import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
+import { type Sizes, sizesOf } from "./sizes.ts";
 import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
 import { CipherSeal } from "./stores/cipher-seal.ts";
 import { keyFile, newKey } from "./stores/key-file.ts";
@@ -32,6 +34,8 @@ export type RunningServer = {
   readonly port: number;
   /** Whether clients need a key. */
   readonly needsKey: boolean;
+  /** What it may use of memory. */
+  readonly sizes: Sizes;
   /**
    * Refuses new turns, lets those that run end within `graceSeconds`, and resolves when nothing is left of the server.
    * Further calls wait for the same end.
@@ -39,12 +43,11 @@ export type RunningServer = {
   readonly close: () => Promise<void>;
 };
 
-/** Parts that take the place of what the configuration would choose. The server closes them when it ends. */
+/** What takes the place of what the configuration would choose. The server closes all parts when it ends. */
 export type ServerParts = {
   readonly backend?: Backend;
   readonly store?: Store;
   readonly runtime?: Runtime;
-  /** Bounds that no setting has. */
   readonly limits?: Partial<Limits>;
   readonly log?: Log;
   /** Sees what the log sees, besides it. */
@@ -69,14 +72,15 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const runtime = parts.runtime ?? systemRuntime;
   const backend = withCoalescing(parts.backend ?? createBackend(config, log), config);
   const store = parts.store ?? (await openConfiguredStore(config, log));
-  const limits = { ...engineLimits(config), ...parts.limits };
+  const sizes = sizesOf(config);
   const engine = new Engine({
     models: new ModelRegistry({ backend, models: config.models, defaultModel: config.defaultModel ?? null }),
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
     seal: createSeal(config, log),
-    limits,
+    limits: { ...engineLimits(config, sizes), ...parts.limits },
+    memory: new Memory({ serverBytes: sizes.memoryBytes, tenantBytes: sizes.memoryBytesPerTenant }),
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
   const access = new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: isForOthers });
@@ -98,12 +102,8 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
   });
-  const sweep = (): void => {
-    engine.runs.sweep().catch((error: unknown) => log.error({ err: error }, "runs of stopped servers were not ended"));
-  };
-  const stopSweep = runtime.every(limits.leaseMs, sweep);
   const release = (): Promise<void> =>
-    inTurn([async () => stopSweep(), () => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
+    inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
   const start = async () => {
     if (isForOthers && !(await access.hasKeys())) throw new StartError(whyNotOpen(config));
     const needsKey = await access.needsKey();
@@ -114,13 +114,14 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     throw whyNotListening(error, config);
   });
 
+  engine.runs.sweepRegularly((err) => log.error({ err }, "could not end the runs of stopped servers"));
   const shutDown = async (): Promise<void> => {
     listener.stopAccepting();
     await drain(engine, config.graceSeconds);
     await release();
   };
   let ended: Promise<void> | undefined;
-  return { ...address, close: () => (ended ??= shutDown()) };
+  return { ...address, sizes, close: () => (ended ??= shutDown()) };
 }
 
 /** The keys in the store of a configuration, for its operator. */
@@ -150,7 +151,7 @@ function allowedHosts({ host, allowedHosts: listed }: Config): readonly string[]
   return [hostInUrl(host).toLowerCase(), ...listed];
 }
 
-function engineLimits(config: Config): Limits {
+function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
   return {
     ...DEFAULT_LIMITS,
     sessionBytes: config.sessionBytes,
@@ -161,6 +162,8 @@ function engineLimits(config: Config): Limits {
     detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
     compactTokens: config.compactTokens,
     compactBytes: config.compactBytes,
+    contextBytes,
+    acceptMs: config.acceptTimeout * 1000,
   };
 }
 
@@ -181,7 +184,7 @@ async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
   const url = config.store === "sqlite:" ? `sqlite:${join(config.dataDir, "turnwire.db")}` : config.store;
   try {
     return await openStore(url, {
-      memoryBytes: config.storeBytes,
+      memoryBytes: sizesOf(config).storeBytes,
       ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
       keys: parseStoreKeys(config.storeKeys ?? ""),
       onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),
@@ -233,6 +236,7 @@ function createBackend(config: Config, log: Log): Backend {
     retries: config.backendRetries,
     retryDelayMs: 250,
     reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
+    thinkTags: config.thinkTags,
     strictTools: config.strictTools,
     maxTokensField: config.backendMaxTokensField,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),
@@ -322,10 +326,8 @@ function readPem(file: string): Buffer {
 }
 
 function whyNotOpen({ host }: Config): string {
-  return (
-    `--host "${host}" lets other machines connect, but there are no API keys: make one with 'turnwire keys add', or add ` +
-    "--api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model"
-  );
+  const ways = "--api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model";
+  return `--host "${host}" lets other machines connect, but there are no API keys: make one with 'turnwire keys add', or add ${ways}`;
 }
 
 /** Failures of `listen` that an operator can mend, in words. */
@@ -342,6 +344,6 @@ function notHere({ host }: Config): string {
 }
 
 function whyNotListening(error: unknown, config: Config): unknown {
-  const explain = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""];
-  return explain === undefined ? error : new StartError(explain(config), { cause: error });
+  const words = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""]?.(config);
+  return words === undefined ? error : new StartError(words, { cause: error });
 }

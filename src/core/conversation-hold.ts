@@ -2,7 +2,7 @@ import { type ApiError, conversationLocked, conversationNotFound } from "../prot
 import type { Metadata } from "../protocol/conversation.ts";
 import { type Ending, endLeases, heldFromNow, isOver, Lease, type Leased, LeaseLost, withLease } from "./lease.ts";
 import type { ResponseNode } from "./node.ts";
-import type { EnginePorts, RecordChange, RecordName, Records, StoreRecord } from "./ports.ts";
+import type { Admit, EnginePorts, RecordChange, RecordName, Records, StoreRecord } from "./ports.ts";
 
 export type ConversationPorts = Pick<EnginePorts, "store" | "runtime" | "limits">;
 
@@ -56,7 +56,12 @@ export class ConversationHold {
    * @param holder names the turn or change that holds it
    * @throws ApiError `not_found`, `conversation_locked`
    */
-  static async take(ports: ConversationPorts, name: RecordName, holder: string): Promise<ConversationHold> {
+  static async take(
+    ports: ConversationPorts,
+    name: RecordName,
+    holder: string,
+    admit?: Admit,
+  ): Promise<ConversationHold> {
     const { runtime, limits } = ports;
     const now = runtime.now();
     const record = await changeConversation(ports, name, (found) => {
@@ -65,7 +70,7 @@ export class ConversationHold {
     });
     const hold = new ConversationHold(ports, holder, record);
     try {
-      hold.#parent = await chainOf(ports, record);
+      hold.#parent = await chainOf(ports, record, admit);
       return hold;
     } catch (error) {
       await hold.release();
@@ -128,9 +133,13 @@ export function lostHold({ of, found }: LeaseLost): ApiError {
 }
 
 /** The chain that a conversation stands on; null for an empty one. @throws ApiError `not_found` when it is not kept any more */
-export async function chainOf({ store }: Pick<ConversationPorts, "store">, record: StoreRecord): Promise<ResponseNode | null> {
+export async function chainOf(
+  { store }: Pick<ConversationPorts, "store">,
+  record: StoreRecord,
+  admit?: Admit,
+): Promise<ResponseNode | null> {
   if (record.node === null) return null;
-  const chain = await store.records.chain(record);
+  const chain = await store.records.chain(record, admit);
   if (chain === undefined) throw conversationNotFound(record.id);
   return chain;
 }

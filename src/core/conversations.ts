@@ -12,6 +12,7 @@ import {
   lostHold,
   valueOf,
 } from "./conversation-hold.ts";
+import type { ContextMemory } from "./context-memory.ts";
 import { itemsOf, listed } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
 import { LeaseLost, putUnder } from "./lease.ts";
@@ -26,10 +27,13 @@ import type { RecordName, StoreRecord, Tenant } from "./ports.ts";
 export class Conversations {
   readonly #ports: ConversationPorts;
   readonly #tenant: Tenant;
+  readonly #memory: ContextMemory;
 
-  constructor(ports: ConversationPorts, tenant: Tenant) {
+  /** @param memory what is loaded of them counts against it */
+  constructor(ports: ConversationPorts, tenant: Tenant, memory: ContextMemory) {
     this.#ports = ports;
     this.#tenant = tenant;
+    this.#memory = memory;
   }
 
   /** @throws ApiError `item_not_found` */
@@ -71,7 +75,7 @@ export class Conversations {
 
   /** The chain that it stands on now; null when it is empty. */
   async chain(id: string): Promise<ResponseNode | null> {
-    return chainOf(this.#ports, await this.#record(id));
+    return chainOf(this.#ports, await this.#record(id), this.#memory.chain);
   }
 
   /** Adds items. @throws ApiError `conversation_locked`, `item_not_found` */
@@ -109,7 +113,7 @@ export class Conversations {
 
   /** @throws ApiError `conversation_locked` */
   hold(id: string, holder: string): Promise<ConversationHold> {
-    return ConversationHold.take(this.#ports, this.#name(id), holder);
+    return ConversationHold.take(this.#ports, this.#name(id), holder, this.#memory.chain);
   }
 
   #name(id: string): RecordName {
@@ -124,7 +128,8 @@ export class Conversations {
 
   #resolve(items: readonly Item[], parent: ResponseNode | null): Promise<readonly Item[]> {
     const { store, limits } = this.#ports;
-    return resolveReferences(items, parent, storedItems(store, this.#tenant, limits.referencedResponses));
+    const source = storedItems(store, this.#tenant, limits.referencedResponses);
+    return resolveReferences(items, parent, source, this.#memory);
   }
 
   /** A node for items behind a chain, under no id that a client could use; null when there are none. */

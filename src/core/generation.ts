@@ -3,6 +3,7 @@ import type { Batches } from "./batches.ts";
 import { Compactions } from "./compacted.ts";
 import { Compaction, type CompactionEvents, isTooLong } from "./compaction.ts";
 import { planCompaction } from "./compaction-plan.ts";
+import type { ContextMemory } from "./context-memory.ts";
 import type { ResponseNode } from "./node.ts";
 import type { Backend, BackendEvent, EnginePorts, Tenant } from "./ports.ts";
 import { settingsInForce } from "./standing.ts";
@@ -24,6 +25,8 @@ type Subject = {
   readonly request: CreateRequest;
   readonly parent: ResponseNode | null;
   readonly tenant: Tenant;
+  /** What the turn holds of its context. */
+  readonly memory: ContextMemory;
   readonly responseId: string;
   readonly backend: Backend;
   /** The backend's own name of the model. */
@@ -40,9 +43,9 @@ export function beginGeneration(
   subject: Subject,
   signal: AbortSignal,
 ): Generation {
-  const { request, parent, tenant, responseId, backend, model, session, sessionEnd } = subject;
+  const { request, parent, tenant, memory, responseId, backend, model, session, sessionEnd } = subject;
   const { input } = request;
-  const compactions = new Compactions(ports.seal, tenant);
+  const compactions = new Compactions(ports.seal, tenant, memory);
   compactions.check(input);
   const settings = settingsInForce(request, parent);
   const asked = { model, parent, input, settings, session, open: compactions.open };
@@ -77,7 +80,8 @@ async function* orCompacted(
 ): CompactionEvents {
   let first: Awaited<ReturnType<typeof batches.next>>;
   try {
-    first = await batches.next();
+    // Accepted requests may still be too long: some servers say so in the stream.
+    while (isEmpty((first = await batches.next()))) yield [];
   } catch (error) {
     const instead = isTooLong(error) ? compact() : null;
     if (instead === null) throw error;
@@ -89,6 +93,10 @@ async function* orCompacted(
   } finally {
     await batches.return?.();
   }
+}
+
+function isEmpty({ done, value }: IteratorResult<readonly BackendEvent[], unknown>): boolean {
+  return done !== true && value.length === 0;
 }
 
 function asMade({ parent, input }: Pick<ResponseNode, "parent" | "input">): Pick<ResponseNode, "parent" | "input"> {

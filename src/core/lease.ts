@@ -1,15 +1,15 @@
 import type { ResponseNode } from "./node.ts";
-import { NotPut } from "./not-put.ts";
-import type {
-  JsonValue,
-  NewRecord,
-  PutOptions,
-  RecordChange,
-  RecordName,
-  Records,
-  Runtime,
-  Store,
-  StoreRecord,
+import {
+  type JsonValue,
+  type NewRecord,
+  type PutOptions,
+  type RecordChange,
+  type RecordName,
+  type Records,
+  type Runtime,
+  type Store,
+  type StoreRecord,
+  NotPut,
 } from "./ports.ts";
 
 /**
@@ -163,7 +163,7 @@ export function heldFromNow({ runtime, leaseMs }: Pick<LeasePorts, "runtime" | "
 /** The record with another lease; `due` finds a lease that is over, where records of its kind are looked for. */
 export function withLease<T extends NewRecord>(record: T, lease: Held | null): T {
   const value = { ...(record.value as Leased), lease } as JsonValue;
-  return { ...record, value, dueAt: record.dueAt == null ? null : (lease?.until ?? null) };
+  return { ...record, value, dueAt: typeof record.dueAt === "number" ? (lease?.until ?? null) : null };
 }
 
 /**

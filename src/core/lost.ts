@@ -2,8 +2,7 @@ import { type ApiError, leaseLost, responseDeleted } from "../protocol/errors.ts
 import { lostHold } from "./conversation-hold.ts";
 import { LeaseLost } from "./lease.ts";
 import type { ResponseNode } from "./node.ts";
-import { NotPut } from "./not-put.ts";
-import type { Store } from "./ports.ts";
+import { type Store, NotPut } from "./ports.ts";
 
 /** What a client is told whose response was not stored since others came first; null for any other failure. */
 export async function whyLost(

@@ -2,6 +2,7 @@ import type { Item, ToolCallItem } from "../protocol/items.ts";
 import { isToolCall, isToolOutput } from "../protocol/items.ts";
 import { toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
 import type { Response } from "../protocol/response.ts";
+import { unsealedBytes } from "./unsealed.ts";
 import { OpenCalls } from "../protocol/open-calls.ts";
 
 /** The owner of keys, nodes and limits; part of every storage key. */
@@ -22,8 +23,42 @@ export type ResponseNode = {
 };
 
 export function commitNode(fields: Omit<ResponseNode, "bytes">): ResponseNode {
-  const bytes = NODE_OVERHEAD + measure(fields.input) + measure(fields.response.output);
+  const { input, response, parent } = fields;
+  const bytes = NODE_OVERHEAD + measureItems(input) + measureItems(response.output) + headBytes(response, parent);
   return restoreNode({ ...fields, bytes });
+}
+
+/** Instructions and tools, as far as they are not the parent's own. */
+function headBytes({ instructions, tools }: Response, parent: ResponseNode | null): number {
+  const above = parent?.response;
+  const ofInstructions = instructions === null || instructions === above?.instructions ? 0 : instructions.length;
+  return ofInstructions + (tools.length === 0 || tools === above?.tools ? 0 : measure(tools));
+}
+
+/** Items, with what has been unsealed of them. */
+export function measureItems(items: readonly Item[]): number {
+  let bytes = measure(items);
+  for (const item of items) bytes += unsealedBytes(item);
+  return bytes;
+}
+
+/** The size of each chain that was asked for. */
+const chainSizes = new WeakMap<ResponseNode, number>();
+
+/** What a node and all of its ancestors hold, in bytes, about. */
+export function chainBytes(tip: ResponseNode | null): number {
+  const unseen: ResponseNode[] = [];
+  let bytes = 0;
+  for (let node = tip; node !== null; node = node.parent) {
+    const known = chainSizes.get(node);
+    if (known !== undefined) {
+      bytes = known;
+      break;
+    }
+    unseen.push(node);
+  }
+  for (const node of unseen.toReversed()) chainSizes.set(node, (bytes += node.bytes));
+  return bytes;
 }
 
 /** A node that was committed before, made again from what a store kept of it. */

@@ -1,22 +1,35 @@
-import type { CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
+import type { Annotation, CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/table.ts";
 import type { ServerEvent } from "../protocol/events.ts";
+import type { Memory } from "./budget.ts";
 import type { ResponseNode, Tenant } from "./node.ts";
+import type { Admit, JsonValue, RecordChange, Records } from "./record-ports.ts";
 
 /** Every interface that an adapter implements, and the values that cross it. */
 
 export type { Tenant } from "./node.ts";
+export type {
+  Admit,
+  JsonValue,
+  ListOptions,
+  NewRecord,
+  RecordChange,
+  RecordName,
+  Records,
+  StoreRecord,
+} from "./record-ports.ts";
 
 /** What produces output for a context: a model server, a hosted API, the simulator. */
 export interface Backend {
   /**
    * Starts one generation. Batches arrive as the model produces them; the events of one batch (what one network chunk
-   * held) reach the client in one write. The last event is a `finish`.
+   * held) reach the client in one write. The first batch says that the request was accepted; it may come empty, before
+   * there is any output. The last event is a `finish`.
    *
-   * @throws ApiError synchronously, when the request asks for what this backend cannot do: the turn is then refused
+   * @throws ApiError synchronously, or by the first `next`, when the backend refuses the request: the turn is then refused
    * before its first event. After that, failures reject the iteration, with an `ApiError` when the client may know why.
    * An abort of `signal` ends the iteration at once and leaves no connection behind.
    */
@@ -75,6 +88,10 @@ export type BackendEvent =
       readonly namespace?: string | null;
     }
   | { readonly type: "call.delta"; readonly key: number; readonly delta: string }
+  /** The call is complete. Calls that are still open at the end are complete as well. */
+  | { readonly type: "call.done"; readonly key: number }
+  /** Belongs to the text that is open; without any it is dropped. */
+  | { readonly type: "annotation"; readonly annotation: Annotation }
   | { readonly type: "item"; readonly item: Item }
   | { readonly type: "usage"; readonly usage: Usage }
   | { readonly type: "finish"; readonly reason: FinishReason };
@@ -105,11 +122,11 @@ export interface Store {
    */
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
-  get(tenant: Tenant, id: string): Promise<StoredResponse | undefined>;
+  get(tenant: Tenant, id: string, admit?: Admit): Promise<StoredResponse | undefined>;
   /** What was recorded with the node; undefined when it is unknown, null when there was nothing. */
-  recording(tenant: Tenant, id: string): Promise<JsonValue | undefined>;
-  /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
-  load(tenant: Tenant, id: string): Promise<ResponseNode | undefined>;
+  recording(tenant: Tenant, id: string, admit?: Admit): Promise<JsonValue | undefined>;
+  /** The node with its whole chain behind it; undefined when any of it is missing. */
+  load(tenant: Tenant, id: string, admit?: Admit): Promise<ResponseNode | undefined>;
   /**
    * Deletes a response in one transaction: its node, its recording, and all records that are about it. False when there was
    * neither. The content stays, hidden, only while descendants or records stand on it. A tombstone keeps the id from being
@@ -128,73 +145,30 @@ export type PutOptions = {
   readonly changes?: readonly RecordChange[];
 };
 
-export type JsonValue =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly JsonValue[]
-  | { readonly [field: string]: JsonValue | undefined };
+/** Why a store wrote nothing of a put. */
+export type WhyNotPut =
+  /** The id was deleted, and may not come back. */
+  | "deleted"
+  /** Another put came first. */
+  | "exists"
+  /** A record that was to change with the node has changed since it was read. */
+  | "outdated";
 
-export type RecordName = {
-  readonly tenant: Tenant;
-  /** What sort of thing it is; ids of different kinds have nothing to do with each other. */
-  readonly kind: string;
-  readonly id: string;
-};
+const MESSAGE = {
+  deleted: "The response was deleted, and its id may not be used again.",
+  exists: "A response with this id is stored already.",
+  outdated: "A record that belongs to the response has changed.",
+} as const satisfies Record<WhyNotPut, string>;
 
-export type NewRecord = RecordName & {
-  readonly value: JsonValue;
-  /** Id of the stored node of the same tenant that it stands on: that chain is kept as long as the record refers to it. */
-  readonly node: string | null;
-  /** When it is gone by itself, in milliseconds since 1970; null for never. */
-  readonly expiresAt: number | null;
-  /** Id of the response that it describes: deleting that, or the end of its time, removes the record. */
-  readonly about?: string | null;
-  /** When `due` finds it, in milliseconds since 1970; null for never. */
-  readonly dueAt?: number | null;
-};
+/** A put that has changed nothing. */
+export class NotPut extends Error {
+  override readonly name = "NotPut";
+  readonly why: WhyNotPut;
 
-export type StoreRecord = Required<NewRecord> & {
-  /** Another one after each write; never one that this name has had before. */
-  readonly version: number;
-};
-
-/** One change of a transaction. Each `version` is the one that was read; 0 stands for a record that must not be there yet. */
-export type RecordChange =
-  | { readonly write: NewRecord; readonly version: number }
-  | { readonly remove: RecordName; readonly version: number }
-  /** Removes all records of these kinds that are about the response. */
-  | { readonly removeAbout: string; readonly tenant: Tenant; readonly kinds: readonly string[] };
-
-export type ListOptions = {
-  /** Only ids that begin so. */
-  readonly prefix?: string;
-  /** Only ids behind this one. */
-  readonly after?: string;
-  readonly limit: number;
-};
-
-/** Small values that change, beside the nodes, which never do: conversations, runs, claims, keys. */
-export interface Records {
-  get(name: RecordName): Promise<StoreRecord | undefined>;
-  /**
-   * Writes a record if nobody else has since the caller read it.
-   * @param version the one that was read; 0 for a record that must not be there yet
-   * @returns the version that it has now, as durable as a put; undefined when another came first
-   * @throws Error when the node that it stands on is not stored
-   */
-  write(record: NewRecord, version: number): Promise<number | undefined>;
-  /** Makes all changes or none; undefined when a record is not at the version that was read. Versions of writes, in order. */
-  apply(changes: readonly RecordChange[]): Promise<readonly number[] | undefined>;
-  /** False when there was none. */
-  delete(name: RecordName): Promise<boolean>;
-  /** Records of one kind and of all tenants that are due at `now`, those that have waited longest first. */
-  due(kind: string, now: number, limit: number): Promise<readonly StoreRecord[]>;
-  /** Records of one kind, by id in the order of their UTF-8 bytes. */
-  list(tenant: Tenant, kind: string, options: ListOptions): Promise<readonly StoreRecord[]>;
-  /** The chain that the record stands on, also when the response's own id is known no more; undefined when there is none. */
-  chain(record: Pick<StoreRecord, "tenant" | "node">): Promise<ResponseNode | undefined>;
+  constructor(why: WhyNotPut) {
+    super(MESSAGE[why]);
+    this.why = why;
+  }
 }
 
 /** What a store has of one node: its response and its own input. */
@@ -203,8 +177,12 @@ export type StoredResponse = Pick<ResponseNode, "input" | "response">;
 /** Seals texts that clients keep for the server and cannot read. All of it is per tenant. */
 export interface Seal {
   seal(tenant: Tenant, text: string): string;
-  /** Undefined when it was not sealed for this tenant, or not by a key that is known here. */
-  open(tenant: Tenant, sealed: string): string | undefined;
+  /**
+   * Undefined when it was not sealed for this tenant, or not by a key that is known here.
+   * @param limit bytes that the text may have
+   * @throws RangeError when the text is longer than that; no more of it is unpacked
+   */
+  open(tenant: Tenant, sealed: string, limit: number): string | undefined;
 }
 
 /** Lets clients in. */
@@ -305,6 +283,8 @@ export type EnginePorts = {
   readonly observer: Observer;
   readonly seal: Seal;
   readonly limits: Limits;
+  /** The budgets of live bytes; without one there is no limit. */
+  readonly memory?: Memory;
 };
 
 /** Every bound of the engine, by name. */
@@ -330,6 +310,10 @@ export type Limits = {
   readonly referencedResponses: number;
   /** How long a server holds a run or a conversation without renewing its lease, in milliseconds. */
   readonly leaseMs: number;
+  /** Bytes that the context of one turn may have: its chain, its input, and what both refer to. */
+  readonly contextBytes: number;
+  /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
+  readonly acceptMs: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -344,4 +328,6 @@ export const DEFAULT_LIMITS: Limits = {
   compactBytes: 16 * 1024 * 1024,
   referencedResponses: 256,
   leaseMs: 15_000,
+  contextBytes: 256 * 1024 * 1024,
+  acceptMs: 0,
 };

@@ -3,8 +3,16 @@ import type { Item } from "../protocol/items.ts";
 import type { Response } from "../protocol/response.ts";
 import { heldFromNow, isOver, Lease, type LeasePorts } from "./lease.ts";
 import { commitNode } from "./node.ts";
-import { NotPut } from "./not-put.ts";
-import type { EnginePorts, NewRecord, RecordChange, Records, Store, StoreRecord, Tenant } from "./ports.ts";
+import {
+  type EnginePorts,
+  type NewRecord,
+  type RecordChange,
+  type Records,
+  type Store,
+  type StoreRecord,
+  type Tenant,
+  NotPut,
+} from "./ports.ts";
 import { decodeMoves, encodeMoves, type Move } from "./recording.ts";
 import { Replay } from "./replay.ts";
 import { CLAIM, named, PART, RUN, type RunValue, START } from "./run-kinds.ts";

@@ -3,7 +3,8 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { whyLost } from "./lost.ts";
-import type { EnginePorts, RecordChange, Tenant } from "./ports.ts";
+import type { Lease } from "./budget.ts";
+import type { Admit, EnginePorts, RecordChange, Tenant } from "./ports.ts";
 import { decodeMoves } from "./recording.ts";
 import { Replay, replayed } from "./replay.ts";
 import { type Followed, Run } from "./run.ts";
@@ -17,8 +18,10 @@ export type RunOptions = {
   readonly session: SessionOptions;
   /** Size of the request as it came, in bytes. */
   readonly bytesIn: number;
+  /** What the request holds of the memory; the run holds it as well until it ends. */
+  readonly lease?: Lease;
   /** The lease of the run, when it was taken with its idempotency key. */
-  readonly lease?: RunLease;
+  readonly runLease?: RunLease;
 };
 
 /** A run of this server. */
@@ -38,6 +41,7 @@ export class Runs {
   readonly #own = new Map<string, Own>();
   readonly #ends = new Set<Promise<void>>();
   #stopBeat: (() => void) | null = null;
+  #stopSweep: (() => void) | null = null;
 
   constructor(ports: EnginePorts, openSession: (options: SessionOptions) => Session) {
     this.#ports = ports;
@@ -46,43 +50,44 @@ export class Runs {
   }
 
   /** Starts a run; it goes on whoever leaves. @throws ApiError `too_many_runs` */
-  start({ responseId, request, session: options, bytesIn, lease }: RunOptions): Run {
+  start({ responseId, request, session: options, bytesIn, lease, runLease }: RunOptions): Run {
     const { tenant } = options;
     this.checkLimits(tenant);
     const run = new Run(responseId, tenant, request.background);
     const session = this.#openSession(options);
-    const own: Own = { run, session, lease: lease ?? null, writing: null };
+    const own: Own = { run, session, lease: runLease ?? null, writing: null };
     this.#own.set(responseId, own);
-    const ended = this.#run(own, request, bytesIn);
+    const held = lease?.share();
+    const ended = this.#run(own, request, bytesIn).finally(() => held?.release());
     this.#ends.add(ended);
     void ended.finally(() => this.#ends.delete(ended));
     return run;
   }
 
   /** The response in whatever state it is; undefined when nobody knows it. */
-  async retrieve(tenant: Tenant, id: string): Promise<Response | undefined> {
+  async retrieve(tenant: Tenant, id: string, admit?: Admit): Promise<Response | undefined> {
     const own = this.#find(tenant, id);
     // What this server knows of a run whose lease is over may be outdated.
     const snapshot = own?.lease?.isOver === true ? null : own?.run.snapshot;
     if (snapshot !== undefined && snapshot !== null) return snapshot;
-    const stored = await this.#ports.store.get(tenant, id);
+    const stored = await this.#ports.store.get(tenant, id, admit);
     if (stored !== undefined) return stored.response;
     const first = await this.#running(tenant, id);
     // It may have ended in between.
-    if (first === undefined) return (await this.#ports.store.get(tenant, id))?.response;
+    if (first === undefined) return (await this.#ports.store.get(tenant, id, admit))?.response;
     const replay = new Replay(first);
     for await (const { moves } of this.#written(tenant, id)) replay.push(moves);
     return replay.snapshot;
   }
 
   /** The events of the response, from the first on, as far as they are and as they come; undefined when nobody knows it. */
-  async follow(tenant: Tenant, id: string): Promise<Followed | undefined> {
+  async follow(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
     const own = this.#find(tenant, id);
     if (own !== undefined) return own.run;
-    const stored = await this.#stored(tenant, id);
+    const stored = await this.#stored(tenant, id, admit);
     if (stored !== undefined) return stored;
     const first = await this.#running(tenant, id);
-    if (first === undefined) return this.#stored(tenant, id);
+    if (first === undefined) return this.#stored(tenant, id, admit);
     return { responseId: id, final: null, events: () => this.#elsewhere(tenant, id, first) };
   }
 
@@ -91,10 +96,10 @@ export class Runs {
    * run whose server has stopped is never joined. Without a sign this takes as long as a lease.
    * @throws ApiError `idempotency_key_in_use` when it has not begun yet
    */
-  async join(tenant: Tenant, id: string): Promise<Followed | undefined> {
+  async join(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
     const own = this.#find(tenant, id);
     if (own !== undefined) return own.run;
-    const stored = await this.#stored(tenant, id);
+    const stored = await this.#stored(tenant, id, admit);
     if (stored !== undefined) return stored;
     const seen = await this.#records.alive(tenant, id);
     for (let now = seen; now !== undefined; now = await this.#records.alive(tenant, id)) {
@@ -105,7 +110,7 @@ export class Runs {
       }
       await this.#beatTime();
     }
-    return this.#stored(tenant, id);
+    return this.#stored(tenant, id, admit);
   }
 
   /** Takes the lease of a run that is to start, with the changes that go with it; undefined when another came first. */
@@ -116,6 +121,12 @@ export class Runs {
   /** Stores the responses of runs whose servers have stopped as failed. */
   sweep(): Promise<void> {
     return this.#records.buryDead();
+  }
+
+  /** The same, as often as leases end, until `idle`. */
+  sweepRegularly(onError: (error: unknown) => void): void {
+    const { runtime, limits } = this.#ports;
+    this.#stopSweep = runtime.every(limits.leaseMs, () => void this.sweep().catch(onError));
   }
 
   /** Cancels a run of this server, if it is one, and waits for its end. */
@@ -137,9 +148,10 @@ export class Runs {
     return this.retrieve(tenant, id);
   }
 
-  /** Resolves when no run is left. */
+  /** Resolves when no run is left; nothing is swept from then on. */
   async idle(): Promise<void> {
     while (this.#ends.size > 0) await Promise.all(this.#ends);
+    this.#stopSweep?.();
   }
 
   #find(tenant: Tenant, id: string): Own | undefined {
@@ -230,17 +242,16 @@ export class Runs {
     return wait(runtime.every.bind(runtime), this.#records.beatMs);
   }
 
-  async #stored(tenant: Tenant, id: string): Promise<Followed | undefined> {
+  async #stored(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
     const { store } = this.#ports;
-    const stored = await store.get(tenant, id);
+    const stored = await store.get(tenant, id, admit);
     if (stored === undefined) return undefined;
-    const recording = (await store.recording(tenant, id)) ?? null;
-    const moves = recording === null ? null : decodeMoves(recording);
     return {
       responseId: id,
       final: stored.response,
       async *events() {
-        yield* replayed(stored.response, moves);
+        // Read when the events are asked for, and made into them slice by slice.
+        yield* replayed(stored.response, (await store.recording(tenant, id, admit)) ?? null);
       },
     };
   }

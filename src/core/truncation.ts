@@ -55,7 +55,7 @@ export class Truncation {
       let hasBegun = false;
       try {
         for await (const batch of batches) {
-          hasBegun = true;
+          hasBegun ||= batch.length > 0;
           yield batch;
         }
         return;

@@ -6,11 +6,11 @@ import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
-import { type Batch, type Batches, leave, pull } from "./batches.ts";
+import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
 import { resolveReferences } from "./item-references.ts";
-import { putUnder } from "./lease.ts";
-import { whyLost } from "./lost.ts";
+import { commitUnder, releaseLeases } from "./commit.ts";
+import { contextBytes, outputBytes } from "./context-memory.ts";
 import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
@@ -138,34 +138,34 @@ export class Turn {
   }
 
   async #run(): Promise<TurnEnd["outcome"]> {
+    const { runtime, limits } = this.#ports;
     let started: Started;
+    let first: Batch | null;
     try {
       started = await this.#begin();
       await this.#options.detached?.admit({ ...started, response: this.#assembler.snapshot("queued") });
+      first = started.batches && pull(started.batches);
+      if (first !== null) await accepted(first, runtime, this.request.background ? 0 : limits.acceptMs);
     } catch (thrown) {
-      await this.#release();
+      await releaseLeases(this.#options);
       if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
     }
-    const { batches } = started;
-    const first = batches && pull(batches);
-    // The backend is asked before the client is told, so that telling costs no time.
-    if (first !== null) await this.#ports.runtime.pause();
     this.#options.begun();
     const last = await this.#generate(started, first);
     if (last === null || this.#isAbandoned()) {
-      await this.#release();
+      await releaseLeases(this.#options);
       return "abandoned";
     }
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
     // hears that it is over.
     const response = last instanceof ApiError ? this.#assembler.failed(last) : last;
     if (last instanceof ApiError) this.#error = last;
-    // Whoever started it and left will ask what became of it.
+    // Its client may ask later. If this fails too, the lease ends, and the run is stored as failed.
     if (last instanceof ApiError && this.request.background)
-      await this.#putFailed(this.#nodeOf({ ...started, response }));
-    await this.#release();
+      await this.#put(this.#nodeOf({ ...started, response })).catch(() => undefined);
+    await releaseLeases(this.#options);
     const terminal = this.#assembler.terminal(response);
     this.#terminal = terminal;
     this.#state = { phase: "ended" };
@@ -184,19 +184,21 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { session, sessionEnd, permit, conversation, resolveParent, items } = this.#options;
+    const { session, sessionEnd, permit, conversation, resolveParent, items, memory } = this.#options;
     const found = conversation?.parent(this.responseId) ?? resolveParent();
     const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
     const { tenant } = this.#options.origin;
-    const named = await resolveReferences(this.request.input, parent, items);
-    const input = openReasoning(named, this.#ports.seal, tenant);
+    const named = await resolveReferences(this.request.input, parent, items, memory);
+    const bytesIn = named === this.request.input ? this.#options.origin.bytesIn : Infinity;
+    memory.checkContext(contextBytes(parent, named, bytesIn));
+    const input = openReasoning(named, this.#ports.seal, tenant, memory);
     this.#assertWanted();
     checkInput(parent, input);
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
+    const subject = { request, parent, tenant, memory, responseId: this.responseId, session, sessionEnd };
     return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 
@@ -229,6 +231,7 @@ export class Turn {
       for (let batch = first; this.#isRunning(); ) {
         const { done, value } = await batch;
         if (done || this.#wasStopped()) break;
+        this.#options.memory.output(outputBytes(value));
         const events = this.#assembler.push(this.#sealer?.apply(value) ?? value);
         if (events.length > 0) {
           this.#firstOutputAt ??= this.#ports.runtime.monotonic();
@@ -256,6 +259,8 @@ export class Turn {
     if (!isContinuable(node)) return;
     this.#node = node;
     made?.(node);
+    // What the session keeps takes the place of what the turn has held.
+    this.#options.memory.release();
     if (!this.#isAbandoned()) this.#options.keep(node);
   }
 
@@ -263,36 +268,11 @@ export class Turn {
     return commitNode({ id: response.id, tenant: this.#options.origin.tenant, parent, input, response });
   }
 
-  /** If this fails too, the lease of the run ends by itself, and the run is then stored as failed. */
-  async #putFailed(node: ResponseNode): Promise<void> {
-    await this.#put(node).catch(() => undefined);
-  }
-
-  /** Stores the node if it is to be stored, in one transaction with the end of all leases that the turn has. */
+  /** Stores the node if it is to be stored, and ends all leases that the turn has. */
   async #put(node: ResponseNode): Promise<void> {
     if (!this.request.store) return;
-    const { detached, conversation } = this.#options;
-    const endings = [detached?.ending() ?? null, isContinuable(node) ? (conversation?.ending(node) ?? null) : null];
     const recording = encodeMoves(this.#moves ?? []);
-    try {
-      await putUnder(
-        this.#ports.store,
-        node,
-        { recording },
-        endings.filter((ending) => ending !== null),
-      );
-    } catch (thrown) {
-      const why = await whyLost(this.#ports.store, node, thrown);
-      // The deletion has cancelled it, and nothing is to be kept.
-      if (why?.code !== "not_found" || this.#cutReason() !== "cancelled") throw why ?? thrown;
-    }
-  }
-
-  /** Ends the leases that no put has ended, before the client hears of the end: it may send the next request at once. */
-  async #release(): Promise<void> {
-    const { detached, conversation } = this.#options;
-    if (conversation !== null) await conversation.release();
-    if (detached !== undefined) await detached.release();
+    await commitUnder(this.#ports.store, node, recording, this.#options, this.#cutReason() === "cancelled");
   }
 
   /** Nothing is said to a client that has left. */

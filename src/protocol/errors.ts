@@ -33,11 +33,11 @@ export class ApiError extends Error {
   }
 }
 
-/**
- * What another server said, word for word. It may quote the request, so a log shows it only where content may be kept.
- */
+/** What another server said, word for word. It may quote the request, so a log shows only what was found not to. */
 export class Quotation extends Error {
   override readonly name = "Quotation";
+  /** The words without what quotes a request or an answer; null until that has been cut. */
+  redacted: string | null = null;
 }
 
 const STACK_OVERFLOW = "Maximum call stack size exceeded";
@@ -56,6 +56,14 @@ export function toApiError(thrown: unknown): ApiError {
 
 export function previousResponseNotFound(id: string): ApiError {
   const message = `Previous response with id '${id}' not found.`;
+  return new ApiError("previous_response_not_found", message, { param: "previous_response_id" });
+}
+
+/** A response that only its connection had, and that did not fit any more. */
+export function previousResponseEvicted(id: string): ApiError {
+  const message =
+    `Previous response with id '${id}' not found: it was evicted, since the memory of this connection, or of its API key, ` +
+    "was used up. Send the full input, or use `store: true`.";
   return new ApiError("previous_response_not_found", message, { param: "previous_response_id" });
 }
 

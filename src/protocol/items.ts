@@ -94,8 +94,17 @@ export type ItemStatus = "in_progress" | "completed" | "incomplete";
 export type OutputTextPart = {
   readonly type: "output_text";
   readonly text: string;
-  readonly annotations: readonly never[];
+  readonly annotations: readonly Annotation[];
   readonly logprobs: readonly TokenLogprob[];
+};
+/** A source that the text names. */
+export type Annotation = {
+  readonly type: "url_citation";
+  readonly url: string;
+  readonly title: string;
+  /** The characters of the text that rest on it. */
+  readonly start_index: number;
+  readonly end_index: number;
 };
 /** How likely the model took a token for, and others in its place. */
 export type TokenLogprob = LogprobOf & { readonly top_logprobs: readonly LogprobOf[] };

@@ -32,6 +32,7 @@ export const EVENT = {
   partAdded: "response.content_part.added",
   partDone: "response.content_part.done",
   textDelta: "response.output_text.delta",
+  annotationAdded: "response.output_text.annotation.added",
   textDone: "response.output_text.done",
   refusalDelta: "response.refusal.delta",
   refusalDone: "response.refusal.done",
@@ -101,6 +102,9 @@ export const ERROR = {
   too_many_runs: { status: 429, type: "rate_limit_error", ours: true },
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
+  tenant_memory_exceeded: { status: 429, type: "rate_limit_error", ours: true },
+  server_memory_exceeded: { status: 429, type: "rate_limit_error", ours: true },
+  request_memory_exceeded: { status: 413, type: "invalid_request_error", ours: true },
   server_error: { status: 500, type: "server_error" },
   server_overloaded: { status: 429, type: "rate_limit_error", ours: true },
   too_many_connections: { status: 503, type: "server_error", ours: true },
@@ -129,6 +133,7 @@ export const CLOSE = {
   too_many_errors: { code: 1008, reason: "too many protocol errors in a row" },
   dead_peer: { code: 1011, reason: "keepalive ping timeout" },
   overloaded: { code: 1013, reason: "server is overloaded" },
+  memory_exceeded: { code: 1013, reason: "memory budget is used up" },
   slow_client: { code: 1013, reason: "client reads too slowly" },
 } as const satisfies Record<string, CloseRow>;
 

@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import type { ResponseNode } from "../core/node.ts";
 import type {
+  Admit,
   JsonValue,
   ListOptions,
   NewRecord,
@@ -19,7 +20,7 @@ type DurableRecordsOptions = {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Loads a chain whether or not its id is known. */
-  readonly chain: (tenant: Tenant, id: string) => Promise<ResponseNode | undefined>;
+  readonly chain: (tenant: Tenant, id: string, admit?: Admit) => Promise<ResponseNode | undefined>;
 };
 
 const encoder = new TextEncoder();
@@ -80,8 +81,11 @@ export class DurableRecords implements Records {
     return (await this.#database.dueRecords(kind, now, limit)).map((row) => this.#open(row));
   }
 
-  async chain({ tenant, node }: Pick<StoreRecord, "tenant" | "node">): Promise<ResponseNode | undefined> {
-    return node === null ? undefined : this.#options.chain(tenant, node);
+  async chain(
+    { tenant, node }: Pick<StoreRecord, "tenant" | "node">,
+    admit?: Admit,
+  ): Promise<ResponseNode | undefined> {
+    return node === null ? undefined : this.#options.chain(tenant, node, admit);
   }
 
   #open(row: RecordRow): StoreRecord {

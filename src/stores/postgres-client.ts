@@ -43,7 +43,6 @@ export function ignoreRace(error: unknown): void {
   if (!isPassing(error)) throw error;
 }
 
-
 export async function transaction<T>(client: PoolClient, work: () => Promise<T>): Promise<T> {
   await client.query("BEGIN");
   try {
@@ -68,4 +67,3 @@ export async function transactionUnless<T>(client: PoolClient, good: T, work: ()
     throw error;
   }
 }
-

@@ -5,6 +5,7 @@ import type {
   Key,
   LoneRow,
   NewEntry,
+  Part,
   PutOutcome,
   RecordingRow,
   RecordRange,
@@ -85,6 +86,13 @@ export class PostgresDatabase implements Database {
     return row;
   }
 
+  async weigh(key: Key | Omit<Key, "after">, part: Part): Promise<number | undefined> {
+    const isKnown = "after" in key;
+    const values = isKnown ? nameOf(key) : [key.tenant, key.id];
+    const [row] = await this.#read<{ bytes: number | null }>(sql.WEIGH[part](isKnown), values);
+    return row?.bytes ?? undefined;
+  }
+
   async chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]> {
     const rows =
       "after" in key
@@ -145,7 +153,7 @@ export class PostgresDatabase implements Database {
 
   async deleteRecord({ tenant, kind, id }: RecordName, now: number): Promise<boolean> {
     const [row] = await this.#read<{ wasAlive: boolean; node: number | null }>(records.DELETE, [tenant, kind, id, now]);
-    if (row?.node != null) await this.#pool.query(sql.REMOVE, [row.node, 0]).catch(ignoreRace);
+    if (typeof row?.node === "number") await this.#pool.query(sql.REMOVE, [row.node, 0]).catch(ignoreRace);
     return row?.wasAlive === true;
   }
 

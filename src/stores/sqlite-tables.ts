@@ -4,6 +4,7 @@ import {
   type LoneRow,
   type NewEntry,
   type NewRow,
+  type Part,
   type PutOutcome,
   type RecordingRow,
   type RecordRange,
@@ -17,6 +18,7 @@ import {
 } from "./database.ts";
 import type { RecordName } from "../core/ports.ts";
 import * as records from "./sqlite-records.ts";
+import { WEIGH } from "./sqlite-weigh.ts";
 
 /**
  * The embedded store's side of `Database`, each call in one go. It runs in a thread of its own, so that a slow disk, a
@@ -49,6 +51,14 @@ export class SqliteTables {
   recording({ tenant, id, after }: Key): RecordingRow | undefined {
     const row = this.#statement(`SELECT key, recording FROM nodes WHERE ${KNOWN}`).get(tenant, id, after);
     return row as RecordingRow | undefined;
+  }
+
+  weigh(key: Key | Omit<Key, "after">, part: Part): number | undefined {
+    const { tenant, id } = key;
+    const where = "after" in key ? KNOWN : "tenant = ? AND id = ?";
+    const values = "after" in key ? [tenant, id, key.after] : [tenant, id];
+    const bytes = this.#statement(WEIGH[part](where)).get(...values)?.["bytes"];
+    return typeof bytes === "number" ? bytes : undefined;
   }
 
   chain(key: Key | Omit<Key, "after">): readonly StoredRow[] {
@@ -100,7 +110,7 @@ export class SqliteTables {
   deleteRecord(name: RecordName, now: number): boolean {
     return this.#transaction(() => {
       const removed = records.remove(this.#prepared, name, now);
-      if (removed?.node != null) this.#removeStump(removed.node);
+      if (typeof removed?.node === "number") this.#removeStump(removed.node);
       return removed?.wasAlive === true;
     });
   }
@@ -135,7 +145,7 @@ export class SqliteTables {
       return {
         next: seen?.["count"] === window ? Number(seen["last"]) : null,
         removed: removed.length,
-        freed: removed.reduce((sum, { length }) => sum + Number(length), 0),
+        freed: removed.reduce((sum, { length }) => sum + length, 0),
       };
     });
   }
@@ -209,7 +219,7 @@ export class SqliteTables {
     if (found?.["token"] === token) return "again";
     // A row that is only context may be there already.
     if (!row.isListed) return "stored";
-    return found?.["goneUntil"] == null ? "exists" : "deleted";
+    return typeof found?.["goneUntil"] === "number" ? "deleted" : "exists";
   }
 
   #transaction<T>(work: () => T): T {

@@ -17,6 +17,8 @@ export type Place = {
 
 const DAY = 24 * 60 * 60 * 1000;
 
+const rowsOf = ({ query, table }: Place) => query(`SELECT id, length(content) AS size FROM ${table} ORDER BY id`);
+
 /** What every store does that outlives its process. */
 export function durableContract(name: string, makePlace: () => Promise<Place>): void {
   describe(`${name} outlives its process`, () => {
@@ -188,20 +190,23 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
       const store = await open();
       const nodes = chain("a", 3);
       for (const node of nodes) await store.put(node);
-      const rows = () => place.query(`SELECT id, length(content) AS size FROM ${place.table} ORDER BY id`);
       for (const id of ["a0", "a1"]) expect(await store.delete("acme", id)).toBe(true);
       now += DAY;
       expect(await store.delete("acme", "a2")).toBe(true);
-      expect((await rows()).map(({ id, size }) => [id, Number(size)])).toEqual([["a0", 0], ["a1", 0], ["a2", 0]]);
+      expect((await rowsOf(place)).map(({ id, size }) => [id, Number(size)])).toEqual([
+        ["a0", 0],
+        ["a1", 0],
+        ["a2", 0],
+      ]);
       now += 29 * DAY - 1;
       await store.sweep();
       for (const node of nodes) await expect(store.put(node)).rejects.toMatchObject({ why: "deleted" });
       now += 1;
       await store.sweep();
-      expect((await rows()).map(({ id }) => id)).toEqual(["a2"]);
+      expect((await rowsOf(place)).map(({ id }) => id)).toEqual(["a2"]);
       now += DAY;
       await store.sweep();
-      expect(await rows()).toEqual([]);
+      expect(await rowsOf(place)).toEqual([]);
     });
 
     test("when there is too much, the ends of the oldest chains go, and a chain in use keeps its beginning", async () => {
@@ -356,7 +361,16 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
     });
 
     describe("records", () => {
-      const standing = { tenant: "acme", kind: "thing", id: "a", value: 1, node: "a1", expiresAt: null, about: null, dueAt: null };
+      const standing = {
+        tenant: "acme",
+        kind: "thing",
+        id: "a",
+        value: 1,
+        node: "a1",
+        expiresAt: null,
+        about: null,
+        dueAt: null,
+      };
 
       test("are there when the store is opened again, and keep their chain from every sweep", async () => {
         const first = await open({ ttlMs: DAY });

@@ -4,7 +4,11 @@ import { PutQueue } from "../../src/stores/put-queue.ts";
 
 /** The one method of a database that the queue uses, moved by hand. */
 class HandDatabase {
-  readonly batches: { readonly ids: readonly string[]; readonly done: (outcomes?: readonly PutOutcome[]) => void; readonly fail: (error: Error) => void }[] = [];
+  readonly batches: {
+    readonly ids: readonly string[];
+    readonly done: (outcomes?: readonly PutOutcome[]) => void;
+    readonly fail: (error: Error) => void;
+  }[] = [];
 
   insert(entries: readonly NewEntry[]): Promise<readonly PutOutcome[]> {
     const { promise, resolve, reject } = Promise.withResolvers<readonly PutOutcome[]>();
@@ -20,7 +24,18 @@ class HandDatabase {
 function row(id: string, bytes = 100): NewRow {
   const flags = { isWhole: true, isListed: true, sharesHead: false };
   const content = new Uint8Array(bytes);
-  return { tenant: "acme", id, parent: null, ...flags, bytes, storedAt: 0, key: null, content, recording: null, token: 1 };
+  return {
+    tenant: "acme",
+    id,
+    parent: null,
+    ...flags,
+    bytes,
+    storedAt: 0,
+    key: null,
+    content,
+    recording: null,
+    token: 1,
+  };
 }
 
 function entry(...rows: readonly NewRow[]): NewEntry {

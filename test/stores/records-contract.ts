@@ -6,7 +6,17 @@ import { chainOf, makeNode } from "./nodes.ts";
 const START = 1_800_000_000_000;
 
 function record(id: string, fields: Partial<NewRecord> = {}): NewRecord {
-  return { tenant: "acme", kind: "thing", id, value: { of: id }, node: null, expiresAt: null, about: null, dueAt: null, ...fields };
+  return {
+    tenant: "acme",
+    kind: "thing",
+    id,
+    value: { of: id },
+    node: null,
+    expiresAt: null,
+    about: null,
+    dueAt: null,
+    ...fields,
+  };
 }
 
 /** What every store does with records. `open` gives a store that holds nothing. */
@@ -138,7 +148,12 @@ export function recordsContract(name: string, open: (options: { now: () => numbe
       ];
       expect(await records.apply(outdated)).toBeUndefined();
       expect(await records.get(record("b"))).toBeUndefined();
-      expect(await records.apply([{ write: record("b"), version: 0 }, { remove: record("c"), version: 7 }])).toBeUndefined();
+      expect(
+        await records.apply([
+          { write: record("b"), version: 0 },
+          { remove: record("c"), version: 7 },
+        ]),
+      ).toBeUndefined();
       const versions = await records.apply([
         { write: record("a", { value: 2 }), version: first },
         { write: record("b"), version: 0 },
@@ -157,7 +172,10 @@ export function recordsContract(name: string, open: (options: { now: () => numbe
       const late = store.put(makeNode("resp_1"), { changes: changes(version + 1, "resp_1") });
       await expect(late).rejects.toMatchObject({ why: "outdated" });
       expect(await store.get("acme", "resp_1")).toBeUndefined();
-      expect([await records.get(record("lease")), await records.get(record("name"))]).toMatchObject([{ version }, undefined]);
+      expect([await records.get(record("lease")), await records.get(record("name"))]).toMatchObject([
+        { version },
+        undefined,
+      ]);
       await store.put(makeNode("resp_1"), { changes: changes(version, "resp_1") });
       expect(await store.get("acme", "resp_1")).toBeDefined();
       expect(await records.get(record("lease"))).toBeUndefined();
@@ -179,7 +197,12 @@ export function recordsContract(name: string, open: (options: { now: () => numbe
 
     test("deleting a response takes the records about it, also before it is stored, and no put follows", async () => {
       const about = (id: string, response: string, tenant = "acme") => record(id, { about: response, tenant });
-      for (const name of [about("a", "resp_1"), about("b", "resp_1"), about("c", "resp_2"), about("d", "resp_1", "other")])
+      for (const name of [
+        about("a", "resp_1"),
+        about("b", "resp_1"),
+        about("c", "resp_2"),
+        about("d", "resp_1", "other"),
+      ])
         await records.write(name, 0);
       const lease = await records.get(record("a"));
       expect(await store.delete("acme", "resp_1")).toBe(true);
@@ -199,7 +222,10 @@ export function recordsContract(name: string, open: (options: { now: () => numbe
         const id = `resp_${round}`;
         const lease = record(id, { kind: "run", about: id });
         const version = (await records.write(lease, 0)) ?? 0;
-        const put = store.put(makeNode(id), { changes: [{ remove: lease, version }] }).then(() => true, () => false);
+        const put = store.put(makeNode(id), { changes: [{ remove: lease, version }] }).then(
+          () => true,
+          () => false,
+        );
         const [isPut, isDeleted] = await Promise.all([put, store.delete("acme", id)]);
         expect([id, isPut || isDeleted, await records.get(lease)]).toEqual([id, true, undefined]);
         expect([id, (await store.get("acme", id)) === undefined]).toEqual([id, isDeleted]);

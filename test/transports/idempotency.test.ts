@@ -128,6 +128,13 @@ async function beating<T>(servers: readonly TestServer[], promise: Promise<T>): 
   return watched;
 }
 
+const send = (server: TestServer) =>
+  fetch(`${server.url}/v1/responses`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body: JSON.stringify({ model: "scripted", input: "a", stream: true }),
+  });
+
 async function pair(steps: readonly Step[], later: readonly Step[] = []) {
   const store = new MemoryStore({ budgetBytes: 1 << 26, now: () => 1_800_000_000_000 });
   const [owner, other] = [await startServer({ steps, store }), await startServer({ steps: later, store })];
@@ -202,12 +209,6 @@ describe("on another server that shares the store", () => {
   test("it is streamed from the next sign of life on, and is told when that was the last one", async () => {
     const { gate, step } = held();
     const { owner, other } = await pair([step], [answer("one")]);
-    const send = (server: TestServer) =>
-      fetch(`${server.url}/v1/responses`, {
-        method: "POST",
-        headers: { ...headers, "content-type": "application/json" },
-        body: JSON.stringify({ model: "scripted", input: "a", stream: true }),
-      });
     const first = send(owner).then((answered) => answered.text());
     await gate.reached;
     const reader = (await beating([owner, other], send(other))).body?.pipeThrough(new TextDecoderStream()).getReader();
