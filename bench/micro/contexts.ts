@@ -1,7 +1,9 @@
 // Contexts: what a turn costs before its request is written, however much has been said before it.
 
 import { ChatContexts } from "../../src/backends/chat-context.ts";
-import { checkInput, commitNode, type ResponseNode } from "../../src/core/node.ts";
+import { COMMON_DIALECT } from "../../src/backends/dialect.ts";
+import { commitNode, type ResponseNode } from "../../src/core/node.ts";
+import { checkItemIds, pairedInput } from "../../src/core/pairing.ts";
 import { Assembler } from "../../src/core/assembler.ts";
 import { responseFrame } from "../../src/core/response-frame.ts";
 import type { Item } from "../../src/protocol/items.ts";
@@ -43,7 +45,7 @@ function messagesOf(characters: number): readonly object[] {
 }
 
 function newContexts(): ChatContexts {
-  return new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" });
+  return new ChatContexts({ ...COMMON_DIALECT, reasoning: "none" });
 }
 
 function noCompaction(): never {
@@ -65,7 +67,8 @@ function commit(parent: ResponseNode | null, { input, response }: Turn): Respons
 
 /** A turn from what comes in to what is kept of it. */
 function take(contexts: ChatContexts, parent: ResponseNode | null, next: Turn): ResponseNode {
-  checkInput(parent, next.input);
+  checkItemIds(parent, next.input);
+  pairedInput(parent, next.input);
   pieces(contexts, parent, next.input);
   return commit(parent, next);
 }

@@ -286,8 +286,7 @@ export class Assembler {
     const id = itemId(prefix, this.id, "output", index);
     const callId = event.callId ?? this.#runtime.newId("call");
     this.#moves?.push({ ...event, callId });
-    const { kind, name, namespace = null } = event;
-    const call = new OpenCall({ kind, name, namespace, id, callId }, index, this.#log);
+    const call = new OpenCall({ ...event, id, callId }, index, this.#log);
     this.#calls.set(event.key, call);
     this.#last = call;
   }

@@ -85,9 +85,9 @@ export class Account {
       const message =
         `This request needs about ${mebibytes(held + bytes)} of memory, and one request can have ${mebibytes(limit)} ` +
         "on this server. Send less at once, or shorten the context.";
-      return new ApiError("request_memory_exceeded", message, { triedNothing: true });
+      return new ApiError("request_memory_exceeded", message);
     }
-    const options = { retryAfter: RETRY_SECONDS, triedNothing: true };
+    const options = { retryAfter: RETRY_SECONDS };
     if (this.#used + bytes > tenantBytes) {
       const message =
         `The requests, connections and unread answers of this API key use all of the ${mebibytes(tenantBytes)} of memory ` +

@@ -78,7 +78,7 @@ function contextTooLong(bytes: number): ApiError {
   const message =
     `The context of this request, with all that came before it, has more than the ${bytes} bytes that a context may have ` +
     "on this server. Start a new conversation, or compact this one.";
-  return new ApiError("context_length_exceeded", message, { param: "input", triedNothing: true });
+  return new ApiError("context_length_exceeded", message, { param: "input" });
 }
 
 /** Inputs that are smaller than this by any count are not measured. */

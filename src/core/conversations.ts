@@ -47,7 +47,7 @@ export class Conversations {
     const { runtime, store } = this.#ports;
     const name = this.#name(runtime.newId("conversation"));
     const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lease: null };
-    const node = this.#node(null, await this.#resolve(items, null));
+    const node = this.#node(null, await this.#resolve(items));
     const changes = [{ write: { ...name, value, node: node?.id ?? null, expiresAt: null }, version: 0 }];
     if (node !== null) await store.put(node, { listed: false, changes });
     else if ((await store.records.apply(changes)) === undefined) throw new Error(`The id ${name.id} is there already.`);
@@ -83,7 +83,7 @@ export class Conversations {
     const hold = await this.hold(id, this.#ports.runtime.newId("response"));
     try {
       const { parent } = hold;
-      const node = this.#node(parent, await this.#resolve(items, parent));
+      const node = this.#node(parent, await this.#resolve(items));
       if (node === null) return [];
       await this.#put(node, hold);
       return itemsOf(node).slice(-node.input.length).map(listed);
@@ -126,10 +126,10 @@ export class Conversations {
     return record;
   }
 
-  #resolve(items: readonly Item[], parent: ResponseNode | null): Promise<readonly Item[]> {
+  #resolve(items: readonly Item[]): Promise<readonly Item[]> {
     const { store, limits } = this.#ports;
     const source = storedItems(store, this.#tenant, limits.referencedResponses);
-    return resolveReferences(items, parent, source, this.#memory);
+    return resolveReferences(items, source, this.#memory);
   }
 
   /** A node for items behind a chain, under no id that a client could use; null when there are none. */

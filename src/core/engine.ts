@@ -7,6 +7,7 @@ import { Conversations } from "./conversations.ts";
 import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
 import { isContinuable, type ResponseNode } from "./node.ts";
+import { checkItemIds } from "./pairing.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
 import { Claims } from "./claims.ts";
 import { Compactions } from "./compacted.ts";
@@ -128,7 +129,8 @@ export class Engine {
     const { backend, model } = await models.resolve(request.model);
     const parent = await this.#parentOf(tenant, request, memory);
     const items = storedItems(store, tenant, limits.referencedResponses);
-    const named = await resolveReferences(request.input, parent, items, memory);
+    checkItemIds(parent, request.input);
+    const named = await resolveReferences(request.input, items, memory);
     const input = openReasoning(named, seal, tenant, memory);
     const settings = settingsInForce({ ...request, input }, parent);
     const compactions = new Compactions(seal, tenant, memory);

@@ -34,20 +34,19 @@ function hasReferences(input: readonly Item[]): boolean {
  * The input with every `item_reference` replaced by the item that it names, as if that had been sent. An input without
  * references comes back as it is.
  *
- * Items say in their ids which response they belong to, so no index is kept; ids that clients have made are found in the
- * chain that is continued.
+ * Items say in their ids which response they belong to, so no index is kept. What the chain has that is continued cannot
+ * be referred to: it is there already.
  *
  * @throws ApiError `item_not_found`
  */
 export async function resolveReferences(
   input: readonly Item[],
-  parent: ResponseNode | null,
   source: ItemSource,
   memory: ContextMemory,
 ): Promise<readonly Item[]> {
   if (!hasReferences(input)) return input;
   const resolved = [...input];
-  const finder = new Finder(parent, source, memory.chain);
+  const finder = new Finder(source, memory.chain);
   let bytes = 0;
   // The newest first: its response most often holds the older ones too, as its own input, so one is loaded for all.
   for (const [index, item] of [...input.entries()].toReversed()) {
@@ -69,11 +68,9 @@ class Finder {
   readonly #sizes = new Map<Item, number>();
   /** Ids of the responses whose items are known. */
   readonly #seen = new Set<string>();
-  #parent: ResponseNode | null;
   #loaded = 0;
 
-  constructor(parent: ResponseNode | null, source: ItemSource, admit: Admit) {
-    this.#parent = parent;
+  constructor(source: ItemSource, admit: Admit) {
     this.#source = source;
     this.#admit = admit;
   }
@@ -85,7 +82,7 @@ class Finder {
   }
 
   async find(id: string): Promise<Item> {
-    const item = this.#items.get(id) ?? this.#atHand(id) ?? this.#inChain(id) ?? (await this.#loadedFor(id));
+    const item = this.#items.get(id) ?? this.#atHand(id) ?? (await this.#loadedFor(id));
     if (item === undefined) throw itemNotFound(id);
     // It keeps the name that it is known by, so that a later reference finds it here.
     return item["id"] === id ? item : { ...item, id };
@@ -95,13 +92,6 @@ class Finder {
     const owner = responseOfItem(id)?.responseId;
     const node = owner === undefined ? undefined : this.#source.known(owner);
     if (node !== undefined) this.#add(node);
-    return this.#items.get(id);
-  }
-
-  /** All of the chain is looked through, but only once. */
-  #inChain(id: string): Item | undefined {
-    this.#addChain(this.#parent);
-    this.#parent = null;
     return this.#items.get(id);
   }
 

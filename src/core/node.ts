@@ -1,9 +1,6 @@
-import type { Item, ToolCallItem } from "../protocol/items.ts";
-import { isToolCall, isToolOutput } from "../protocol/items.ts";
-import { toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
+import type { Item } from "../protocol/items.ts";
 import type { Response } from "../protocol/response.ts";
 import { unsealedBytes } from "./unsealed.ts";
-import { OpenCalls } from "../protocol/open-calls.ts";
 
 /** The owner of keys, nodes and limits; part of every storage key. */
 export type Tenant = string;
@@ -84,47 +81,5 @@ export function measure(value: unknown): number {
   return bytes;
 }
 
-/**
- * Tool calls and their outputs must pair up once the new input follows the parent: each output answers a call that
- * is still open, and no call stays open. Call ids may be used again once answered. Of a turn only its own output can leave
- * calls open, so the chain is not walked. Calls of kinds that this server does not make may be answered, and need not be.
- *
- * @throws ApiError `tool_call_not_found`, `tool_output_missing`
- */
-export function checkInput(parent: ResponseNode | null, input: readonly Item[]): void {
-  const open = openCalls(parent);
-  /** Ids of other calls that an output may answer. */
-  const others = new Set<string>();
-  for (const item of input) {
-    if (isToolCall(item)) open.add(item);
-    else if (item.type.endsWith("_call") && typeof item["call_id"] === "string") others.add(item["call_id"]);
-    if (!isToolOutput(item) || open.answer(item.call_id) !== undefined || others.delete(item.call_id)) continue;
-    throw toolCallNotFound(item.type === "function_call_output" ? "function call" : "custom tool call", item.call_id);
-  }
-  const unanswered = open.first;
-  if (unanswered !== undefined) {
-    throw toolOutputMissing(
-      unanswered.type === "function_call" ? "function call" : "custom tool call",
-      unanswered.call_id,
-    );
-  }
-}
-
 /** The model of a node that no model has made: it holds items that were added to a conversation by hand. */
 export const NO_MODEL = "";
-
-/** Calls that wait for an answer at the end of a chain. What was added by hand may leave some, and need not pair up. */
-function openCalls(tip: ResponseNode | null): OpenCalls<Item & ToolCallItem> {
-  const added: ResponseNode[] = [];
-  let node = tip;
-  for (; node?.response.model === NO_MODEL; node = node.parent) added.push(node);
-  const open = new OpenCalls<Item & ToolCallItem>(({ call_id }) => call_id);
-  for (const item of (node?.response.output ?? []) as readonly Item[]) if (isToolCall(item)) open.add(item);
-  for (const { input } of added.toReversed()) {
-    for (const item of input) {
-      if (isToolCall(item)) open.add(item);
-      else if (isToolOutput(item)) open.answer(item.call_id);
-    }
-  }
-  return open;
-}

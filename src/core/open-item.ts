@@ -208,6 +208,7 @@ export class OpenCall {
   readonly #callId: string;
   readonly #name: string;
   readonly #namespace: string | null;
+  readonly #isAsync: boolean;
   readonly #log: EventLog;
   #text = "";
 
@@ -218,6 +219,7 @@ export class OpenCall {
       readonly callId: string;
       readonly name: string;
       readonly namespace?: string | null;
+      readonly async?: boolean;
     },
     index: number,
     log: EventLog,
@@ -228,6 +230,7 @@ export class OpenCall {
     this.#callId = call.callId;
     this.#name = call.name;
     this.#namespace = call.namespace ?? null;
+    this.#isAsync = call.async ?? false;
     this.#log = log;
     log.write({
       type: EVENT.itemAdded,
@@ -259,7 +262,7 @@ export class OpenCall {
 
   #item(status: ItemStatus): OutputItem {
     const name = this.#namespace === null ? { name: this.#name } : { name: this.#name, namespace: this.#namespace };
-    const fields = { id: this.id, status, call_id: this.#callId, ...name };
+    const fields = { id: this.id, status, ...(this.#isAsync && { async: true }), call_id: this.#callId, ...name };
     return this.#kind === "function"
       ? Object.freeze({ type: "function_call", ...fields, arguments: this.#text } as const)
       : Object.freeze({ type: "custom_tool_call", ...fields, input: this.#text } as const);

@@ -86,6 +86,8 @@ export type BackendEvent =
       readonly name: string;
       /** The namespace of the tool, where it has one. */
       readonly namespace?: string | null;
+      /** Whether the tool is async; the engine says so, and no backend has to. */
+      readonly async?: true;
     }
   | { readonly type: "call.delta"; readonly key: number; readonly delta: string }
   /** The call is complete. Calls that are still open at the end are complete as well. */

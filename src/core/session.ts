@@ -70,7 +70,7 @@ export class Session {
   /** Runs one turn in its lane, after all earlier ones there. Never rejects: a refusal is an end like others. */
   create(request: CreateRequest, sink: TurnSink, lane: string = DEFAULT_LANE): Promise<TurnEnd> {
     const id = request.previous_response_id;
-    if (this.#refusal !== null) return this.reject(this.#refusal, null, sink, lane);
+    if (this.#refusal !== null) return this.reject(this.#refusal, sink, lane);
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
     const pinned = known !== undefined && this.#cache.originOf(known.id)?.lane !== lane ? known : null;
@@ -79,18 +79,10 @@ export class Session {
     return this.#enqueue({ lane, continues: id, forgets: id, refuse: sink.refuse, run });
   }
 
-  /** Takes the place of a turn that is refused for what the transport knows; it forgets the response that it names. */
-  reject(
-    error: ApiError,
-    previousResponseId: string | null,
-    sink: TurnSink,
-    lane: string = DEFAULT_LANE,
-  ): Promise<TurnEnd> {
+  /** Takes the place of a turn that is refused for what the transport knows. */
+  reject(error: ApiError, sink: TurnSink, lane: string = DEFAULT_LANE): Promise<TurnEnd> {
     const run = async (): Promise<TurnEnd> => ({ outcome: "refused", error });
-    return this.#enqueue(
-      { lane, continues: null, forgets: previousResponseId, refuse: sink.refuse, run },
-      "addRefusal",
-    );
+    return this.#enqueue({ lane, continues: null, forgets: null, refuse: sink.refuse, run }, "addRefusal");
   }
 
   /** Takes new words for a running response, or says why not. `emit` is for a response that is not running. */
@@ -226,7 +218,11 @@ export class Session {
       conversation: this.#conversation(request, memory),
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id, memory)),
       items: this.#items,
-      keep: (node) => this.#cache.keep(node, { lane, numbers: turn.numbers }),
+      keep: (node) => {
+        // The response holds what its request has held.
+        sink.lease?.release();
+        this.#cache.keep(node, { lane, numbers: turn.numbers });
+      },
       begun: () => this.#running.set(turn.responseId, { turn, lane, steers: new Steers(turn) }),
     });
     this.#turns.add(turn);

@@ -8,16 +8,16 @@ import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
 import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
-import { resolveReferences } from "./item-references.ts";
 import { commitUnder, releaseLeases } from "./commit.ts";
-import { contextBytes, outputBytes } from "./context-memory.ts";
-import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
+import { outputBytes } from "./context-memory.ts";
+import { commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
 import { cutBy, type CutReason, errorOfStop, type StopReason } from "./stop-reason.ts";
+import { readInput } from "./turn-input.ts";
 import type { TurnOptions } from "./turn-options.ts";
-import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
+import { ReasoningSealer } from "./sealed-reasoning.ts";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -34,9 +34,13 @@ export type TurnEnd = {
   readonly node?: ResponseNode;
 };
 
-/** Whether the response that a turn continues is forgotten after it, so that the client brings its full input. */
+/**
+ * Whether the response that a turn continues is forgotten after it, so that the client brings its full input: the turn
+ * broke in the middle, or the client takes the chain for another one, since it answers a call that is not there. A
+ * request that is refused for anything else can be mended and sent again.
+ */
 export function forgetsParent({ outcome, error }: TurnEnd): boolean {
-  return outcome === "failed" || (outcome === "refused" && error?.triedNothing !== true);
+  return outcome === "failed" || (outcome === "refused" && error?.code === "tool_call_not_found");
 }
 
 /**
@@ -188,13 +192,10 @@ export class Turn {
     const found = conversation?.parent(this.responseId) ?? resolveParent();
     const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
-    const { tenant } = this.#options.origin;
-    const named = await resolveReferences(this.request.input, parent, items, memory);
-    const bytesIn = named === this.request.input ? this.#options.origin.bytesIn : Infinity;
-    memory.checkContext(contextBytes(parent, named, bytesIn));
-    const input = openReasoning(named, this.#ports.seal, tenant, memory);
+    const { tenant, bytesIn } = this.#options.origin;
+    const { seal } = this.#ports;
+    const input = await readInput(this.request.input, { parent, items, memory, seal, tenant, bytesIn });
     this.#assertWanted();
-    checkInput(parent, input);
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
@@ -204,13 +205,13 @@ export class Turn {
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
   async #generate(
-    { parent, input, batches, rootOf, made }: Started,
+    { parent, input, batches, calls, rootOf, made }: Started,
     first: Batch | null,
   ): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null || first === null) await this.#emit(assembler.start());
-      else await this.#consume(batches, first);
+      else await this.#consume(batches, first, calls);
       const cut = this.#cutReason();
       const isWarmUp = batches === null;
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
@@ -225,14 +226,15 @@ export class Turn {
   }
 
   /** Takes in what the backend says, until it ends or is stopped on purpose. */
-  async #consume(batches: Batches, first: Batch): Promise<void> {
+  async #consume(batches: Batches, first: Batch, calls: Generation["calls"]): Promise<void> {
     try {
       await this.#emit(this.#assembler.start());
       for (let batch = first; this.#isRunning(); ) {
         const { done, value } = await batch;
         if (done || this.#wasStopped()) break;
         this.#options.memory.output(outputBytes(value));
-        const events = this.#assembler.push(this.#sealer?.apply(value) ?? value);
+        const heard = calls?.apply(value) ?? value;
+        const events = this.#assembler.push(this.#sealer?.apply(heard) ?? heard);
         if (events.length > 0) {
           this.#firstOutputAt ??= this.#ports.runtime.monotonic();
           const full = this.#emit(events);

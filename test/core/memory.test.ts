@@ -94,7 +94,7 @@ describe("a chain", () => {
 describe("a request", () => {
   test("of references to one large item is refused, however small the request", async () => {
     const { store } = await chained(1);
-    const id = "resp_0".replace("resp_", "msg_");
+    const id = "resp_old0".replace("resp_", "msg_");
     const { open, scripted } = makeEngine({ store, limits: { contextBytes: 64 * KIB }, steps: [answer("a")] });
     const input = Array.from({ length: 400 }, () => reference(`${id}i0`));
     expect(await turn(open(), { input }).code()).toBe("context_length_exceeded");

@@ -225,7 +225,7 @@ export class World {
       },
     };
     const unreadable = new ApiError("invalid_value", "No.");
-    if (create.model === UNREADABLE) void this.session.reject(unreadable, request.previous_response_id, sink, lane);
+    if (create.model === UNREADABLE) void this.session.reject(unreadable, sink, lane);
     else void this.session.create(parseCreateRequest(request), sink, lane);
   }
 

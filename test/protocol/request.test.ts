@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ApiError } from "../../src/protocol/errors.ts";
+import { parseExactJson } from "../../src/protocol/exact-json.ts";
 import { type CreateRequest, parseCreateRequest } from "../../src/protocol/request.ts";
 import { INCLUDE } from "../../src/protocol/table.ts";
 
@@ -136,6 +137,49 @@ test("half of the reasoning settings is completed", () => {
 
 const inputOf = (input: unknown): CreateRequest["input"] => parse({ input }).input;
 
+test.each([
+  ["a namespace", { type: "namespace", name: "n", tools: [] }],
+  ["a tool that the server runs", { type: "web_search" }],
+  ["a tool of the client that has a kind of its own", { type: "shell" }],
+  ["a search for tools", { type: "tool_search", execution: "client" }],
+])("async is refused where it means nothing: %s", (_, tool) => {
+  expect(refusal({ ...BASE, tools: [{ ...tool, async: true }] })).toEqual(["unknown_parameter", "tools[0].async"]);
+  const input = [{ type: "additional_tools", tools: [{ ...tool, async: false }] }];
+  expect(refusal({ ...BASE, input })).toEqual(["unknown_parameter", "input[0].tools[0].async"]);
+});
+
+test("async is a boolean, of functions and custom tools wherever they are", () => {
+  const tools = [
+    { type: "function", name: "f", async: true },
+    { type: "custom", name: "c", async: false },
+    { type: "namespace", name: "n", tools: [{ type: "function", name: "g", async: true }] },
+  ];
+  expect(parse({ tools }).tools.map((tool) => tool["async"])).toEqual([true, false, undefined]);
+  const wrong = [{ type: "function", name: "f", async: "yes" }];
+  expect(refusal({ ...BASE, tools: wrong })).toEqual(["invalid_type", "tools[0].async"]);
+  const inner = [{ type: "namespace", name: "n", tools: [{ type: "web_search", async: true }] }];
+  expect(refusal({ ...BASE, tools: inner })).toEqual(["unknown_parameter", "tools[0].tools[0].async"]);
+});
+
+describe("a part that nobody knows is refused with its place", () => {
+  const text = { type: "input_text", text: "x" };
+
+  test.each([
+    ["in a message of the user", { role: "user", content: [text, { type: "input_txt", text: "x" }] }, "content[1]"],
+    ["in one of the assistant", { role: "assistant", content: [{ type: "bogus_part" }] }, "content[0]"],
+    ["in one of the system", { role: "system", content: [{ type: "bogus_part" }] }, "content[0]"],
+    ["in the output of a function", { type: "function_call_output", output: [{ type: "image" }] }, "output[0]"],
+    [
+      "in the output of a custom tool",
+      { type: "custom_tool_call_output", output: [{ type: "__proto__" }] },
+      "output[0]",
+    ],
+    ["in a summary", { type: "reasoning", summary: [{ type: "sumary_text", text: "x" }] }, "summary[0]"],
+  ])("%s", (_, item, at) => {
+    expect(refusal({ ...BASE, input: [item] })).toEqual(["invalid_value", `input[0].${at}`]);
+  });
+});
+
 describe("input", () => {
   test("as a string is one user message", () => {
     expect(inputOf("")).toEqual([{ type: "message", role: "user", content: "" }]);
@@ -192,7 +236,8 @@ describe("input", () => {
     ],
     [{ type: "reasoning", summary: [], content: null, encrypted_content: null }],
     [{ type: "item_reference", id: "msg_1" }],
-    [{ type: "message", role: "user", content: [{ type: "input_hologram", depth: 3 }] }],
+    [{ type: "function_call_output", output: "" }],
+    [{ type: "custom_tool_call_output", call_id: null, name: "f", namespace: "n", output: [] }],
     [{ type: "from_the_future", content: 5, output: [null] }],
   ])("%j passes as it is", (item) => {
     expect(inputOf([item])).toEqual([item]);
@@ -230,7 +275,7 @@ describe("input", () => {
     ],
     [[{ type: "function_call", call_id: "c", name: "f" }], "missing_required_parameter", "input[0].arguments"],
     [[{ type: "function_call", call_id: "c", name: "f", arguments: {} }], "invalid_type", "input[0].arguments"],
-    [[{ type: "function_call_output", output: "" }], "missing_required_parameter", "input[0].call_id"],
+    [[{ type: "function_call_output", call_id: 5, output: "" }], "invalid_type", "input[0].call_id"],
     [[{ type: "function_call_output", call_id: "c", output: 5 }], "invalid_type", "input[0].output"],
     [
       [{ type: "function_call_output", call_id: "c", output: [{ type: "input_text" }] }],
@@ -288,8 +333,8 @@ describe("what the API does not know", () => {
     );
   });
 
-  test("other fields of a known item, and parts of other types, pass unchanged", () => {
-    const type = fc.oneof(oddName, fc.constant("input_hologram"));
+  test("other fields of a known item, and of its parts, pass unchanged", () => {
+    const type = fc.constantFrom("encrypted_content", "input_audio", "video_url");
     fc.assert(
       fc.property(fields, fields, type, (ofItem, ofPart, name) => {
         const item = {
@@ -446,15 +491,15 @@ describe("a setting out of its bounds is refused", () => {
     [{ parallel_tool_calls: "no" }, "invalid_type", "parallel_tool_calls"],
     [{ reasoning: "high" }, "invalid_type", "reasoning"],
     [{ reasoning: { effort: 5 } }, "invalid_type", "reasoning.effort"],
-    [{ max_output_tokens: 0 }, "invalid_value", "max_output_tokens"],
+    [{ max_output_tokens: 0 }, "integer_below_min_value", "max_output_tokens"],
     [{ max_output_tokens: 1.5 }, "invalid_type", "max_output_tokens"],
-    [{ max_tool_calls: 0 }, "invalid_value", "max_tool_calls"],
-    [{ temperature: 2.1 }, "invalid_value", "temperature"],
+    [{ max_tool_calls: 0 }, "integer_below_min_value", "max_tool_calls"],
+    [{ temperature: 2.1 }, "decimal_above_max_value", "temperature"],
     [{ temperature: "1" }, "invalid_type", "temperature"],
-    [{ top_p: -0.1 }, "invalid_value", "top_p"],
-    [{ top_logprobs: 21 }, "invalid_value", "top_logprobs"],
-    [{ presence_penalty: 3 }, "invalid_value", "presence_penalty"],
-    [{ frequency_penalty: -3 }, "invalid_value", "frequency_penalty"],
+    [{ top_p: -0.1 }, "decimal_below_min_value", "top_p"],
+    [{ top_logprobs: 21 }, "integer_above_max_value", "top_logprobs"],
+    [{ presence_penalty: 3 }, "decimal_above_max_value", "presence_penalty"],
+    [{ frequency_penalty: -3 }, "decimal_below_min_value", "frequency_penalty"],
     [{ truncation: "yes" }, "invalid_value", "truncation"],
     [{ include: "all" }, "invalid_type", "include"],
     [{ include: ["all"] }, "invalid_value", "include[0]"],
@@ -502,4 +547,32 @@ describe("what this server does not offer is refused, never ignored", () => {
 
 test.each([[null], [undefined], ["Hi"], [5], [[]], [[BASE]]])("%j is no request", (body) => {
   expect(refusal(body)).toEqual(["invalid_type", null]);
+});
+
+test("an integer beyond 2^53 is shown and passed on with all of its digits", () => {
+  const largest = "9223372036854775807";
+  const tool = `{"type":"function","name":"f","parameters":{"type":"object","maximum":${largest}}}`;
+  const text = `{"model":"m","input":"x","max_tool_calls":${largest},"seed":${largest}0,"tools":[${tool}]}`;
+  const request = parseCreateRequest(parseExactJson(text));
+  expect(JSON.stringify(request.max_tool_calls)).toBe(largest);
+  expect(JSON.stringify(request.extra)).toBe(`{"seed":${largest}0}`);
+  expect(JSON.stringify(request.tools[0]?.["parameters"])).toContain(largest);
+});
+
+test.each([
+  ["max_tool_calls", "0", "integer_below_min_value", /Expected a value >= 1, but got 0 instead/],
+  [
+    "max_tool_calls",
+    "9223372036854775808",
+    "integer_above_max_value",
+    /<= 9223372036854775807, but got 9223372036854775808/,
+  ],
+  ["max_output_tokens", "-9223372036854775808", "integer_below_min_value", /below minimum value/],
+  ["max_tool_calls", "2.5", "invalid_type", /expected an integer, but got a decimal number instead/],
+  ["temperature", "2.5", "decimal_above_max_value", /decimal above maximum value. Expected a value <= 2, but got 2.5/],
+  ["top_p", "-0.5", "decimal_below_min_value", /Expected a value >= 0/],
+  ["temperature", "90071992547409930", "decimal_above_max_value", /above maximum value/],
+])("%s of %s is refused in OpenAI's words", (field, value, code, message) => {
+  const refused = () => parseCreateRequest(parseExactJson(`{"model":"m","input":"x","${field}":${value}}`));
+  expect(refused).toThrow(expect.objectContaining({ code, param: field, message: expect.stringMatching(message) }));
 });

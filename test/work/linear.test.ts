@@ -1,13 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ChatContexts } from "../../src/backends/chat-context.ts";
+import { changed, COMMON_DIALECT } from "../../src/backends/dialect.ts";
 import { chatHead } from "../../src/backends/chat-request.ts";
 import { LONG_TEXT } from "../../src/backends/shared-text.ts";
 import { sampleSchema } from "../../src/backends/sim-arguments.ts";
 import { simAnswer } from "../../src/backends/sim-answer.ts";
 import { contextAt, follow } from "../../src/backends/sim-context.ts";
 import { CustomInput } from "../../src/backends/custom-input.ts";
-import { checkInput, commitNode, NO_MODEL, type ResponseNode } from "../../src/core/node.ts";
+import { commitNode, NO_MODEL, type ResponseNode } from "../../src/core/node.ts";
+import { checkItemIds, pairedInput } from "../../src/core/pairing.ts";
 import { settingsInForce } from "../../src/core/standing.ts";
 import type { BackendRequest } from "../../src/core/ports.ts";
 import { OpenCalls } from "../../src/protocol/open-calls.ts";
@@ -64,7 +66,6 @@ const asked = (fields: Partial<BackendRequest>): BackendRequest => ({
   ...fields,
 });
 const OPTIONS = {
-  maxTokensField: "max_tokens",
   strictTools: false,
   extraBody: {},
   defaultBody: {},
@@ -84,10 +85,22 @@ function chain(size: number, input: (index: number) => readonly Item[], model = 
   return tip;
 }
 
+const DEMANDING = changed(COMMON_DIALECT, {
+  system: "none",
+  sameRole: "joined",
+  firstMessage: "user",
+  afterTool: "assistant",
+  callsPerMessage: "one",
+  callIds: "alphanumeric9",
+  reasoningOn: "all",
+  emptyMessages: "avoided",
+});
+
 function mapAll(parent: ResponseNode | null, input: readonly Item[]): void {
-  const contexts = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" });
-  const mapping = contexts.messages(parent, input, open);
-  while (!mapping.next().done);
+  for (const dialect of [COMMON_DIALECT, DEMANDING]) {
+    const mapping = new ChatContexts(dialect).messages(parent, input, open);
+    while (!mapping.next().done);
+  }
 }
 
 const added = (index: number): Item => ({
@@ -118,7 +131,10 @@ describe("twice the input takes twice the steps", () => {
     test.runIf(isPaired)("when they are paired with their outputs", () => {
       doubled((size) => {
         const items = counted(make(size));
-        return () => checkInput(null, items);
+        return () => {
+          checkItemIds(null, items);
+          pairedInput(null, items);
+        };
       });
     });
 
@@ -148,7 +164,7 @@ describe("twice the input takes twice the steps", () => {
     doubled((size) => {
       const tip = chain(size, (i) => [call(i)], NO_MODEL);
       const answers = times(size, (i) => output(i)).toReversed();
-      return () => checkInput(tip, answers);
+      return () => pairedInput(tip, answers);
     });
   });
 
@@ -203,7 +219,7 @@ describe("twice the input takes twice the steps", () => {
   test.each(Object.entries(CHOICES))("for a choice of %s", (_, body) => {
     doubled((size) => {
       const request = asked({ settings: settings(body(size)) });
-      return () => chatHead(request, OPTIONS);
+      return () => chatHead(request, OPTIONS, COMMON_DIALECT);
     });
     doubled((size) => {
       const request = asked({ settings: settings(body(size)), input: [user("hi")] });
