@@ -12,7 +12,8 @@ import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
 import { KeyRing } from "./keys/key-ring.ts";
-import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
+import { createLog, flushLog, type Log, LogObserver, observers, withContentLog } from "./observe.ts";
+import { logTransports } from "./observe-transports.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
 import { type Sizes, sizesOf } from "./sizes.ts";
@@ -101,6 +102,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     },
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
+    report: logTransports(log),
   });
   const release = (): Promise<void> =>
     inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
@@ -263,21 +265,6 @@ function allowableFields(fields: readonly string[]): readonly string[] {
 
 function withCoalescing(backend: Backend, { coalesceMs }: Config): Backend {
   return coalesceMs === 0 ? backend : new CoalescingBackend(backend, coalesceMs);
-}
-
-/** The log, and whoever else wants to know; a stranger's mistake does not reach the turn that it looks at. */
-function observers(first: Observer, second: Observer | undefined, log: Log): Observer {
-  if (second === undefined) return first;
-  return {
-    observe(event) {
-      first.observe(event);
-      try {
-        second.observe(event);
-      } catch (error) {
-        log.error({ err: error }, "the observer failed");
-      }
-    },
-  };
 }
 
 /** Runs every step, also after one that failed; then fails as the first of those did. */

@@ -204,6 +204,8 @@ export interface Access {
  */
 export interface Permit {
   readonly tenant: Tenant;
+  /** What its operator calls the key; null where no key was needed. Never the key itself. */
+  readonly keyName: string | null;
   /**
    * Counts one turn in.
    * @throws ApiError `invalid_api_key`, `model_not_found`, `rate_limit_exceeded`
@@ -256,6 +258,9 @@ export type TurnReport = {
   readonly tenant: Tenant;
   readonly transport: Transport;
   readonly session: string;
+  /** Id of the HTTP request or of the WebSocket upgrade that it came by; null for a caller without one. */
+  readonly requestId: string | null;
+  readonly keyName: string | null;
   readonly responseId: string;
   readonly previousResponseId: string | null;
   readonly model: string;

@@ -311,12 +311,12 @@ export class Turn {
 
   #report(outcome: TurnEnd["outcome"], startedAt: number): void {
     const { runtime, observer } = this.#ports;
-    const { origin, request } = this.#options;
+    const { request, permit } = this.#options;
+    const { bytesOut, ...origin } = this.#options.origin;
     observer.observe({
       kind: "turn.ended",
-      tenant: origin.tenant,
-      transport: origin.transport,
-      session: origin.session,
+      ...origin,
+      keyName: permit?.keyName ?? null,
       responseId: this.responseId,
       previousResponseId: request.previous_response_id,
       model: request.model,
@@ -324,8 +324,7 @@ export class Turn {
       errorCode: this.#error?.code ?? null,
       cause: this.#error?.cause,
       itemsIn: request.input.length,
-      bytesIn: origin.bytesIn,
-      bytesOut: origin.bytesOut(),
+      bytesOut: bytesOut(),
       usage: this.#assembler.usage,
       compacted: this.#terminal?.response.output.some((item) => item.type === "compaction") ?? false,
       timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,
