@@ -44,11 +44,12 @@ export type RunningServer = {
   readonly close: () => Promise<void>;
 };
 
-/** Parts that take the place of what the configuration would choose. The server closes them when it ends. */
+/** What takes the place of what the configuration would choose. The server closes all parts when it ends. */
 export type ServerParts = {
   readonly backend?: Backend;
   readonly store?: Store;
   readonly runtime?: Runtime;
+  readonly limits?: Partial<Limits>;
   readonly log?: Log;
   /** Sees what the log sees, besides it. */
   readonly observer?: Observer;
@@ -79,7 +80,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
     seal: createSeal(config, log),
-    limits: engineLimits(config, sizes),
+    limits: { ...engineLimits(config, sizes), ...parts.limits },
     memory: new Memory({ serverBytes: sizes.memoryBytes, tenantBytes: sizes.memoryBytesPerTenant }),
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
@@ -115,6 +116,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     throw whyNotListening(error, config);
   });
 
+  engine.runs.sweepRegularly((err) => log.error({ err }, "could not end the runs of stopped servers"));
   const shutDown = async (): Promise<void> => {
     listener.stopAccepting();
     await drain(engine, config.graceSeconds);
@@ -312,10 +314,8 @@ function readPem(file: string): Buffer {
 }
 
 function whyNotOpen({ host }: Config): string {
-  return (
-    `--host "${host}" lets other machines connect, but there are no API keys: make one with 'turnwire keys add', or add ` +
-    "--api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model"
-  );
+  const ways = "--api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model";
+  return `--host "${host}" lets other machines connect, but there are no API keys: make one with 'turnwire keys add', or add ${ways}`;
 }
 
 /** Failures of `listen` that an operator can mend, in words. */
@@ -332,6 +332,6 @@ function notHere({ host }: Config): string {
 }
 
 function whyNotListening(error: unknown, config: Config): unknown {
-  const explain = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""];
-  return explain === undefined ? error : new StartError(explain(config), { cause: error });
+  const words = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""]?.(config);
+  return words === undefined ? error : new StartError(words, { cause: error });
 }

@@ -163,7 +163,7 @@ export class Session {
   }
 
   /** Ends the turns that wait or run. */
-  stop(reason: "client_left" | "shutting_down" | "connection_limit" | "cancelled"): void {
+  stop(reason: Exclude<StopReason, "interrupted" | "steered">): void {
     if (this.#isClosed) return;
     this.#stopped = reason;
     for (const turn of this.#turns) turn.stop(reason);
