@@ -32,7 +32,7 @@ const exchanges: readonly Exchange[] = IS_MISSING
         name,
       }));
 const taken = exchanges.filter(
-  ({ status, request, path }) => status === 200 && request !== null && /\/responses$/.test(path),
+  ({ status, request, path }) => status === 200 && request !== null && path.endsWith("/responses"),
 );
 
 let upstream: ChatUpstream;
@@ -60,7 +60,7 @@ function ownTerms(recorded: Fields): Fields {
 
 /** Items by which outputs of a response that is not here are answered. */
 function withCalls(items: readonly Item[]): readonly Item[] {
-  const known = new Set(items.map((item) => (String(item.type).endsWith("_call") ? item["call_id"] : undefined)));
+  const known = new Set(items.map((item) => ("call_id" in item && !("output" in item) ? item["call_id"] : undefined)));
   return items.flatMap((item) => {
     if (item.type !== "function_call_output" || known.has(item["call_id"])) return [item];
     return [{ type: "function_call", call_id: item["call_id"], name: "f", arguments: "{}" }, item];
