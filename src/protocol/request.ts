@@ -20,7 +20,7 @@ export const MetadataSchema = Type.Record(Type.String(), Type.String({ maxLength
 });
 
 export const CreateRequestSchema = Type.Object({
-  model: Type.String({ minLength: 1 }),
+  model: nullable(Type.String({ minLength: 1 })),
   input: nullable(Type.Union([Type.String(), Type.Array(Type.Object({}))])),
   previous_response_id: nullable(Type.String()),
   conversation: nullable(
@@ -126,6 +126,7 @@ type CompactionThresholds = {
 
 /** A create request with every default filled in. Settings that the client left out and that have no default are null. */
 export type CreateRequest = {
+  /** Empty where the client left it out: the server then takes the only model that it has. */
   readonly model: string;
   readonly input: readonly Item[];
   readonly previous_response_id: string | null;
@@ -213,7 +214,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   const format = body.text?.format ?? { type: "text" };
   checkFormat(format, "text.format");
   return {
-    model: body.model,
+    model: body.model ?? "",
     input: parseInput(body.input ?? []),
     previous_response_id: previous,
     conversation,
@@ -310,7 +311,7 @@ function lowest(values: readonly (number | null | undefined)[]): number | null {
 }
 
 /** The shape that `checkBody` has proved. */
-type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
+type RawBody = { readonly model?: string | null; readonly input?: string | readonly object[] | null } & {
   readonly [Field in Exclude<
     keyof CreateRequest,
     | "model"
