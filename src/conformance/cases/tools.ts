@@ -286,6 +286,24 @@ export const TOOLS: Group = {
       },
     },
     {
+      id: "tools.one-by-one",
+      level: "should",
+      title: "A call is done before the next item begins.",
+      rule: "E4",
+      from: "OpenAI; clients start the first tool while the second is still being written",
+      mend: "Emit output_item.done of a call when the model begins the next item, unless its arguments are still coming.",
+      run: async (trial) => {
+        const { frames } = await trial.recording(PARALLEL_TURN);
+        const open = new Set<unknown>();
+        for (const { type, output_index: index } of frames) {
+          if (type === "response.output_item.done") open.delete(index);
+          if (type !== "response.output_item.added") continue;
+          demand(open.size === 0, "An item began before the one before it was done.", { got: [...open, index] });
+          open.add(index);
+        }
+      },
+    },
+    {
       id: "tools.not-parallel",
       level: "must",
       title: "parallel_tool_calls false has at most one tool called in a response.",
