@@ -9,6 +9,7 @@ import { canonicalUrl } from "./canonical-url.ts";
 import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
+import { allowOrigins } from "./cross-origin.ts";
 import { serveConversations } from "./conversations.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -39,7 +40,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, access, door, version, isTemporary } = context;
+  const { runtime, limits, load, isDraining, access, door, policy, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -62,6 +63,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     checkUrl(request.url, limits);
     await door.checkHost(request.raw);
   });
+  allowOrigins(app, policy);
   // A body is read as bytes, so that its size is known, and decoded where its meaning is.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
