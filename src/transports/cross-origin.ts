@@ -33,7 +33,8 @@ export function allowOrigins(app: FastifyInstance, policy: Pick<TransportPolicy,
         "access-control-allow-private-network": "true",
       }),
     });
-    return reply.send();
+    // A reply that was sent ends the request: no later hook runs.
+    await reply.send();
   });
 }
 

@@ -5,6 +5,7 @@ import { startServer } from "../support/server.ts";
 
 const APP = "https://app.example";
 const keys = [{ tenant: "acme", key: "page-key-0123456789" }];
+const offered = (key: string) => ({ protocols: ["responses", `openai-insecure-api-key.${key}`] });
 const preflight = {
   method: "OPTIONS",
   headers: {
@@ -64,7 +65,6 @@ test("with '*' each origin is allowed by its name", async () => {
 describe("a key among the subprotocols of an upgrade", () => {
   test("lets its client in, and is never sent back", async () => {
     const server = await startServer({ keys, steps: [answer("a")] });
-    const offered = (key: string) => ({ protocols: ["responses", `openai-insecure-api-key.${key}`] });
     await expect(server.connect(offered("wrong-key-0123456789"))).rejects.toThrow(/401/);
     const client = await server.connect(offered("page-key-0123456789"));
     expect(client.socket.protocol).toBe("responses");
