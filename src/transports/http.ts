@@ -70,12 +70,15 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
 
   route(app, "GET", "/", async (request, reply) => page.answer(request, reply));
-  route(app, "GET", "/healthz", async () => ({
-    status: "ok",
-    server: "turnwire",
-    version,
-    ...(isTemporary && { temporary: true }),
-  }));
+  // The second name is what other servers call it, and their clients wait for.
+  for (const path of ["/healthz", "/health"]) {
+    route(app, "GET", path, async () => ({
+      status: "ok",
+      server: "turnwire",
+      version,
+      ...(isTemporary && { temporary: true }),
+    }));
+  }
   route(app, "GET", "/readyz", async (_request, reply) => {
     if (isDraining()) reply.code(503);
     return { status: isDraining() ? "draining" : "ready" };
@@ -131,6 +134,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
       serveConversations(api, context);
+      refuseOtherApis(api);
       route(api, "GET", "/models", async (request) =>
         models.list(request.getDecorator<Permit>("permit"), request.query),
       );
@@ -142,6 +146,24 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     { prefix: "/v1" },
   );
   return app;
+}
+
+/** Clients of other APIs hear how they can use this one. */
+function refuseOtherApis(api: FastifyInstance): void {
+  const refusals = { "/chat/completions": useResponses("Chat Completions"), "/messages": useResponses("Messages") };
+  for (const [path, error] of Object.entries(refusals)) {
+    route(api, "POST", path, async () => {
+      throw error;
+    });
+  }
+}
+
+function useResponses(name: string): ApiError {
+  const message =
+    `This server does not speak the ${name} API; it speaks the Responses API, at POST /v1/responses. Switch your client to it: ` +
+    "client.responses.create() in OpenAI's SDKs, openai.responses(model) in the AI SDK, use_responses_api=True in LangChain, " +
+    'OpenAIResponsesModel in Pydantic AI, openai/responses/<model> in LiteLLM, wire_api = "responses" in Codex.';
+  return new ApiError("not_found", message);
 }
 
 /** @throws ApiError `request_headers_too_large` */
