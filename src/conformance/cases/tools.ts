@@ -1,3 +1,4 @@
+import { demandOneByOne } from "../call-order.ts";
 import type { Case, Group } from "../case.ts";
 import { type Aspect, clean } from "../findings.ts";
 import { examine } from "../grammar.ts";
@@ -292,16 +293,7 @@ export const TOOLS: Group = {
       rule: "E4",
       from: "OpenAI; clients start the first tool while the second is still being written",
       mend: "Emit output_item.done of a call when the model begins the next item, unless its arguments are still coming.",
-      run: async (trial) => {
-        const { frames } = await trial.recording(PARALLEL_TURN);
-        const open = new Set<unknown>();
-        for (const { type, output_index: index } of frames) {
-          if (type === "response.output_item.done") open.delete(index);
-          if (type !== "response.output_item.added") continue;
-          demand(open.size === 0, "An item began before the one before it was done.", { got: [...open, index] });
-          open.add(index);
-        }
-      },
+      run: async (trial) => demandOneByOne((await trial.recording(PARALLEL_TURN)).frames),
     },
     {
       id: "tools.not-parallel",
