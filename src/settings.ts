@@ -246,6 +246,13 @@ export const SETTINGS = {
     }),
     group: "Memory",
   },
+  dataPermissions: {
+    ...choice(["warn", "refuse", "ignore"], {
+      default: "warn",
+      description: "What to do when other users of the machine can read the server's folder, database or keys.",
+    }),
+    group: "Memory",
+  },
   compactionKeys: {
     ...optionalText("<id:base64>", "keys", {
       description: "Keys that seal compaction items, as --store-keys; without any: those, or one made in --data-dir.",

@@ -48,12 +48,21 @@ export class Compactions {
     const known = opened.get(item);
     if (known !== undefined && known.by.#tenant === this.#tenant && known.by.#seal === this.#seal) return known.content;
     const text = this.#seal.open(this.#tenant, item.encrypted_content);
-    const parts = text === undefined ? null : (JSON.parse(text) as CompactedParts & { readonly form: number });
+    const parts = text === undefined ? null : partsOf(text);
     if (parts?.form !== FORM) throw compactionUnreadable(param);
     const { before, summary, after } = parts;
     const items = Object.freeze([...before, summaryItem(summary), ...after]);
     const content = Object.freeze({ ...parts, items });
     opened.set(item, { by: this, content });
     return content;
+  }
+}
+
+/** Null for what was sealed as something else, such as reasoning. */
+function partsOf(text: string): (CompactedParts & { readonly form: number }) | null {
+  try {
+    return JSON.parse(text) as CompactedParts & { readonly form: number };
+  } catch {
+    return null;
   }
 }

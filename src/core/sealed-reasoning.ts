@@ -1,3 +1,4 @@
+import { reasoningUnreadable } from "../protocol/errors.ts";
 import { isItem, type Item } from "../protocol/items.ts";
 import type { CompactionEvent } from "./compaction.ts";
 import type { BackendEvent, Seal, Tenant } from "./ports.ts";
@@ -60,13 +61,17 @@ function endsReasoning(event: BackendEvent | CompactionEvent): boolean {
   }
 }
 
-/** Gives sealed reasoning its text back. What was sealed by others, or elsewhere, stays as it is: the model does without. */
+/**
+ * Gives sealed reasoning its text back. What was sealed by others, or elsewhere, stays as it is: the model does without.
+ * @throws ApiError `invalid_value` for what this server sealed as something else
+ */
 export function openReasoning(items: readonly Item[], seal: Seal, tenant: Tenant): readonly Item[] {
   if (!items.some(isSealed)) return items;
-  return items.map((item) => {
+  return items.map((item, index) => {
     if (!isSealed(item)) return item;
     const text = seal.open(tenant, item.encrypted_content);
-    if (!text?.startsWith(MARK)) return item;
+    if (text === undefined) return item;
+    if (!text.startsWith(MARK)) throw reasoningUnreadable(`input[${index}].encrypted_content`);
     return { ...item, content: [{ type: "reasoning_text", text: text.slice(MARK.length) }] };
   });
 }

@@ -146,6 +146,7 @@ function answerError(context: TransportContext, thrown: unknown, request: Fastif
   }
   const error = explain(thrown, context.limits);
   if (error.status >= 500 && error.cause !== undefined) context.onError(error.cause, request.id);
+  if (reply.raw.writableEnded) return;
   if (reply.raw.headersSent) {
     // Half an answer is on its way, and no error can be told in the middle of it.
     reply.raw.destroy();
