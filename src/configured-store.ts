@@ -2,6 +2,7 @@ import { dirname, join } from "node:path";
 import type { Store } from "./core/ports.ts";
 import type { Log } from "./observe.ts";
 import type { Config } from "./settings.ts";
+import { sizesOf } from "./sizes.ts";
 import { StartError } from "./start-error.ts";
 import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
 import { CipherSeal } from "./stores/cipher-seal.ts";
@@ -29,7 +30,7 @@ export async function openConfiguredStore(config: Config, log: Log): Promise<Sto
   checkPermissions(config, url, log);
   try {
     return await openStore(url, {
-      memoryBytes: config.storeBytes,
+      memoryBytes: sizesOf(config).storeBytes,
       ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
       keys: parseStoreKeys(config.storeKeys ?? ""),
       onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),

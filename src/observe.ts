@@ -214,9 +214,9 @@ export function withContentLog(store: Store, log: Log): Store {
         "content",
       );
     },
-    get: (tenant, id) => store.get(tenant, id),
-    recording: (tenant, id) => store.recording(tenant, id),
-    load: (tenant, id) => store.load(tenant, id),
+    get: (tenant, id, admit) => store.get(tenant, id, admit),
+    recording: (tenant, id, admit) => store.recording(tenant, id, admit),
+    load: (tenant, id, admit) => store.load(tenant, id, admit),
     delete: (tenant, id) => store.delete(tenant, id),
     close: () => store.close(),
   };

@@ -6,6 +6,7 @@ import { isAllowable, isSettable } from "./backends/extra-fields.ts";
 import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig, isLoopback } from "./config.ts";
+import { Memory } from "./core/budget.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
@@ -15,6 +16,7 @@ import { systemRuntime } from "./runtime.ts";
 import { createSeal, openConfiguredStore } from "./configured-store.ts";
 import type { Config } from "./settings.ts";
 import { StartError } from "./start-error.ts";
+import { type Sizes, sizesOf } from "./sizes.ts";
 import type { TransportLimits } from "./transports/limits.ts";
 import { hostInUrl, Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
@@ -28,6 +30,8 @@ export type RunningServer = {
   readonly port: number;
   /** Whether clients need a key. */
   readonly needsKey: boolean;
+  /** What it may use of memory. */
+  readonly sizes: Sizes;
   /**
    * Refuses new turns, lets those that run end within `graceSeconds`, and resolves when nothing is left of the server.
    * Further calls wait for the same end.
@@ -60,13 +64,15 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const runtime = parts.runtime ?? systemRuntime;
   const backend = withCoalescing(parts.backend ?? createBackend(config, log), config);
   const store = parts.store ?? (await openConfiguredStore(config, log));
+  const sizes = sizesOf(config);
   const engine = new Engine({
     models: new ModelRegistry({ backend, models: config.models, defaultModel: config.defaultModel ?? null }),
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
     seal: createSeal(config, log),
-    limits: engineLimits(config),
+    limits: engineLimits(config, sizes),
+    memory: new Memory({ serverBytes: sizes.memoryBytes, tenantBytes: sizes.memoryBytesPerTenant }),
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
   const access = new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: isForOthers });
@@ -106,7 +112,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     await release();
   };
   let ended: Promise<void> | undefined;
-  return { ...address, close: () => (ended ??= shutDown()) };
+  return { ...address, sizes, close: () => (ended ??= shutDown()) };
 }
 
 /** The keys in the store of a configuration, for its operator. */
@@ -136,7 +142,7 @@ function allowedHosts({ host, allowedHosts: listed }: Config): readonly string[]
   return [hostInUrl(host).toLowerCase(), ...listed];
 }
 
-function engineLimits(config: Config): Limits {
+function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
   return {
     ...DEFAULT_LIMITS,
     sessionBytes: config.sessionBytes,
@@ -147,6 +153,7 @@ function engineLimits(config: Config): Limits {
     detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
     compactTokens: config.compactTokens,
     compactBytes: config.compactBytes,
+    contextBytes,
     acceptMs: config.acceptTimeout * 1000,
   };
 }
@@ -179,6 +186,7 @@ function createBackend(config: Config, log: Log): Backend {
     retries: config.backendRetries,
     retryDelayMs: 250,
     reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
+    thinkTags: config.thinkTags,
     strictTools: config.strictTools,
     maxTokensField: config.backendMaxTokensField,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),

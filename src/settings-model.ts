@@ -71,6 +71,14 @@ export const MODEL_SETTINGS = {
     value: "<field|none>",
     group: "Model",
   },
+  thinkTags: {
+    ...choice(["auto", "open", "off"], {
+      default: "auto",
+      description:
+        "Thinking in tags such as <think>: auto reads it at the beginning of an answer, open where the opening tag is missing.",
+    }),
+    group: "Model",
+  },
   strictTools: {
     ...onOff("Refuse tools that the model server cannot be offered, instead of leaving them out."),
     group: "Model",

@@ -55,6 +55,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   silenceTimeout: "1",
   backendRetries: "0",
   reasoningPassback: "none",
+  thinkTags: "off",
   strictTools: "true",
   backendMaxTokensField: "max_completion_tokens",
   prefill: "true",
@@ -73,6 +74,9 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   compactBytes: "1MiB",
   storeBytes: "1MiB",
   sessionBytes: "1MiB",
+  memoryBytes: "1GiB",
+  memoryBytesPerTenant: "1GiB",
+  contextBytes: "1MiB",
   logLevel: "debug",
   logContent: "1",
 };

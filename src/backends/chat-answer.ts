@@ -1,13 +1,17 @@
 import type { BackendEvent } from "../core/ports.ts";
-import { SseDecoder } from "../protocol/codec.ts";
 import { ApiError } from "../protocol/errors.ts";
-import { brokenStream } from "./chat-errors.ts";
-import { ChatStream } from "./chat-stream.ts";
+import type { SseEvent } from "../protocol/sse-decoder.ts";
+import { AnswerBody } from "./answer-body.ts";
+import { brokenStream, quote } from "./chat-errors.ts";
 import type { ChatHead } from "./chat-request.ts";
+import { ChatStream } from "./chat-stream.ts";
+import type { ThinkTagsMode } from "./think-tags.ts";
 import type { Taker, UpstreamCall } from "./upstream-call.ts";
 import { Watchdog } from "./watchdog.ts";
 
 const MAX_EVENT_LENGTH = 64 * 1024 * 1024;
+/** How long a server may take to end an answer that it has declared over, before its connection is closed. */
+const DRAIN_MS = 500;
 
 /** What servers quote of an answer is its end. */
 const SAID_LENGTH = 128 * 1024;
@@ -26,6 +30,7 @@ type ChatAnswerOptions = {
   readonly signal: AbortSignal;
   /** Milliseconds that may pass between two chunks. */
   readonly silenceTimeoutMs: number;
+  readonly thinkTags?: ThinkTagsMode;
   /** Makes an error that the server reported in its stream loggable; `said` is what the model had said by then. */
   readonly redact: (error: unknown, said: string) => Promise<void>;
 };
@@ -37,7 +42,7 @@ type ChatAnswerOptions = {
 export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[], undefined> {
   readonly #options: ChatAnswerOptions;
   readonly #watchdog: Watchdog;
-  readonly #decoder = new SseDecoder(MAX_EVENT_LENGTH);
+  readonly #body = new AnswerBody(MAX_EVENT_LENGTH);
   readonly #stream: ChatStream;
   #call: UpstreamCall | null = null;
   #isOver = false;
@@ -47,7 +52,7 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
   constructor(options: ChatAnswerOptions) {
     this.#options = options;
     this.#watchdog = new Watchdog(options.signal);
-    this.#stream = new ChatStream(options.head);
+    this.#stream = new ChatStream(options.head, options.thinkTags);
   }
 
   [Symbol.asyncIterator](): this {
@@ -82,15 +87,18 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
   #following(call: UpstreamCall): Promise<Step> {
     const { promise, resolve } = Promise.withResolvers<Step>();
     const wait = (): void => {
-      this.#watchdog.expect(this.#options.silenceTimeoutMs, "sent nothing for too long");
+      const { grace } = this.#stream;
+      const { silenceTimeoutMs } = this.#options;
+      const patience = grace === null ? silenceTimeoutMs : Math.min(grace, silenceTimeoutMs);
+      this.#watchdog.expect(patience, "sent nothing for too long");
       call.take(take);
     };
     const take: Taker = (chunks, error) => {
       this.#watchdog.relax();
       const events: BackendEvent[] = [];
       try {
-        if (error !== null) throw error;
-        this.#decode(chunks, events);
+        if (error !== null) this.#broken(error, events);
+        else this.#decode(chunks, events);
       } catch (thrown) {
         this.#hear(events);
         resolve(this.#failed(thrown));
@@ -108,12 +116,23 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
     return promise;
   }
 
+  /** A connection that breaks, or falls silent, behind the model's last word takes nothing from the answer. */
+  #broken(error: Error, events: BackendEvent[]): void {
+    if (this.#stream.grace === null || this.#isOver || this.#options.signal.aborted) throw error;
+    this.#stream.end(events);
+  }
+
   /** @throws ApiError */
   #decode(chunks: readonly Uint8Array[] | null, events: BackendEvent[]): void {
-    for (const chunk of chunks ?? []) for (const data of this.#decoder.push(chunk)) this.#stream.read(data, events);
+    for (const chunk of chunks ?? []) this.#read(this.#body.push(chunk), events);
     if (chunks !== null) return;
-    for (const data of this.#decoder.end()) this.#stream.read(data, events);
+    this.#read(this.#body.end(), events);
+    if (this.#body.strange !== null) throw strange(this.#body.strange);
     this.#stream.end(events);
+  }
+
+  #read(chunks: readonly SseEvent[], events: BackendEvent[]): void {
+    for (const chunk of chunks) this.#stream.read(chunk, events);
   }
 
   /** Nothing more comes: for whoever has left that is the end, and a failure for everybody else. */
@@ -133,8 +152,17 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
   #end(): void {
     this.#isOver = true;
     this.#watchdog.stop();
-    // After its last event the connection is worth keeping.
-    if (this.#stream.ended) this.#call?.discard();
+    // After its last event the connection is worth keeping, if the server ends its answer soon.
+    if (this.#stream.ended) this.#call?.discard(DRAIN_MS);
     else this.#call?.abort();
   }
+}
+
+/** A body without a single chunk, such as a page of HTML. */
+function strange(beginning: string): ApiError {
+  if (beginning.trim() === "") return brokenStream("answered with nothing");
+  // A page is quoted in the log; anything else may be the model's words.
+  const isPage = beginning.trimStart().startsWith("<");
+  const cause = new Error("the model server's answer holds no chunk", isPage ? { cause: quote(beginning) } : {});
+  return brokenStream("answered with something that is not a chat completion stream", cause);
 }

@@ -10,6 +10,7 @@ const CONTEXT_LENGTH = /context[ _](length|window|size)|maximum context|too many
 const RATE_LIMIT = /^rate_?limit/i;
 
 const LONGEST_QUOTE = 2000;
+const LONGEST_SHOWN = 300;
 
 export function unreachable(cause: unknown): ApiError {
   return new ApiError("server_error", "The model server could not be reached.", { cause });
@@ -17,6 +18,14 @@ export function unreachable(cause: unknown): ApiError {
 
 export function brokenStream(what: string, cause: unknown = new Error(`the model server ${what}`)): ApiError {
   return new ApiError("server_error", `The model server ${what}.`, { cause });
+}
+
+/** An answer in which something cannot be understood. The client is shown it; the log is not, since it may be content. */
+export function unreadable(what: string, words: string): ApiError {
+  const shown = words.length > LONGEST_SHOWN ? `${words.slice(0, LONGEST_SHOWN)}…` : words;
+  return new ApiError("server_error", `The model server ${what}: ${shown}`, {
+    cause: new Error(`the model server ${what}`),
+  });
 }
 
 /** An answer with an error status. `body` is its beginning. */
@@ -82,7 +91,7 @@ function secondsIn(message: string | null): number | undefined {
   return amount === undefined ? undefined : Math.ceil(Number(amount) / (unit === "ms" ? 1000 : 1));
 }
 
-function contextLengthExceeded(cause: unknown): ApiError {
+export function contextLengthExceeded(cause: unknown): ApiError {
   const message = "Your input exceeds the context window of this model. Please adjust your input and try again.";
   return new ApiError("context_length_exceeded", message, { param: "input", cause });
 }

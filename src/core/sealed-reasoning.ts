@@ -1,6 +1,7 @@
 import { reasoningUnreadable } from "../protocol/errors.ts";
 import { isItem, type Item } from "../protocol/items.ts";
 import type { CompactionEvent } from "./compaction.ts";
+import type { ContextMemory } from "./context-memory.ts";
 import type { BackendEvent, Seal, Tenant } from "./ports.ts";
 
 /**
@@ -52,6 +53,8 @@ function endsReasoning(event: BackendEvent | CompactionEvent): boolean {
     case "reasoning.delta":
     case "summary.delta":
     case "call.delta":
+    case "call.done":
+    case "annotation":
     case "compaction.grown":
     case "compaction.done":
     case "usage":
@@ -65,11 +68,17 @@ function endsReasoning(event: BackendEvent | CompactionEvent): boolean {
  * Gives sealed reasoning its text back. What was sealed by others, or elsewhere, stays as it is: the model does without.
  * @throws ApiError `invalid_value` for what this server sealed as something else
  */
-export function openReasoning(items: readonly Item[], seal: Seal, tenant: Tenant): readonly Item[] {
+export function openReasoning(
+  items: readonly Item[],
+  seal: Seal,
+  tenant: Tenant,
+  memory: ContextMemory,
+): readonly Item[] {
   if (!items.some(isSealed)) return items;
   return items.map((item, index) => {
     if (!isSealed(item)) return item;
-    const text = seal.open(tenant, item.encrypted_content);
+    const sealed = item.encrypted_content;
+    const text = memory.unseal(sealed, (limit) => seal.open(tenant, sealed, limit));
     if (text === undefined) return item;
     if (!text.startsWith(MARK)) throw reasoningUnreadable(`input[${index}].encrypted_content`);
     return { ...item, content: [{ type: "reasoning_text", text: text.slice(MARK.length) }] };

@@ -35,6 +35,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     retries: 2,
     retryDelayMs: 1,
     maxTokensField: "max_tokens",
+    thinkTags: "auto",
     strictTools: false,
     extraBody: {},
     defaultBody: {},

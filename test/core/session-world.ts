@@ -47,6 +47,7 @@ type Asked = { readonly name: string; readonly context: readonly string[]; reado
 /** Small, so that every bound is met. */
 export const LIMITS: Limits = {
   sessionBytes: 1 << 30,
+  contextBytes: Infinity,
   acceptMs: 0,
   turnsInFlight: 3,
   queuedTurns: 4,
@@ -223,7 +224,7 @@ export class World {
       },
     };
     const unreadable = new ApiError("invalid_value", "No.");
-    if (create.model === UNREADABLE) void this.session.reject(unreadable, request.previous_response_id, sink, lane);
+    if (create.model === UNREADABLE) void this.session.reject(unreadable, sink, lane);
     else void this.session.create(parseCreateRequest(request), sink, lane);
   }
 
