@@ -65,24 +65,24 @@ test.each([
   await expect(started).rejects.toThrow(words);
 });
 
+/** A folder with a database and a key, as a server leaves them. */
+async function used(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "turnwire-permissions-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const dataDir = join(folder, "data");
+  await (await startServer({ port: 0, logLevel: "silent", dataDir })).close();
+  return dataDir;
+}
+
+const startWith = async (settings: object) => {
+  const lines: string[] = [];
+  const log = createLog({ level: "warn", destination: { write: (line: string) => void lines.push(line) } });
+  const server = await startServer({ port: 0, ...settings }, { log });
+  await server.close();
+  return lines.filter((line) => line.includes("other users"));
+};
+
 describe("files that other users can read", () => {
-  /** A folder with a database and a key, as a server leaves them. */
-  async function used(): Promise<string> {
-    const folder = mkdtempSync(join(tmpdir(), "turnwire-permissions-"));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    const dataDir = join(folder, "data");
-    await (await startServer({ port: 0, logLevel: "silent", dataDir })).close();
-    return dataDir;
-  }
-
-  const startWith = async (settings: object) => {
-    const lines: string[] = [];
-    const log = createLog({ level: "warn", destination: { write: (line: string) => void lines.push(line) } });
-    const server = await startServer({ port: 0, ...settings }, { log });
-    await server.close();
-    return lines.filter((line) => line.includes("other users"));
-  };
-
   test("are none that the server made", async () => {
     expect(await startWith({ dataDir: await used(), dataPermissions: "refuse" })).toEqual([]);
   });
