@@ -32,8 +32,9 @@ export async function openConfiguredStore(config: Config, log: Log): Promise<Sto
     return await openStore(url, {
       memoryBytes: sizesOf(config).storeBytes,
       ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
+      timeoutMs: config.storeTimeout * 1000,
       keys: parseStoreKeys(config.storeKeys ?? ""),
-      onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),
+      onError: (error) => log.error({ err: error }, "background store operation failed"),
     });
   } catch (error) {
     if (error instanceof StoreError) throw new StartError(error.message, { cause: error });

@@ -16,6 +16,7 @@ import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
 import { JSON_TYPE } from "./json-answer.ts";
+import { reportRefusal, routeOf, who } from "./report.ts";
 import { leaseOf, metered, pieceBytes } from "./request-memory.ts";
 import { createResponse, RESPONSES_PATHS } from "./responses.ts";
 import { serveStored } from "./retrieval.ts";
@@ -52,7 +53,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     rewriteUrl: ({ url = "/" }) => canonicalUrl(url),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1000 },
     frameworkErrors: fail,
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, limits),
+    clientErrorHandler: (error, socket) => answerBrokenRequest(context, error, socket),
   });
   app.setErrorHandler(fail);
   app.setNotFoundHandler(unknownRoute);
@@ -74,8 +75,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     ...(isTemporary && { temporary: true }),
   }));
   route(app, "GET", "/readyz", async (_request, reply) => {
-    if (isDraining()) reply.code(503);
-    return { status: isDraining() ? "draining" : "ready" };
+    const status = isDraining() ? "draining" : await storeStatus(context);
+    if (status !== "ready") reply.code(503);
+    return { status };
   });
 
   const guarded = (api: FastifyInstance): void => {
@@ -141,6 +143,22 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   return app;
 }
 
+/** How long a load balancer waits for what it asks. */
+const PROBE_MS = 2000;
+
+async function storeStatus({ probe }: TransportContext): Promise<"ready" | "no_store"> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(late.reject, PROBE_MS);
+  try {
+    await Promise.race([probe(), late.promise]);
+    return "ready";
+  } catch {
+    return "no_store";
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** @throws ApiError `request_headers_too_large` */
 export function checkUrl(url: string, { maxUrlLength }: Pick<TransportLimits, "maxUrlLength">): void {
   if (url.length <= maxUrlLength) return;
@@ -159,7 +177,9 @@ function answerError(context: TransportContext, thrown: unknown, request: Fastif
     return;
   }
   const error = explain(thrown, context.limits);
-  if (error.status >= 500 && error.cause !== undefined) context.onError(error.cause, request.id);
+  const permit = (request as { readonly permit?: Permit | null }).permit ?? null;
+  const route = routeOf({ method: request.method, url: request.url });
+  reportRefusal(context.report, error, { what: "request", route, ...who("http", request.id, permit) });
   if (reply.raw.writableEnded) return;
   if (reply.raw.headersSent) {
     // Half an answer is on its way, and no error can be told in the middle of it.
@@ -193,18 +213,21 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
 }
 
 /** Bytes that are no HTTP request, or not in time; there is no request here that could be answered the usual way. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket, { maxHeaderBytes }: TransportLimits): void {
+function answerBrokenRequest(context: TransportContext, error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();
     return;
   }
   const isTooLarge = error.code === "HPE_HEADER_OVERFLOW";
+  const { maxHeaderBytes } = context.limits;
   const answer = isTooLarge
     ? new ApiError("request_headers_too_large", `URL and headers may have at most ${maxHeaderBytes} bytes together.`)
     : new ApiError("invalid_value", "This is not a valid HTTP request.");
+  const requestId = context.runtime.newId("request");
+  reportRefusal(context.report, answer, { what: "request", route: null, ...who("http", requestId, null) });
   const body = JSON.stringify(errorBody(answer));
   socket.once("finish", () => socket.destroy());
   socket.end(
-    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\nx-request-id: ${requestId}\r\n\r\n${body}`,
   );
 }
