@@ -9,6 +9,7 @@ import { canonicalUrl } from "./canonical-url.ts";
 import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
+import { allowOrigins } from "./cross-origin.ts";
 import { serveConversations } from "./conversations.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -40,7 +41,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, access, door, version, isTemporary } = context;
+  const { runtime, limits, load, isDraining, access, door, policy, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -63,6 +64,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     checkUrl(request.url, limits);
     await door.checkHost(request.raw);
   });
+  allowOrigins(app, policy);
   // A body is read as bytes, so that its size is known, and decoded where its meaning is.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
@@ -78,8 +80,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     }));
   }
   route(app, "GET", "/readyz", async (_request, reply) => {
-    if (isDraining()) reply.code(503);
-    return { status: isDraining() ? "draining" : "ready" };
+    const status = isDraining() ? "draining" : await storeStatus(context);
+    if (status !== "ready") reply.code(503);
+    return { status };
   });
 
   const guarded = (api: FastifyInstance): void => {
@@ -146,6 +149,22 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   return app;
 }
 
+/** How long a load balancer waits for what it asks. */
+const PROBE_MS = 2000;
+
+async function storeStatus({ probe }: TransportContext): Promise<"ready" | "no_store"> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(late.reject, PROBE_MS);
+  try {
+    await Promise.race([probe(), late.promise]);
+    return "ready";
+  } catch {
+    return "no_store";
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Clients of other APIs hear how they can use this one. */
 function refuseOtherApis(api: FastifyInstance): void {
   const refusals = { "/chat/completions": useResponses("Chat Completions"), "/messages": useResponses("Messages") };
@@ -185,6 +204,7 @@ function answerError(context: TransportContext, thrown: unknown, request: Fastif
   const permit = (request as { readonly permit?: Permit | null }).permit ?? null;
   const route = routeOf({ method: request.method, url: request.url });
   reportRefusal(context.report, error, { what: "request", route, ...who("http", request.id, permit) });
+  if (reply.raw.writableEnded) return;
   if (reply.raw.headersSent) {
     // Half an answer is on its way, and no error can be told in the middle of it.
     reply.raw.destroy();
