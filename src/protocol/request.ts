@@ -273,7 +273,7 @@ function checkedBody(value: object): RawBody {
   const large = Object.entries(value).filter(([, field]) => isRawInteger(field)) as [string, RawInteger][];
   if (large.length === 0) {
     checkBody(value, "");
-    return value as RawBody;
+    return value;
   }
   const near = Object.fromEntries(large.map(([name, { rawJSON }]) => [name, rounded(rawJSON)]));
   checkBody({ ...value, ...near }, "");
@@ -283,7 +283,7 @@ function checkedBody(value: object): RawBody {
     throw new ApiError("integer_above_max_value", `Invalid '${name}': ${words}`, { param: name });
   }
   const exact = Object.fromEntries(large.filter(([name]) => name === "max_tool_calls" || !KNOWN_FIELDS.has(name)));
-  return { ...value, ...near, ...exact } as unknown as RawBody;
+  return { ...value, ...near, ...exact };
 }
 
 /** The nearest integer that a JavaScript number holds exactly. */
