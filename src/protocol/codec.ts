@@ -1,5 +1,6 @@
 import { ApiError, type ErrorEvent, errorEvent, type ErrorFrame } from "./errors.ts";
 import type { ServerEvent } from "./events.ts";
+import { parseExactJson } from "./exact-json.ts";
 import { EVENT } from "./table.ts";
 import { toolsJson } from "./tools.ts";
 
@@ -8,7 +9,7 @@ import { toolsJson } from "./tools.ts";
 /** Parses JSON text. @throws ApiError `invalid_json` */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseExactJson(text);
   } catch (error) {
     throw new ApiError("invalid_json", "We could not parse the JSON of your request.", { cause: error });
   }
@@ -32,6 +33,11 @@ export function encodeSse(event: ServerEvent): readonly string[] {
   const { code, message } = event.response.error ?? { code: "server_error" as const, message: "" };
   const announcement = errorEvent(new ApiError(code, message), event.sequence_number);
   return [block(announcement), block({ ...event, sequence_number: event.sequence_number + 1 })];
+}
+
+/** The SSE block of an error that ends a stream by itself. */
+export function encodeSseError(error: ApiError, sequenceNumber: number): string {
+  return block(errorEvent(error, sequenceNumber));
 }
 
 /** Those of the blocks whose number comes behind this one. */

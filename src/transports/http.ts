@@ -5,9 +5,11 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Lease } from "../core/budget.ts";
 import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { canonicalUrl } from "./canonical-url.ts";
 import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
+import { allowOrigins } from "./cross-origin.ts";
 import { serveConversations } from "./conversations.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -15,6 +17,7 @@ import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
 import { JSON_TYPE } from "./json-answer.ts";
+import { reportRefusal, routeOf, who } from "./report.ts";
 import { leaseOf, metered, pieceBytes } from "./request-memory.ts";
 import { createResponse, RESPONSES_PATHS } from "./responses.ts";
 import { serveStored } from "./retrieval.ts";
@@ -38,7 +41,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, access, door, version, isTemporary } = context;
+  const { runtime, limits, load, isDraining, access, door, policy, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -48,9 +51,10 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     serverFactory: (handler) => server.on("request", handler),
     genReqId: () => runtime.newId("request"),
     bodyLimit: limits.maxMessageBytes,
+    rewriteUrl: ({ url = "/" }) => canonicalUrl(url),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1000 },
     frameworkErrors: fail,
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, limits),
+    clientErrorHandler: (error, socket) => answerBrokenRequest(context, error, socket),
   });
   app.setErrorHandler(fail);
   app.setNotFoundHandler(unknownRoute);
@@ -60,20 +64,25 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     checkUrl(request.url, limits);
     await door.checkHost(request.raw);
   });
+  allowOrigins(app, policy);
   // A body is read as bytes, so that its size is known, and decoded where its meaning is.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
 
   route(app, "GET", "/", async (request, reply) => page.answer(request, reply));
-  route(app, "GET", "/healthz", async () => ({
-    status: "ok",
-    server: "turnwire",
-    version,
-    ...(isTemporary && { temporary: true }),
-  }));
+  // The second name is what other servers call it, and their clients wait for.
+  for (const path of ["/healthz", "/health"]) {
+    route(app, "GET", path, async () => ({
+      status: "ok",
+      server: "turnwire",
+      version,
+      ...(isTemporary && { temporary: true }),
+    }));
+  }
   route(app, "GET", "/readyz", async (_request, reply) => {
-    if (isDraining()) reply.code(503);
-    return { status: isDraining() ? "draining" : "ready" };
+    const status = isDraining() ? "draining" : await storeStatus(context);
+    if (status !== "ready") reply.code(503);
+    return { status };
   });
 
   const guarded = (api: FastifyInstance): void => {
@@ -126,7 +135,10 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
       serveConversations(api, context);
-      route(api, "GET", "/models", async (request) => models.list(request.getDecorator<Permit>("permit")));
+      refuseOtherApis(api);
+      route(api, "GET", "/models", async (request) =>
+        models.list(request.getDecorator<Permit>("permit"), request.query),
+      );
       // Names of models have slashes, which some clients encode and others do not.
       route(api, "GET", "/models/*", async (request) =>
         models.get((request.params as { readonly "*": string })["*"], request.getDecorator<Permit>("permit")),
@@ -135,6 +147,40 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     { prefix: "/v1" },
   );
   return app;
+}
+
+/** How long a load balancer waits for what it asks. */
+const PROBE_MS = 2000;
+
+async function storeStatus({ probe }: TransportContext): Promise<"ready" | "no_store"> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(late.reject, PROBE_MS);
+  try {
+    await Promise.race([probe(), late.promise]);
+    return "ready";
+  } catch {
+    return "no_store";
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Clients of other APIs hear how they can use this one. */
+function refuseOtherApis(api: FastifyInstance): void {
+  const refusals = { "/chat/completions": useResponses("Chat Completions"), "/messages": useResponses("Messages") };
+  for (const [path, error] of Object.entries(refusals)) {
+    route(api, "POST", path, async () => {
+      throw error;
+    });
+  }
+}
+
+function useResponses(name: string): ApiError {
+  const message =
+    `This server does not speak the ${name} API; it speaks the Responses API, at POST /v1/responses. Switch your client to it: ` +
+    "client.responses.create() in OpenAI's SDKs, openai.responses(model) in the AI SDK, use_responses_api=True in LangChain, " +
+    'OpenAIResponsesModel in Pydantic AI, openai/responses/<model> in LiteLLM, wire_api = "responses" in Codex.';
+  return new ApiError("not_found", message);
 }
 
 /** @throws ApiError `request_headers_too_large` */
@@ -155,7 +201,10 @@ function answerError(context: TransportContext, thrown: unknown, request: Fastif
     return;
   }
   const error = explain(thrown, context.limits);
-  if (error.status >= 500 && error.cause !== undefined) context.onError(error.cause, request.id);
+  const permit = (request as { readonly permit?: Permit | null }).permit ?? null;
+  const route = routeOf({ method: request.method, url: request.url });
+  reportRefusal(context.report, error, { what: "request", route, ...who("http", request.id, permit) });
+  if (reply.raw.writableEnded) return;
   if (reply.raw.headersSent) {
     // Half an answer is on its way, and no error can be told in the middle of it.
     reply.raw.destroy();
@@ -188,18 +237,21 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
 }
 
 /** Bytes that are no HTTP request, or not in time; there is no request here that could be answered the usual way. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket, { maxHeaderBytes }: TransportLimits): void {
+function answerBrokenRequest(context: TransportContext, error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();
     return;
   }
   const isTooLarge = error.code === "HPE_HEADER_OVERFLOW";
+  const { maxHeaderBytes } = context.limits;
   const answer = isTooLarge
     ? new ApiError("request_headers_too_large", `URL and headers may have at most ${maxHeaderBytes} bytes together.`)
     : new ApiError("invalid_value", "This is not a valid HTTP request.");
+  const requestId = context.runtime.newId("request");
+  reportRefusal(context.report, answer, { what: "request", route: null, ...who("http", requestId, null) });
   const body = JSON.stringify(errorBody(answer));
   socket.once("finish", () => socket.destroy());
   socket.end(
-    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\nx-request-id: ${requestId}\r\n\r\n${body}`,
   );
 }
