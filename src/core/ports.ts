@@ -63,6 +63,8 @@ export type BackendRequest = {
   readonly open: (item: CompactionItem) => Compacted;
   /** Stands for the client's connection: a key for what happens once per connection. */
   readonly session: object;
+  /** How often the request may be sent again to a server that refuses it; undefined leaves it to the backend. */
+  readonly retries?: number | undefined;
 };
 
 /** What a compaction item stands for. */

@@ -30,6 +30,8 @@ export type SessionOptions = {
   readonly permit?: Permit;
   /** Id of the HTTP request or of the upgrade, for the reports of its turns. */
   readonly requestId?: string;
+  /** How often a backend may send a request of this client again; undefined leaves it to the backend. */
+  readonly retries?: number | undefined;
 };
 
 /**
@@ -237,6 +239,7 @@ export class Session {
       session: this,
       permit: this.#options.permit,
       sessionEnd: this.#end.signal,
+      retries: this.#options.retries,
       memory,
       conversation: this.#conversation(request, memory),
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id, memory)),
