@@ -85,9 +85,10 @@ export const CreateRequestSchema = Type.Object({
 });
 
 /** Fields of the Responses API, or of its real clients, that say nothing to a model server; never passed on to one. */
-const NOT_FOR_THE_MODEL = [
+export const NOT_FOR_THE_MODEL = [
   "type",
   "access_programs",
+  "background_options",
   "client_metadata",
   "image",
   "moderation",
