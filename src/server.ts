@@ -8,10 +8,11 @@ import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig, isLoopback } from "./config.ts";
 import { Engine } from "./core/engine.ts";
-import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
+import { type Backend, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
 import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
+import { cutLog, engineLimits, transportLimits } from "./server-limits.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
 import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
@@ -19,7 +20,6 @@ import { CipherSeal } from "./stores/cipher-seal.ts";
 import { keyFile, newKey } from "./stores/key-file.ts";
 import { openStore } from "./stores/open.ts";
 import { StoreError } from "./stores/store-error.ts";
-import type { TransportLimits } from "./transports/limits.ts";
 import { hostInUrl, Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
 
@@ -76,7 +76,14 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     limits: engineLimits(config),
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
-  const access = new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: isForOthers });
+  const access = new KeyRing({
+    configured: config.apiKeys,
+    records: store.records,
+    runtime,
+    isClosed: isForOthers,
+    onWrongKey: ({ address, count, isSlowed }) =>
+      log.warn({ address, count }, isSlowed ? "too many wrong API keys: slowing the address" : "wrong API key"),
+  });
   const listener = new Listener({
     engine,
     runtime,
@@ -93,6 +100,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
       deflate: config.deflate,
     },
     ...(tls !== undefined && { tls }),
+    onCut: cutLog(log),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
   });
   const release = (): Promise<void> =>
@@ -141,33 +149,6 @@ export function addressOf({ host, port, tlsCert }: Config): string {
 function allowedHosts({ host, allowedHosts: listed }: Config): readonly string[] | null {
   if (!isLoopback(host) && listed.length === 0) return null;
   return [hostInUrl(host).toLowerCase(), ...listed];
-}
-
-function engineLimits(config: Config): Limits {
-  return {
-    ...DEFAULT_LIMITS,
-    sessionBytes: config.sessionBytes,
-    laneNames: config.maxLanes,
-    turnsInFlight: config.maxTurnsInFlight,
-    queuedTurns: config.maxQueuedTurns,
-    detachedRuns: config.maxDetachedTurns,
-    detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
-    compactTokens: config.compactTokens,
-    compactBytes: config.compactBytes,
-  };
-}
-
-function transportLimits(config: Config): Partial<TransportLimits> {
-  return {
-    maxMessageBytes: config.maxMessageBytes,
-    connectionMs: config.connectionMinutes * 60_000,
-    pingMs: config.pingSeconds * 1000,
-    silenceMs: config.keepaliveSeconds * 1000,
-    maxConnections: config.maxConnections,
-    maxConnectionsPerTenant: config.maxConnectionsPerTenant,
-    maxDeflateConnections: config.maxDeflateConnections,
-    maxLoopDelayMs: config.maxLoopDelayMs,
-  };
 }
 
 async function openConfiguredStore(config: Config, log: Log): Promise<Store> {

@@ -191,9 +191,10 @@ export interface Access {
   needsKey(): Promise<boolean>;
   /**
    * @param authorization the header of that name
-   * @throws ApiError `invalid_api_key`
+   * @param address where the client connects from
+   * @throws ApiError `invalid_api_key`, and `rate_limit_exceeded` after many wrong keys from the address
    */
-  authenticate(authorization: string | undefined): Promise<Permit>;
+  authenticate(authorization: string | undefined, address?: string): Promise<Permit>;
 }
 
 /**
@@ -289,6 +290,10 @@ export type EnginePorts = {
 export type Limits = {
   /** Bytes of nodes that one session keeps. */
   readonly sessionBytes: number;
+  /** Turns of one server that run at the same time, over all transports … */
+  readonly turns: number;
+  /** … and those of one tenant. */
+  readonly turnsPerTenant: number;
   /** Turns of one session that run at the same time, over all its lanes. */
   readonly turnsInFlight: number;
   /** Turns of one session that may wait. */
@@ -310,6 +315,8 @@ export type Limits = {
 
 export const DEFAULT_LIMITS: Limits = {
   sessionBytes: 64 * 1024 * 1024,
+  turns: 1024,
+  turnsPerTenant: 256,
   turnsInFlight: 16,
   queuedTurns: 64,
   laneNames: 32,

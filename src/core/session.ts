@@ -13,6 +13,7 @@ import type { EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { RepeatedSettings } from "./repeated-settings.ts";
 import type { Conduct, Entry, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
+import type { RunningTurns } from "./running-turns.ts";
 import type { StopReason } from "./stop-reason.ts";
 import { forgetsParent, Turn, type TurnEnd } from "./turn.ts";
 
@@ -38,6 +39,8 @@ export class Session {
   readonly #end = new AbortController();
   readonly #cache: LocalCache;
   readonly #lanes: Lanes<TurnJob>;
+  /** Counts the turns of all sessions. */
+  readonly #allTurns: RunningTurns;
   readonly #turns = new Set<Turn>();
   readonly #running = new Map<string, Running>();
   /** Steers whose response has ended, by lane: they wait for the client to continue it, or its continuation to begin. */
@@ -48,8 +51,9 @@ export class Session {
   #refusal: ApiError | null = null;
   #stopped: StopReason | null = null;
 
-  constructor(ports: EnginePorts, options: SessionOptions, onClose: () => void) {
+  constructor(ports: EnginePorts, running: RunningTurns, options: SessionOptions, onClose: () => void) {
     this.#ports = ports;
+    this.#allTurns = running;
     this.id = ports.runtime.newId("session");
     this.tenant = options.tenant;
     this.#options = options;
@@ -200,6 +204,8 @@ export class Session {
   }
 
   async #runTurn(request: CreateRequest, { lane, sink, pinned, steers }: Conduct): Promise<TurnEnd> {
+    // What it throws refuses the turn, and its steers come back with the refusal.
+    const leave = this.#enter(steers);
     const turn = new Turn(this.#ports, {
       request: steers === null ? request : { ...request, input: [...steers.items, ...request.input] },
       origin: {
@@ -223,11 +229,21 @@ export class Session {
     });
     this.#turns.add(turn);
     if (this.#stopped !== null) turn.stop(this.#stopped);
-    const end = await turn.run();
+    const end = await turn.run().finally(leave);
     this.#turns.delete(turn);
     if (end.outcome === "refused") steers?.giveBack();
     this.#settleSteers(turn, end, sink, lane);
     return end;
+  }
+
+  /** Counts a turn in. @throws ApiError `too_many_turns` */
+  #enter(steers: Steers | null): () => void {
+    try {
+      return this.#allTurns.enter(this.tenant);
+    } catch (error) {
+      steers?.giveBack();
+      throw error;
+    }
   }
 
   /** The steers that this continuation applies. */

@@ -1,7 +1,7 @@
 import Type from "typebox";
 import { type Echo, ECHOES } from "./echo.ts";
 import { ApiError } from "./errors.ts";
-import { checkFormat, parseInput } from "./input.ts";
+import { checkFormat, finish, inputInSteps } from "./input.ts";
 import { type Item, type TextFormat, TextFormatSchema } from "./items.ts";
 import { checkToolChoice, checkTools, showTool, type Tool, type ToolChoice, ToolSchema } from "./tools.ts";
 import type { ReasoningSettings } from "./response.ts";
@@ -177,10 +177,16 @@ const checkBody = compileCheck(CreateRequestSchema);
  * @throws ApiError `invalid_type`, `invalid_value`, `missing_required_parameter` or `unsupported_parameter`, with `param`.
  */
 export function parseCreateRequest(value: unknown): CreateRequest {
+  return finish(createRequestInSteps(value));
+}
+
+/** The same, in steps that each take little time. */
+export function* createRequestInSteps(value: unknown): Generator<void, CreateRequest> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ApiError("invalid_type", "The request body must be a JSON object.");
   }
   checkBody(value, "");
+  yield;
   const body = value as RawBody;
   for (const { field, asks, message } of UNSUPPORTED_FIELDS) {
     if (asks((body as Record<string, unknown>)[field])) {
@@ -209,7 +215,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   checkFormat(format, "text.format");
   return {
     model: body.model,
-    input: parseInput(body.input ?? []),
+    input: yield* inputInSteps(body.input ?? []),
     previous_response_id: previous,
     conversation,
     instructions: body.instructions ?? null,

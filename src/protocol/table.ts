@@ -95,10 +95,12 @@ export const ERROR = {
   not_found: { status: 404, type: "invalid_request_error", ours: true },
   method_not_allowed: { status: 405, type: "invalid_request_error", ours: true },
   request_too_large: { status: 413, type: "invalid_request_error", ours: true },
+  request_timeout: { status: 408, type: "invalid_request_error", ours: true },
   unsupported_media_type: { status: 415, type: "invalid_request_error", ours: true },
   idempotency_key_in_use: { status: 409, type: "invalid_request_error", ours: true },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", ours: true },
   too_many_runs: { status: 429, type: "rate_limit_error", ours: true },
+  too_many_turns: { status: 429, type: "rate_limit_error", ours: true },
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
   server_error: { status: 500, type: "server_error" },
@@ -129,6 +131,7 @@ export const CLOSE = {
   too_many_errors: { code: 1008, reason: "too many protocol errors in a row" },
   dead_peer: { code: 1011, reason: "keepalive ping timeout" },
   overloaded: { code: 1013, reason: "server is overloaded" },
+  slow_message: { code: 1008, reason: "a message took too long to arrive" },
   slow_client: { code: 1013, reason: "client reads too slowly" },
 } as const satisfies Record<string, CloseRow>;
 

@@ -59,7 +59,7 @@ export async function sendEvents(
   reply: FastifyReply,
   options: { readonly view: EventView; readonly after?: number },
 ): Promise<void> {
-  const sse = new SseStream(reply, { ...options, limits: context.limits, left: () => undefined });
+  const sse = new SseStream(reply, { ...options, limits: context.limits, onCut: context.onCut, left: () => undefined });
   for await (const batch of followed.events()) {
     await sse.write(batch);
     if (sse.isOver) return;

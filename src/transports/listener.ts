@@ -3,12 +3,13 @@ import type { AddressInfo, Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { Engine } from "../core/engine.ts";
 import type { Access, Runtime } from "../core/ports.ts";
-import type { TransportContext } from "./context.ts";
+import type { CutReason, TransportContext } from "./context.ts";
 import { Door } from "./door.ts";
 import { createHttpApp, createNodeServer, type Tls } from "./http.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./limits.ts";
 import { type Load, LoopLoad } from "./load.ts";
 import { DEFAULT_TRANSPORT_POLICY, type TransportPolicy } from "./policy.ts";
+import { watchAnswers } from "./slow-answers.ts";
 import { WebSockets } from "./websocket.ts";
 
 export type ListenerOptions = {
@@ -25,6 +26,8 @@ export type ListenerOptions = {
   readonly load?: Load;
   /** With it, the same port speaks https and wss instead. */
   readonly tls?: Tls;
+  /** Told of each client that was cut, and why. */
+  readonly onCut?: (reason: CutReason) => void;
   /** Takes unexpected errors, whose text no client sees. */
   readonly onError: (error: unknown, requestId: string) => void;
 };
@@ -56,6 +59,7 @@ export class Listener {
       version,
       isTemporary: options.isTemporary ?? false,
       onError,
+      onCut: options.onCut ?? (() => undefined),
       limits: this.#limits,
       policy,
       door: new Door({ policy, access }),
@@ -66,6 +70,7 @@ export class Listener {
     this.#app = createHttpApp(context, this.#server);
     this.#webSockets = new WebSockets(context);
     this.#webSockets.attach(this.#server);
+    watchAnswers(this.#server, this.#limits, () => context.onCut("slow_reader"));
     this.#server.on("connection", (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));

@@ -3,6 +3,7 @@ import type { FastifyReply } from "fastify";
 import { encodeSseAfter, SSE_DONE } from "../protocol/codec.ts";
 import { type EventView, shownEvent } from "../protocol/echo.ts";
 import { isTerminal, type ServerEvent } from "../protocol/events.ts";
+import type { CutReason } from "./context.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
 import { Silence } from "./silence.ts";
@@ -16,6 +17,8 @@ export type SseOptions = {
   readonly view: EventView;
   /** Events with this number, or a lower one, are left out. */
   readonly after?: number;
+  /** Told when the client does not read and is cut. */
+  readonly onCut: (reason: CutReason) => void;
   /** Told when the client is gone, or given up, or the stream has ended. */
   readonly left: () => void;
   /** Told when the stream has been silent for long, beside the comment that it then says. */
@@ -33,7 +36,7 @@ export class SseStream {
   constructor(reply: FastifyReply, options: SseOptions) {
     this.#reply = reply;
     this.#options = options;
-    this.#outbox = new Outbox(sseWire(reply.raw, this.#leave), options.limits);
+    this.#outbox = new Outbox(sseWire(reply.raw, this.#leave, options.onCut), options.limits);
     this.#silence = new Silence(options.limits.silenceMs, () => {
       void this.#outbox.write([SSE_COMMENT]);
       options.silent?.();
@@ -90,7 +93,7 @@ export class SseStream {
   };
 }
 
-function sseWire(raw: ServerResponse, leave: () => void): Wire {
+function sseWire(raw: ServerResponse, leave: () => void, onCut: SseOptions["onCut"]): Wire {
   const { socket } = raw;
   return {
     send: (frame, sent) => raw.write(frame, sent),
@@ -100,6 +103,7 @@ function sseWire(raw: ServerResponse, leave: () => void): Wire {
     cork: () => socket?.cork(),
     uncork: () => socket?.uncork(),
     giveUp: () => {
+      onCut("slow_reader");
       // Before the socket says that it is closed, which is later: until then the backend would run on.
       leave();
       raw.destroy();

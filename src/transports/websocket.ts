@@ -12,6 +12,7 @@ import { DEFLATE, wantsDeflate } from "./deflate.ts";
 import { echoFor } from "./echo.ts";
 import { splitTarget } from "./host-names.ts";
 import { checkUrl } from "./http.ts";
+import { messageRoundMs } from "./message-deadline.ts";
 import { checkOrigin } from "./origins.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
 import { Rounds } from "./rounds.ts";
@@ -30,6 +31,7 @@ export class WebSockets {
   readonly #context: TransportContext;
   readonly #admission: Admission;
   readonly #rounds: Rounds | null;
+  readonly #messageRounds: Rounds;
   readonly #connections = new Set<Connection>();
   readonly #requestIds = new WeakMap<IncomingMessage, string>();
   readonly #plain: Upgrades;
@@ -42,6 +44,7 @@ export class WebSockets {
     const { limits, load } = context;
     this.#admission = new Admission(limits, load);
     this.#rounds = limits.pingMs > 0 ? new Rounds(limits.pingMs) : null;
+    this.#messageRounds = new Rounds(messageRoundMs(limits));
     this.#plain = this.#createUpgrades(false);
     this.#deflating = this.#createUpgrades(DEFLATE);
   }
@@ -118,7 +121,7 @@ export class WebSockets {
       throw new ApiError("websocket_disabled", "This server takes no WebSocket connections: use HTTP.");
     }
     checkOrigin(policy, headers);
-    return access.authenticate(headers.authorization);
+    return access.authenticate(headers.authorization, request.socket.remoteAddress);
   }
 
   /** Whether there can be a further connection. @throws ApiError when there cannot */
@@ -139,6 +142,8 @@ export class WebSockets {
       limits,
       load,
       rounds: this.#rounds,
+      messageRounds: this.#messageRounds,
+      onCut: this.#context.onCut,
       wantsKeepalive: wantsKeepalive(policy, request.headers),
       echo,
       onError,
