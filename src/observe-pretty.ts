@@ -70,7 +70,9 @@ function formatError({ type, message, stack, cause }: ErrorLine): string {
 
 /** Names come from clients; a terminal must not take them for commands. */
 function printable(text: string, allowed = ""): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) => (allowed.includes(character) ? character : "�"));
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    allowed.includes(character) ? character : "�",
+  );
 }
 
 function duration(milliseconds: number): string {

@@ -2,7 +2,7 @@ import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pin
 import { PinoPretty } from "pino-pretty";
 import type { EngineEvent, Observer, Store, TurnReport } from "./core/ports.ts";
 import { ERROR } from "./protocol/table.ts";
-import { describeError, errorLine } from "./observe-error.ts";
+import { describeError, describeRefusal, type ErrorLine, errorLine } from "./observe-error.ts";
 import { formatLine, TURN, type TurnFields } from "./observe-pretty.ts";
 
 /**
@@ -44,7 +44,7 @@ export function createLog(options: LogOptions): Log {
       serializers: { err: errorLine },
       redact: { paths: SECRETS, censor: "[hidden]" },
     },
-    options.pretty ? prettyStream(options.destination) : (options.destination ?? stdout()),
+    options.pretty ? prettyStream(options.destination) : escaping(options.destination ?? stdout()),
   );
 }
 
@@ -57,6 +57,30 @@ export function flushLog(log: Log): Promise<void> {
       resolve();
     });
   });
+}
+
+/** Beyond what JSON escapes: characters that steer terminals and viewers, or that some readers take for the end of a line. */
+const STEERING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** Lines in which no character is anything but text. */
+function escaping(destination: DestinationStream): DestinationStream {
+  return {
+    write(line) {
+      // pino escapes line feeds within a line; the one at its end is its end.
+      const text = line.endsWith("\n") ? line.slice(0, -1) : line;
+      destination.write(`${/[^\x20-\x7e]/.test(text) ? text.replaceAll(STEERING, escapeSequence) : text}\n`);
+    },
+    flush: (done: (error?: Error) => void) => {
+      const { flush } = destination as { flush?: (done: (error?: Error) => void) => void };
+      if (flush === undefined) done();
+      else flush.call(destination, done);
+    },
+  } as DestinationStream;
+}
+
+function escapeSequence(character: string): string {
+  const units = Array.from({ length: character.length }, (_, index) => character.charCodeAt(index));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
 
 /**
@@ -121,13 +145,15 @@ export class LogObserver implements Observer {
 
   #turn(report: TurnReport): void {
     const level = levelOf(report);
-    // Only of what the operator has to mend: a model server that refuses a request likes to quote it, and the client is
-    // told the reason anyway.
-    const hasCause = level === "error" && report.cause !== undefined;
-    const err = hasCause ? describeError(report.cause, report.store) : undefined;
+    const err = report.cause === undefined ? undefined : causeOf(report.cause, level);
     if (err === undefined) this.#plain[level](turnFields(report), TURN);
     else this.#log[level]({ ...turnFields(report), err }, TURN);
   }
+}
+
+/** Of a client's mistake only what another server says of it: the rest the client is told. */
+function causeOf(cause: unknown, level: "info" | "warn" | "error"): ErrorLine | undefined {
+  return level === "error" ? describeError(cause) : describeRefusal(cause);
 }
 
 /** A client's mistake is worth a warning; what only the operator can mend is an error; a stop is neither. */
@@ -140,7 +166,7 @@ function turnFields(report: TurnReport): TurnFields {
   const { usage } = report;
   return {
     responseId: report.responseId,
-    previousResponseId: report.previousResponseId === null ? null : named(report.previousResponseId),
+    previousResponseId: report.previousResponseId === null ? null : idOf(report.previousResponseId),
     tenant: report.tenant,
     session: report.session,
     transport: report.transport,
@@ -165,6 +191,11 @@ function named(text: string): string {
   return text.length > LONGEST_NAME ? `${text.slice(0, LONGEST_NAME)}…` : text;
 }
 
+/** An id that a server may have made; anything else in its place is a client's own text. */
+function idOf(text: string): string {
+  return /^resp_[0-9a-f]{1,64}$/.test(text) ? text : "(not an id)";
+}
+
 function rounded(milliseconds: number): number {
   return Math.round(milliseconds * 10) / 10;
 }
@@ -183,9 +214,9 @@ export function withContentLog(store: Store, log: Log): Store {
         "content",
       );
     },
-    get: (tenant, id) => store.get(tenant, id),
-    recording: (tenant, id) => store.recording(tenant, id),
-    load: (tenant, id) => store.load(tenant, id),
+    get: (tenant, id, admit) => store.get(tenant, id, admit),
+    recording: (tenant, id, admit) => store.recording(tenant, id, admit),
+    load: (tenant, id, admit) => store.load(tenant, id, admit),
     delete: (tenant, id) => store.delete(tenant, id),
     close: () => store.close(),
   };

@@ -1,12 +1,13 @@
 import { DEFAULT_LIMITS, type Limits } from "./core/ports.ts";
 import type { Log } from "./observe.ts";
 import type { Config } from "./settings.ts";
+import type { Sizes } from "./sizes.ts";
 import type { CutReason } from "./transports/context.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./transports/limits.ts";
 
 /** The limits of a configuration, as each layer takes them. */
 
-export function engineLimits(config: Config): Limits {
+export function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
   return {
     ...DEFAULT_LIMITS,
     turns: config.maxTurns,
@@ -19,6 +20,8 @@ export function engineLimits(config: Config): Limits {
     detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
     compactTokens: config.compactTokens,
     compactBytes: config.compactBytes,
+    contextBytes,
+    acceptMs: config.acceptTimeout * 1000,
   };
 }
 

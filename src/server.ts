@@ -7,6 +7,7 @@ import { isAllowable, isSettable } from "./backends/extra-fields.ts";
 import { ModelRegistry } from "./backends/registry.ts";
 import { SimBackend } from "./backends/sim.ts";
 import { completeConfig, isLoopback } from "./config.ts";
+import { Memory } from "./core/budget.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
@@ -15,6 +16,7 @@ import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./ob
 import { cutLog, engineLimits, transportLimits } from "./server-limits.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
+import { type Sizes, sizesOf } from "./sizes.ts";
 import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
 import { CipherSeal } from "./stores/cipher-seal.ts";
 import { keyFile, newKey } from "./stores/key-file.ts";
@@ -32,6 +34,8 @@ export type RunningServer = {
   readonly port: number;
   /** Whether clients need a key. */
   readonly needsKey: boolean;
+  /** What it may use of memory. */
+  readonly sizes: Sizes;
   /**
    * Refuses new turns, lets those that run end within `graceSeconds`, and resolves when nothing is left of the server.
    * Further calls wait for the same end.
@@ -67,13 +71,15 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
   const runtime = parts.runtime ?? systemRuntime;
   const backend = withCoalescing(parts.backend ?? createBackend(config, log), config);
   const store = parts.store ?? (await openConfiguredStore(config, log));
+  const sizes = sizesOf(config);
   const engine = new Engine({
     models: new ModelRegistry({ backend, models: config.models, defaultModel: config.defaultModel ?? null }),
     store: config.logContent ? withContentLog(store, log) : store,
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
     seal: createSeal(config, log),
-    limits: engineLimits(config),
+    limits: engineLimits(config, sizes),
+    memory: new Memory({ serverBytes: sizes.memoryBytes, tenantBytes: sizes.memoryBytesPerTenant }),
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
   const access = new KeyRing({
@@ -121,7 +127,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     await release();
   };
   let ended: Promise<void> | undefined;
-  return { ...address, close: () => (ended ??= shutDown()) };
+  return { ...address, sizes, close: () => (ended ??= shutDown()) };
 }
 
 /** The keys in the store of a configuration, for its operator. */
@@ -155,7 +161,7 @@ async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
   const url = config.store === "sqlite:" ? `sqlite:${join(config.dataDir, "turnwire.db")}` : config.store;
   try {
     return await openStore(url, {
-      memoryBytes: config.storeBytes,
+      memoryBytes: sizesOf(config).storeBytes,
       ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
       keys: parseStoreKeys(config.storeKeys ?? ""),
       onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),
@@ -207,6 +213,7 @@ function createBackend(config: Config, log: Log): Backend {
     retries: config.backendRetries,
     retryDelayMs: 250,
     reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
+    thinkTags: config.thinkTags,
     strictTools: config.strictTools,
     maxTokensField: config.backendMaxTokensField,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),

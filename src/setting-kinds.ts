@@ -140,6 +140,13 @@ export const choice = <const T extends readonly string[]>(
 const UNITS: { readonly [unit: string]: number } = { "": 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 const SIZE = /^(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?$/i;
 
+function decodeSize(given: number | string): number {
+  const [, amount = "", unit = ""] = SIZE.exec(String(given)) ?? [];
+  const bytes = Math.round(Number(amount) * (UNITS[unit.toLowerCase()] ?? Number.NaN));
+  if (!(bytes >= 1024 && bytes <= 2 ** 40)) throw new Error("is not a size from 1KiB to 1024GiB");
+  return bytes;
+}
+
 /** Bytes, or text such as `64MiB` and `64mb`; like most servers' settings, `mb` means `MiB`. */
 export const size = (options: { default: string; description: string }) =>
   ({
@@ -150,12 +157,23 @@ export const size = (options: { default: string; description: string }) =>
     expects: "a size such as 64MiB, or a number of bytes",
     fromText: (given: string) => given.trim(),
     value: "<size>",
-    decode: (given: number | string): number => {
-      const [, amount = "", unit = ""] = SIZE.exec(String(given)) ?? [];
-      const bytes = Math.round(Number(amount) * (UNITS[unit.toLowerCase()] ?? Number.NaN));
-      if (!(bytes >= 1024 && bytes <= 2 ** 40)) throw new Error("is not a size from 1KiB to 1024GiB");
-      return bytes;
-    },
+    decode: decodeSize,
+  }) as const;
+
+/** The same, or `auto`: a share of what the process has. */
+export const sizeOrAuto = (description: string) =>
+  ({
+    schema: Type.Union(
+      [
+        Type.Integer({ minimum: 1024, maximum: 2 ** 40 }),
+        Type.String({ pattern: "^(auto|[0-9.]+ *[kKmMgG]?([iI]?[bB])?)$" }),
+      ],
+      { default: "auto", description },
+    ),
+    expects: "auto, a size such as 64MiB, or a number of bytes",
+    fromText: (given: string) => given.trim(),
+    value: "<size|auto>",
+    decode: (given: number | string): number | "auto" => (given === "auto" ? "auto" : decodeSize(given)),
   }) as const;
 
 const list = (given: string): readonly string[] =>

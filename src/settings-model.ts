@@ -1,4 +1,15 @@
-import { choice, fieldNames, integer, jsonObject, models, onOff, optionalText, seconds, url } from "./setting-kinds.ts";
+import {
+  choice,
+  fieldNames,
+  integer,
+  jsonObject,
+  models,
+  onOff,
+  optionalText,
+  seconds,
+  secondsOrNever,
+  url,
+} from "./setting-kinds.ts";
 
 /** The rows of `settings.ts` about the model and what serves it, and about the simulator that stands in for it. */
 export const MODEL_SETTINGS = {
@@ -31,6 +42,14 @@ export const MODEL_SETTINGS = {
     ...seconds({ default: 300, description: "Until the model server begins to answer." }),
     group: "Model",
   },
+  acceptTimeout: {
+    ...secondsOrNever({
+      default: 1,
+      description:
+        "How long the first event waits for the model server's status, so that a refusal is an HTTP status or an error frame; 0 does not wait.",
+    }),
+    group: "Model",
+  },
   silenceTimeout: {
     ...seconds({ default: 120, description: "Without a byte in the middle of an answer." }),
     group: "Model",
@@ -50,6 +69,14 @@ export const MODEL_SETTINGS = {
       description: "Message field in which earlier reasoning goes back to the model server.",
     }),
     value: "<field|none>",
+    group: "Model",
+  },
+  thinkTags: {
+    ...choice(["auto", "open", "off"], {
+      default: "auto",
+      description:
+        "Thinking in tags such as <think>: auto reads it at the beginning of an answer, open where the opening tag is missing.",
+    }),
     group: "Model",
   },
   strictTools: {

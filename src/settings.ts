@@ -2,7 +2,6 @@ import type { Static, TSchema } from "typebox";
 import {
   apiKeys,
   choice,
-  folder,
   hosts,
   integer,
   minutesOrNever,
@@ -16,6 +15,7 @@ import {
   text,
 } from "./setting-kinds.ts";
 import { ECHOES } from "./protocol/echo.ts";
+import { MEMORY_SETTINGS } from "./settings-memory.ts";
 import { MODEL_SETTINGS } from "./settings-model.ts";
 
 /**
@@ -251,70 +251,7 @@ export const SETTINGS = {
 
   ...MODEL_SETTINGS,
 
-  store: {
-    ...text("<url>", "a store", {
-      default: "sqlite:",
-      description:
-        "Where stored responses are kept: sqlite: (a file in --data-dir), sqlite:<path>, postgres://…, or memory:, which forgets them at the end.",
-    }),
-    group: "Memory",
-  },
-  storeDays: {
-    ...integer({
-      minimum: 0,
-      maximum: 36_500,
-      default: 30,
-      description: "Days for which a stored response is known; 0 is for as long as there is room.",
-    }),
-    group: "Memory",
-  },
-  storeKeys: {
-    ...optionalText("<id:base64>", "keys", {
-      description: "Keys that encrypt what is stored, with commas between them; the first one is current.",
-    }),
-    secret: true,
-    group: "Memory",
-  },
-  dataDir: {
-    ...folder({
-      default: "~/.turnwire",
-      description: "Where the server keeps its own files, such as that of 'sqlite:'.",
-    }),
-    group: "Memory",
-  },
-  compactionKeys: {
-    ...optionalText("<id:base64>", "keys", {
-      description: "Keys that seal compaction items, as --store-keys; without any: those, or one made in --data-dir.",
-    }),
-    secret: true,
-    group: "Memory",
-  },
-  compactTokens: {
-    ...integer({
-      minimum: 1,
-      maximum: 1_000_000_000,
-      default: 100_000,
-      description:
-        "Tokens of context at which a request that asks for compaction, and names no threshold, is compacted.",
-    }),
-    group: "Memory",
-  },
-  compactBytes: {
-    ...size({ default: "16MiB", description: "The same in bytes of context: images reach limits of bytes first." }),
-    group: "Memory",
-  },
-  storeBytes: {
-    ...size({
-      default: "512MiB",
-      description:
-        "Stored responses in memory, of all tenants, least recently used out first; beside a database, its cache.",
-    }),
-    group: "Memory",
-  },
-  sessionBytes: {
-    ...size({ default: "64MiB", description: "Context that one connection may hold." }),
-    group: "Memory",
-  },
+  ...MEMORY_SETTINGS,
 
   logLevel: {
     ...choice(["trace", "debug", "info", "warn", "error", "silent"], {

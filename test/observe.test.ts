@@ -82,14 +82,14 @@ describe("a turn", () => {
   });
 
   test("that a client got wrong is a warning, without a stack", async () => {
-    const { lines, status } = await run(answer("never"), { previous_response_id: "resp_unknown" });
+    const { lines, status } = await run(answer("never"), { previous_response_id: "resp_00ff" });
     expect(status).toBe(400);
     expect(lines("turn")).toMatchObject([
       {
         level: "warn",
         outcome: "refused",
         errorCode: "previous_response_not_found",
-        previousResponseId: "resp_unknown",
+        previousResponseId: "resp_00ff",
       },
     ]);
     expect(lines("turn")[0]).not.toHaveProperty("err");
@@ -195,11 +195,41 @@ describe("an error in the log", () => {
     });
   });
 
-  test("leaves out what others said word for word", () => {
-    const { log, text } = keptLog();
-    log.warn({ err: new Error("answered 500", { cause: new Quotation(SECRET) }) }, "trying again");
+  test("leaves out what others said, until it was compared with the content", () => {
+    const { log, text, lines } = keptLog();
+    const cause = new Quotation(SECRET);
+    const err = Object.assign(new Error("answered 500", { cause }), { status: 500 });
+    log.warn({ err }, "trying again");
     expect(text()).toContain("answered 500");
     expect(text()).not.toContain(SECRET);
+    cause.redacted = "no such template: …";
+    log.warn({ err }, "trying again");
+    expect(text()).not.toContain(SECRET);
+    expect(lines()[1]).toMatchObject({
+      err: { status: 500, cause: { type: "Quotation", message: "no such template: …" } },
+    });
+  });
+
+  test.each([
+    "",
+    "{",
+    '{"a":"',
+    `{"${SECRET}`,
+    `"${SECRET}`,
+    `{"a":"${SECRET}\n"}`,
+    `[${SECRET}]`,
+    `{"a":1}${SECRET}`,
+    `{${SECRET}}`,
+  ])("leaves out the text that is not JSON: %j", (json) => {
+    const { log, lines, text } = keptLog();
+    try {
+      JSON.parse(json);
+    } catch (error) {
+      log.error({ err: new Error("broken", { cause: error }) }, "broken");
+    }
+    expect(lines()[0]).toMatchObject({ err: { cause: { type: "SyntaxError", message: expect.stringMatching(/./) } } });
+    expect(text()).toMatch(/observe\.test\.ts/);
+    for (let at = 0; at + 3 <= SECRET.length; at += 1) expect(text()).not.toContain(SECRET.slice(at, at + 3));
   });
 
   test("is cut where it is longer than a page, and ends where causes go in a circle", () => {
@@ -234,15 +264,30 @@ describe("at a terminal", () => {
     store: true,
   };
 
-  test.each([
-    [true, true],
-    [false, false],
-  ])("what a model server said word for word is shown only of what may be kept (store: %s)", (store, shown) => {
+  test.each([true, false])("what a model server said word for word is not shown (store: %s)", (store) => {
     const { log, text } = keptLog();
     const cause = new Error("the model server answered 500", { cause: new Quotation(SECRET) });
     new LogObserver(log).observe({ kind: "turn.ended", ...report, cause, store });
     expect(text()).toContain("the model server answered 500");
-    expect(text().includes(SECRET)).toBe(shown);
+    expect(text()).not.toContain(SECRET);
+  });
+
+  test("a refusal of the model server is a warning with its status and its own words, and no stack", () => {
+    const { log, lines } = keptLog();
+    const quotation = new Quotation(`no: ${SECRET}`);
+    quotation.redacted = "no: …";
+    const cause = Object.assign(new Error("the model server answered 400", { cause: quotation }), { status: 400 });
+    new LogObserver(log).observe({ kind: "turn.ended", ...report, cause, errorCode: "invalid_prompt" });
+    expect(lines()).toMatchObject([
+      { level: "warn", err: { message: "the model server answered 400", status: 400, cause: { message: "no: …" } } },
+    ]);
+    expect(lines()[0]?.["err"]).not.toHaveProperty("stack");
+  });
+
+  test("an id that no server makes is not shown", () => {
+    const { log, lines } = keptLog();
+    new LogObserver(log).observe({ kind: "turn.ended", ...report, previousResponseId: `resp_${SECRET}` });
+    expect(lines()[0]).toMatchObject({ previousResponseId: "(not an id)" });
   });
 
   test("a turn is a sentence, with what broke below it", () => {
@@ -273,6 +318,17 @@ describe("at a terminal", () => {
     log.warn({ url: "http://x", tries: 2 }, "trying again");
     expect(text()).toContain("trying again  url=http://x  tries=2");
   });
+});
+
+test.each([false, true])("no character steers what shows the log (at a terminal: %s)", (pretty) => {
+  const { log, text } = keptLog({ pretty });
+  const steering = ["\u0000", "\u001b", "\u007f", "\u009b", "\u2028", "\u2029", "\u202e", "\u2066", "\u200f", "\u061c"];
+  steering.push("\ufeff", "\u200b", "\u{e0041}");
+  const model = `a${steering.join("b")}c`;
+  log.warn({ model, [`key${steering.join("")}`]: 1, err: new Error(model) }, model);
+  for (const character of steering) expect(text()).not.toContain(character);
+  const shown = pretty ? { model, msg: model } : (JSON.parse(text()) as object);
+  expect(shown).toMatchObject({ model, msg: model });
 });
 
 test("connections and beginnings of turns are debug lines", () => {

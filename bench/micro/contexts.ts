@@ -1,7 +1,8 @@
 // Contexts: what a turn costs before its request is written, however much has been said before it.
 
 import { ChatContexts } from "../../src/backends/chat-context.ts";
-import { checkInput, commitNode, type ResponseNode } from "../../src/core/node.ts";
+import { commitNode, type ResponseNode } from "../../src/core/node.ts";
+import { checkItemIds, pairedInput } from "../../src/core/pairing.ts";
 import { Assembler } from "../../src/core/assembler.ts";
 import { responseFrame } from "../../src/core/response-frame.ts";
 import type { Item } from "../../src/protocol/items.ts";
@@ -65,7 +66,8 @@ function commit(parent: ResponseNode | null, { input, response }: Turn): Respons
 
 /** A turn from what comes in to what is kept of it. */
 function take(contexts: ChatContexts, parent: ResponseNode | null, next: Turn): ResponseNode {
-  checkInput(parent, next.input);
+  checkItemIds(parent, next.input);
+  pairedInput(parent, next.input);
   pieces(contexts, parent, next.input);
   return commit(parent, next);
 }

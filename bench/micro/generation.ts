@@ -5,7 +5,7 @@ import { chatTools } from "../../src/backends/chat-tools.ts";
 import { Assembler } from "../../src/core/assembler.ts";
 import type { BackendEvent } from "../../src/core/ports.ts";
 import { responseFrame } from "../../src/core/response-frame.ts";
-import { SseDecoder } from "../../src/protocol/codec.ts";
+import { type SseEvent, SseDecoder } from "../../src/protocol/sse-decoder.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import { FakeRuntime } from "../../src/testing/index.ts";
 import { always, type Benchmark } from "./benchmark.ts";
@@ -94,13 +94,13 @@ const finishing: Benchmark = {
 const stream = chatStream(400);
 const head = { tools: chatTools([]), allowed: null };
 
-function dataOf(chunks: readonly Buffer[]): readonly string[] {
+function dataOf(chunks: readonly Buffer[]): readonly SseEvent[] {
   const decoder = new SseDecoder(1 << 20);
   return chunks.flatMap((bytes) => decoder.push(bytes));
 }
 
 const data = dataOf(stream.bursts);
-const chunks = data.slice(0, -1);
+const chunks = data.slice(0, -1).map((event) => event.data);
 
 export const generation: readonly Benchmark[] = [
   assembling(

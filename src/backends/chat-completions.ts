@@ -4,14 +4,17 @@ import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
-import { ChatContexts, hasChatForm } from "./chat-context.ts";
+import { ChatContexts } from "./chat-context.ts";
 import { type Dialect, LEAD, LEAD_SEPARATOR, type ReasoningField } from "./chat-writer.ts";
-import { brokenStream, parseRetryAfter, quote, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
+import { parseRetryAfter, quotationIn, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
 import { ChatTokens } from "./chat-tokens.ts";
+import { LeftOut } from "./left-out.ts";
+import { redact } from "./redact.ts";
 import { ServerCounter } from "./server-counter.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
 import type { ChatTools } from "./chat-tools.ts";
 import { Rope } from "./rope.ts";
+import type { ThinkTagsMode } from "./think-tags.ts";
 import { type AnswerHead, UpstreamCall } from "./upstream-call.ts";
 import type { Watchdog } from "./watchdog.ts";
 
@@ -21,6 +24,8 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
   readonly key: string | null;
   /** The field that takes earlier reasoning back to the model; null keeps it from the model. */
   readonly reasoningField: ReasoningField;
+  /** How thinking between tags is told apart from text. */
+  readonly thinkTags: ThinkTagsMode;
   readonly connectTimeoutMs: number;
   /** From the request to the first byte of the answer: queueing and prefill take their time. */
   readonly firstByteTimeoutMs: number;
@@ -40,9 +45,6 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
 /** Where a backend says what an operator should know. */
 type BackendLog = { warn(fields: object, message: string): void };
 
-/** Types of tools and items that are reported as left out, for each connection, and characters of one. */
-const MOST_REPORTED = 32;
-const LONGEST_REPORTED = 100;
 /** Statuses that another try may mend. */
 const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
 /** A server that asks for a longer wait than this is left to the client's own patience. */
@@ -65,8 +67,7 @@ export class ChatCompletionsBackend implements Backend {
   readonly #counter: ServerCounter | null;
   /** Contexts for tools of which some have other names in chat than their own: hardly any have. */
   readonly #contextsOfRenamed = new WeakMap<ChatTools, Contexts>();
-  /** Types that were left out of what the model sees, by connection: each is worth one line. */
-  readonly #reported = new WeakMap<object, Set<string>>();
+  readonly #leftOut = new LeftOut();
 
   constructor(options: ChatCompletionsOptions) {
     const url = new URL(options.url);
@@ -87,12 +88,17 @@ export class ChatCompletionsBackend implements Backend {
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
     const head = chatHead(request, this.#options);
-    this.#report(request, head);
+    this.#leftOut.report(request, head, this.#options.log);
     const mapping = this.#map(request, head.tools);
     const step = mapping.next();
     const messages = step.done ? step.value : mapping;
-    const open = (watchdog: Watchdog): Promise<UpstreamCall> => this.#open(head, messages, request, watchdog);
-    return new ChatAnswer({ head, open, signal, silenceTimeoutMs: this.#options.silenceTimeoutMs });
+    let sent: RequestBody | null = null;
+    const open = (watchdog: Watchdog): Promise<UpstreamCall> =>
+      this.#open(head, messages, request, watchdog, (body) => (sent = body));
+    const redact = (error: unknown, said: string): Promise<void> =>
+      redactQuotation(error, [...(sent === null ? [] : contentOf(sent)), Buffer.from(said)]);
+    const { silenceTimeoutMs, thinkTags } = this.#options;
+    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags, redact });
   }
 
   async models(): Promise<readonly string[]> {
@@ -155,17 +161,22 @@ export class ChatCompletionsBackend implements Backend {
     messages: Rope | Generator<void, Rope>,
     request: BackendRequest,
     watchdog: Watchdog,
+    sending: (body: RequestBody) => void,
   ): Promise<UpstreamCall> {
+    const send = (rope: Rope): Promise<UpstreamCall> => {
+      const body = requestBody(head, rope.pieces(), request);
+      sending(body);
+      return this.#send(body, watchdog);
+    };
     const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
     try {
-      return await this.#send(requestBody(head, rope.pieces(), request), watchdog);
+      return await send(rope);
     } catch (error) {
       if (this.#systemFirst.has(request.model) || !wantsSystemFirst(error)) throw error;
       this.#systemFirst.add(request.model);
       const { log } = this.#options;
       log.warn({ model: request.model }, "the model takes words of the system only first: later ones are the user's");
-      const again = await mappedInSteps(this.#map(request, head.tools));
-      return this.#send(requestBody(head, again.pieces(), request), watchdog);
+      return send(await mappedInSteps(this.#map(request, head.tools)));
     }
   }
 
@@ -203,50 +214,15 @@ export class ChatCompletionsBackend implements Backend {
       return { error: unreachable(error), transient: true };
     }
     const { status, headers } = answer;
-    const type = headers["content-type"] ?? "";
-    if (status === 200 && type.startsWith("text/event-stream")) return { call };
+    // The body tells what it is: content types are often wrong or missing.
+    if (status >= 200 && status < 300) return { call };
     const text = await readBeginning(call);
     watchdog.relax();
-    if (status === 200) {
-      const cause = new Error(`the model server answered with content type '${type}'`, { cause: quote(text) });
-      return {
-        error: brokenStream("answered with something that is not a chat completion stream", cause),
-        transient: false,
-      };
-    }
     const retryAfter = headers["retry-after"];
     const seconds = parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter);
-    return {
-      error: refusedByServer(status, seconds === undefined ? undefined : String(seconds), text),
-      transient: TRANSIENT.has(status),
-    };
-  }
-
-  #report(request: BackendRequest, head: ChatHead): void {
-    const foreign = request.input.filter((item) => !hasChatForm(item)).map((item) => item.type);
-    if (head.tools.omitted.length + foreign.length + head.dropped.length === 0) return;
-    const reported = this.#reported.get(request.session) ?? new Set();
-    this.#reported.set(request.session, reported);
-    const isNew =
-      (kind: string) =>
-      (type: string): boolean => {
-        const name = `${kind} ${type}`;
-        // A client may invent types without end: of one connection only so many are remembered and logged.
-        if (reported.size >= MOST_REPORTED || type.length > LONGEST_REPORTED || reported.has(name)) return false;
-        reported.add(name);
-        return true;
-      };
-    const tools = head.tools.omitted.filter(isNew("tool"));
-    const items = foreign.filter(isNew("item"));
-    const fields = head.dropped.filter(isNew("field"));
-    if (fields.length > 0) {
-      this.#options.log.warn(
-        { fields },
-        "dropped request fields that clients may not send: see --backend-allow-fields",
-      );
-    }
-    if (tools.length + items.length === 0) return;
-    this.#options.log.warn({ tools, items }, "left out of what the model sees: chat servers have no form for these");
+    const error = refusedByServer(status, seconds === undefined ? undefined : String(seconds), text);
+    await redactQuotation(error, contentOf(body));
+    return { error, transient: TRANSIENT.has(status) };
   }
 }
 
@@ -261,7 +237,7 @@ function openContexts(reasoningField: ReasoningField, renamed: Dialect["renamed"
 }
 
 type RequestBody = {
-  readonly bytes: Uint8Array | Iterable<Uint8Array>;
+  readonly bytes: Uint8Array | readonly Uint8Array[];
   readonly headers: { readonly "content-type": string; readonly "content-length": string };
 };
 
@@ -282,6 +258,16 @@ function requestBody(head: ChatHead, messages: readonly Uint8Array[], request: B
     bytes: length <= SMALL_BODY ? Buffer.concat(pieces, length) : pieces,
     headers: { "content-type": "application/json", "content-length": String(length) },
   };
+}
+
+function contentOf({ bytes }: RequestBody): readonly Uint8Array[] {
+  return bytes instanceof Uint8Array ? [bytes] : bytes;
+}
+
+/** Makes an error loggable: cuts from the server's words in it what quotes the content. */
+async function redactQuotation(error: unknown, content: readonly Uint8Array[]): Promise<void> {
+  const quotation = quotationIn(error);
+  if (quotation !== null) quotation.redacted = await redact(quotation.message, content);
 }
 
 const LEAD_BYTES = Buffer.from(LEAD);

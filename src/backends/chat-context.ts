@@ -13,8 +13,9 @@ import type { Rope } from "./rope.ts";
  * |---|---|
  * | `message` of system, developer, before anything else | one system message, which begins with the instructions |
  * | `message` of user, system, developer | one message; developer becomes system |
- * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts joined, their calls in order |
- * | `function_call_output`, `custom_tool_call_output` | one tool message; images in it follow in a user message |
+ * | consecutive `reasoning`, assistant `message`, `function_call`, `custom_tool_call` | one assistant message: their texts with a blank line between, their calls in order |
+ * | `function_call_output`, `custom_tool_call_output` | one tool message; without its call, a message of the user |
+ * | images and files in any of these but a message of the user | a message of the user behind it |
  * | `additional_tools`, `configuration_update` | nothing: they say what the request is to hold beside the messages |
  * | calls and outputs of other kinds | what `foreign-items.ts` makes of them |
  * | `compaction` | the messages that it stands for; of those before it none, where it stands for them as well |
@@ -22,7 +23,7 @@ import type { Rope } from "./rope.ts";
  *
  * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
  * the last answer. That every function call has its answer is certain; a call of another kind that has none when the
- * conversation goes on is answered with nothing.
+ * conversation goes on is answered with nothing, and one of an async tool with the word that its output is to come.
  */
 
 /** How many characters of messages are written in one step, … */

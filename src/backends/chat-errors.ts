@@ -10,6 +10,7 @@ const CONTEXT_LENGTH = /context[ _](length|window|size)|maximum context|too many
 const RATE_LIMIT = /^rate_?limit/i;
 
 const LONGEST_QUOTE = 2000;
+const LONGEST_SHOWN = 300;
 
 export function unreachable(cause: unknown): ApiError {
   return new ApiError("server_error", "The model server could not be reached.", { cause });
@@ -19,10 +20,19 @@ export function brokenStream(what: string, cause: unknown = new Error(`the model
   return new ApiError("server_error", `The model server ${what}.`, { cause });
 }
 
+/** An answer in which something cannot be understood. The client is shown it; the log is not, since it may be content. */
+export function unreadable(what: string, words: string): ApiError {
+  const shown = words.length > LONGEST_SHOWN ? `${words.slice(0, LONGEST_SHOWN)}…` : words;
+  return new ApiError("server_error", `The model server ${what}: ${shown}`, {
+    cause: new Error(`the model server ${what}`),
+  });
+}
+
 /** An answer with an error status. `body` is its beginning. */
 export function refusedByServer(status: number, retryAfter: string | undefined, body: string): ApiError {
-  const cause = new Error(`the model server answered ${status}`, { cause: quote(body) });
   const { message, code } = readError(body);
+  const words = `the model server answered ${status}`;
+  const cause = Object.assign(new Error(words, { cause: quote(body) }), { status });
   if (code === "context_length_exceeded" || (status === 400 && message !== null && CONTEXT_LENGTH.test(message))) {
     return contextLengthExceeded(cause);
   }
@@ -81,7 +91,7 @@ function secondsIn(message: string | null): number | undefined {
   return amount === undefined ? undefined : Math.ceil(Number(amount) / (unit === "ms" ? 1000 : 1));
 }
 
-function contextLengthExceeded(cause: unknown): ApiError {
+export function contextLengthExceeded(cause: unknown): ApiError {
   const message = "Your input exceeds the context window of this model. Please adjust your input and try again.";
   return new ApiError("context_length_exceeded", message, { param: "input", cause });
 }
@@ -104,6 +114,14 @@ function readError(body: string): ReportedError {
   } catch {
     return { message: null, code: null, type: null };
   }
+}
+
+/** The other server's words that an error was made from. */
+export function quotationIn(error: unknown): Quotation | null {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
+    if (cause instanceof Quotation) return cause;
+  }
+  return null;
 }
 
 /** Seconds of a Retry-After header that names seconds. */

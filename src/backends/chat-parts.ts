@@ -1,63 +1,121 @@
-import type { Part } from "../protocol/items.ts";
+import type { Item, Part } from "../protocol/items.ts";
+import { textFile } from "./text-file.ts";
 
 /** Content parts as chat has them. */
 
-/** Text parts as one string; other parts have no place in it. */
-export function plainText(content: string | readonly Part[], separator: string): string {
-  if (typeof content === "string") return content;
-  const [only] = content;
-  if (content.length === 1 && only !== undefined) return textOf(only) ?? "";
-  return content.flatMap((part) => textOf(part) ?? []).join(separator);
+/** What a part comes to: text of a message, a block of text that stands for it, or a part that chat servers know. */
+type Shown =
+  | { readonly kind: "text"; readonly text: string }
+  /** `isNamed`: the model reads that it is there, and nothing of it. */
+  | { readonly kind: "block"; readonly text: string; readonly isNamed: boolean }
+  | { readonly kind: "part"; readonly part: object; readonly name: string };
+
+/** What chat servers know of the detail of images; others refuse the whole request for another word. */
+const DETAILS: ReadonlySet<unknown> = new Set(["low", "high", "auto"]);
+
+/** Parts that chat servers know under a field of their own name, as OpenAI's API and vLLM have them. */
+const CHAT_PARTS: ReadonlySet<string> = new Set(["input_audio", "image_url", "video_url", "audio_url", "file"]);
+
+function show(part: Part): Shown {
+  const { type, image_url: url, detail, file_id: fileId } = part;
+  if (type === "refusal") return { kind: "text", text: String(part["refusal"]) };
+  const { text } = part;
+  if (typeof text === "string") return { kind: "text", text };
+  if (type === "input_image" || type === "computer_screenshot") {
+    if (typeof url !== "string") return unseen("image", fileId);
+    const image_url = DETAILS.has(detail) ? { url, detail } : { url };
+    return { kind: "part", name: "image", part: { type: "image_url", image_url } };
+  }
+  if (type === "input_file") return showFile(part);
+  if (CHAT_PARTS.has(type)) {
+    const held = part[type];
+    const name = type.replace(/^input_|_url$/g, "");
+    if (typeof held === "string" && type.endsWith("_url"))
+      return { kind: "part", name, part: { type, [type]: { url: held } } };
+    if (typeof held === "object" && held !== null) return { kind: "part", name, part };
+  }
+  return unseen(type, fileId);
 }
 
-function textOf(part: Part): string | undefined {
-  if (part.type === "refusal") return part["refusal"] as string;
-  const text = part["text"];
-  return typeof text === "string" ? text : undefined;
+function showFile({ file_data: data, filename, file_id: fileId, file_url: url }: Part): Shown {
+  const name = [filename, fileId, url].find((each) => typeof each === "string");
+  if (typeof data !== "string") return unseen("file", name);
+  const text = textFile(data, typeof filename === "string" ? filename : null);
+  if (text === undefined) {
+    const file = { ...(typeof filename === "string" && { filename }), file_data: data };
+    return { kind: "part", name: "file", part: { type: "file", file } };
+  }
+  return {
+    kind: "block",
+    text: `File ${name === undefined ? "without a name" : `'${name}'`}:\n${text}`,
+    isNamed: false,
+  };
+}
+
+function unseen(kind: string, name: unknown): Shown {
+  const text = `[${kind}${typeof name === "string" ? ` '${name}'` : ""} that cannot be shown here]`;
+  return { kind: "block", text, isNamed: true };
+}
+
+/** Texts of one message follow each other as they are; a block stands in lines of its own. */
+function join(shown: readonly Shown[], separator: string): string {
+  let joined = "";
+  let last: Shown["kind"] | null = null;
+  for (const each of shown) {
+    if (each.kind === "part") continue;
+    if (last !== null) joined += last === "text" && each.kind === "text" ? separator : "\n";
+    joined += each.text;
+    last = each.kind;
+  }
+  return joined;
+}
+
+/** All that can be said of the content in text. */
+export function plainText(content: string | readonly Part[], separator = ""): string {
+  if (typeof content === "string") return content;
+  const [only] = content;
+  if (content.length === 1 && typeof only?.["text"] === "string") return only["text"];
+  return join(content.map(show), separator);
 }
 
 /** Text alone becomes a string, which every server takes; with anything else it becomes a list of chat parts. */
 export function chatContent(content: string | readonly Part[]): string | readonly object[] {
   if (typeof content === "string") return content;
-  const isText = content.every((part) => textOf(part) !== undefined);
-  return isText ? plainText(content, "\n") : content.map(chatPart);
+  const shown = content.map(show);
+  if (shown.every(({ kind }) => kind !== "part")) return plainText(content);
+  return shown.map((each) => (each.kind === "part" ? each.part : { type: "text", text: each.text }));
 }
 
-/** What chat servers know of the detail of images; others refuse the whole request for another word. */
-const DETAILS: ReadonlySet<unknown> = new Set(["low", "high", "auto"]);
-
-/** Every part becomes one that chat servers know. What none of them could show is named, so that the model knows of it. */
-function chatPart(part: Part): object {
-  const text = textOf(part);
-  if (text !== undefined) return { type: "text", text };
-  const { type, image_url: url, detail, file_id: fileId } = part;
-  if (type === "input_image") {
-    if (typeof url !== "string") return { type: "text", text: unseen("image", fileId) };
-    return { type: "image_url", image_url: DETAILS.has(detail) ? { url, detail } : { url } };
+/** The parts that are no text, for the places where chat servers take nothing else; and what they are called. */
+export function attachments(content: string | readonly Part[]): {
+  readonly name: string;
+  readonly parts: readonly Part[];
+} {
+  if (typeof content === "string" || content.every(({ type }) => TEXTS.has(type))) return NOTHING_ATTACHED;
+  const parts: Part[] = [];
+  const names = new Set<string>();
+  for (const part of content) {
+    const shown = show(part);
+    if (shown.kind !== "part") continue;
+    parts.push(part);
+    names.add(shown.name);
   }
-  if (type === "input_file") return filePart(part);
-  // What chat servers know has a field of its own name: `input_audio`, `video_url` and their like.
-  return part[type] === undefined ? { type: "text", text: unseen(type, fileId) } : part;
+  return { name: [...names].join(" and "), parts };
 }
 
-function filePart({ file_data: data, filename, file_id, file_url: url }: Part): object {
-  const name = typeof filename === "string" ? filename : (file_id ?? url);
-  if (typeof data !== "string") return { type: "text", text: unseen("file", name) };
-  const text = textInside(data);
-  if (text === undefined)
-    return { type: "file", file: { ...(typeof filename === "string" && { filename }), file_data: data } };
-  return { type: "text", text: `File ${typeof name === "string" ? `'${name}'` : "without a name"}:\n${text}` };
-}
+const TEXTS: ReadonlySet<string> = new Set(["input_text", "output_text", "text", "refusal", "summary_text"]);
+const NOTHING_ATTACHED = { name: "", parts: [] } as const;
 
-/** The text of a data URL whose media type says that it is text: few chat servers take files, and all take text. */
-function textInside(data: string): string | undefined {
-  const [, head = "", base64] = /^data:(text\/[^,]*|application\/json[^,]*),(.*)$/s.exec(data) ?? [];
-  if (base64 === undefined) return undefined;
-  return head.endsWith(";base64") ? Buffer.from(base64, "base64").toString("utf8") : decodeURIComponent(base64);
-}
-
-function unseen(kind: string, name: unknown): string {
-  return `[${kind}${typeof name === "string" ? ` '${name}'` : ""} that cannot be shown here]`;
+/** What of an item the model only reads by name: parts that no chat server could show. */
+export function namedParts(item: Item): readonly string[] {
+  return [item["content"], item["output"]].flatMap((parts) => {
+    if (!Array.isArray(parts)) return [];
+    return (parts as readonly unknown[]).flatMap((part) => {
+      if (typeof part !== "object" || part === null || typeof (part as Part).type !== "string") return [];
+      const shown = show(part as Part);
+      return shown.kind === "block" && shown.isNamed ? [(part as Part).type] : [];
+    });
+  });
 }
 
 /** The arguments of a call, as the object that servers and templates take them for; models do not always write one. */

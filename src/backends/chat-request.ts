@@ -1,9 +1,16 @@
 import type { BackendRequest } from "../core/ports.ts";
 import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import type { TextFormat } from "../protocol/items.ts";
-import { type CallableTool, distinctChoices, type Tool, type ToolChoice, ToolIndex } from "../protocol/tools.ts";
+import {
+  type CallableTool,
+  distinctChoices,
+  type Tool,
+  type ToolChoice,
+  ToolIndex,
+  toolKey,
+} from "../protocol/tools.ts";
 import { isSettable, passFields } from "./extra-fields.ts";
-import { type ChatTools, chatTools, keyOf, chatName } from "./chat-tools.ts";
+import { type ChatTools, chatTools, chatName } from "./chat-tools.ts";
 
 /** The head of a chat-completions request: everything but the messages. */
 
@@ -134,7 +141,7 @@ class Chooser {
   }
 
   #nameOf({ namespace, name }: CallableTool): string {
-    return this.#tools.renamed.get(keyOf(namespace, name)) ?? chatName(namespace, name);
+    return this.#tools.renamed.get(toolKey(namespace, name)) ?? chatName(namespace, name);
   }
 }
 

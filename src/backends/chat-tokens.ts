@@ -2,6 +2,7 @@ import type { ResponseNode } from "../core/node.ts";
 import type { BackendRequest } from "../core/ports.ts";
 import { isItem, isToolCall, isToolOutput, type Item, type Part } from "../protocol/items.ts";
 import type { Tool } from "../protocol/tools.ts";
+import { attachments, plainText } from "./chat-parts.ts";
 import { inChatTerms } from "./foreign-items.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -91,21 +92,16 @@ type Read = { readonly text: string; readonly images: number };
 
 /** What a model reads of an item that has a place in chat: its text, and the tokens of what is no text. */
 function readItem(item: Item): Read {
-  if (isItem(item, "message")) return readParts(item.content);
-  if (isToolOutput(item)) return readParts(item.output);
-  if (isItem(item, "reasoning")) return readParts(item.content?.length ? item.content : (item.summary ?? []));
+  if (isItem(item, "message")) return readParts(item.content, item.role === "user");
+  // What is no text in these is in the messages of the user behind them.
+  if (isToolOutput(item)) return readParts(item.output, false);
+  if (isItem(item, "reasoning")) return readParts(item.content?.length ? item.content : (item.summary ?? []), false);
   if (!isToolCall(item)) return { text: "", images: 0 };
   return { text: `${item.name} ${item.type === "function_call" ? item.arguments : item.input}`, images: 0 };
 }
 
-function readParts(content: string | readonly Part[]): Read {
-  if (typeof content === "string") return { text: content, images: 0 };
-  const texts: string[] = [];
-  let images = 0;
-  for (const part of content) {
-    const text = part["text"] ?? part["refusal"];
-    if (typeof text === "string") texts.push(text);
-    else images += part["detail"] === "low" ? PER_SMALL_IMAGE : PER_IMAGE;
-  }
-  return { text: texts.join("\n"), images };
+function readParts(content: string | readonly Part[], hasImages: boolean): Read {
+  const { parts } = hasImages ? attachments(content) : { parts: [] };
+  const sizes = parts.map(({ detail }): number => (detail === "low" ? PER_SMALL_IMAGE : PER_IMAGE));
+  return { text: plainText(content, "\n"), images: sizes.reduce((sum, size) => sum + size, 0) };
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type CallableTool, callableTools, hostedTools, type Tool } from "../protocol/tools.ts";
+import { type CallableTool, callableTools, hostedTools, type Tool, toolKey } from "../protocol/tools.ts";
 import { type ClientTool, clientTool } from "./client-tools.ts";
 
 /** Tools as chat functions. Chat knows neither namespaces nor custom tools, so both take the form of a function. */
@@ -9,7 +9,7 @@ export type ChatTools = {
   readonly json: string | null;
   /** What stands behind each function, by the function's name. */
   readonly behind: ReadonlyMap<string, CallableTool | ClientTool>;
-  /** The functions whose name is not what `chatName` makes of them, since another tool has that name: name by `keyOf`. */
+  /** The functions whose name is not what `chatName` makes of them, since another tool has that name: name by `toolKey`. */
   readonly renamed: ReadonlyMap<string, string>;
   /** Types of the tools that were left out. */
   readonly omitted: readonly string[];
@@ -43,7 +43,7 @@ function mapTools(tools: readonly Tool[]): ChatTools {
     let own = chatName(namespace, name);
     if (behind.has(own) || (namespace !== null && given.has(own))) {
       own = shortened(own, namespace, name);
-      renamed.set(keyOf(namespace, name), own);
+      renamed.set(toolKey(namespace, name), own);
     }
     behind.set(own, tool);
   }
@@ -72,14 +72,9 @@ export function chatName(namespace: string | null | undefined, name: string): st
   return CHAT_NAME.test(joined) ? joined : shortened(joined, namespace, name);
 }
 
-/** Names a tool among those of all namespaces. */
-export function keyOf(namespace: string | null | undefined, name: string): string {
-  return JSON.stringify([namespace ?? null, name]);
-}
-
 /** A name that fits and that no other tool has: the end of it, where tools differ, and a digest of all of it. */
 function shortened(joined: string, namespace: string | null, name: string): string {
-  const digest = createHash("sha256").update(keyOf(namespace, name)).digest("hex").slice(0, 8);
+  const digest = createHash("sha256").update(toolKey(namespace, name)).digest("hex").slice(0, 8);
   return `${joined.replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(digest.length + 1 - LONGEST_NAME)}_${digest}`;
 }
 
@@ -89,7 +84,8 @@ function chatFunction(name: string, behind: CallableTool | ClientTool): ChatFunc
     return { type: "function", function: { name, description, parameters } };
   }
   const { kind, tool } = behind;
-  const description = (tool["description"] as string | null | undefined) ?? undefined;
+  const own = (tool["description"] as string | null | undefined) ?? undefined;
+  const description = tool["async"] === true ? inLines(own, RUNS_ASYNC) : own;
   if (kind === "function") {
     const parameters = tool["parameters"] ?? { type: "object", properties: {} };
     const strict = tool["strict"] === true ? true : undefined;
@@ -109,5 +105,13 @@ function describeCustom(description: string | undefined, format: unknown): strin
   const { type, syntax, definition } = (format ?? {}) as { type?: unknown; syntax?: unknown; definition?: unknown };
   if (type !== "grammar" || typeof definition !== "string") return description;
   const grammar = `The input must match this ${typeof syntax === "string" ? `${syntax} ` : ""}grammar:\n${definition}`;
-  return description === undefined ? grammar : `${description}\n\n${grammar}`;
+  return inLines(description, grammar);
+}
+
+/** What a model has to know of an async tool before it calls it. */
+const RUNS_ASYNC =
+  "This tool is asynchronous: its output may come in a later message. Do not wait for it, and do not call it again for the same thing.";
+
+function inLines(...texts: readonly (string | undefined)[]): string {
+  return texts.filter((text) => text !== undefined).join("\n\n");
 }

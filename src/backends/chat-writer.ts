@@ -1,6 +1,7 @@
 import type { BackendRequest } from "../core/ports.ts";
 import {
   type CompactionItem,
+  isAsyncCall,
   isItem,
   isToolCall,
   isToolOutput,
@@ -9,9 +10,10 @@ import {
   type Part,
   type ToolOutputItem,
 } from "../protocol/items.ts";
+import { toolKey } from "../protocol/tools.ts";
 import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
-import { chatName, keyOf } from "./chat-tools.ts";
-import { inChatTerms } from "./foreign-items.ts";
+import { chatName } from "./chat-tools.ts";
+import { inChatTerms, outputName } from "./foreign-items.ts";
 import { type OpenCall, PendingCalls } from "./pending-calls.ts";
 import { Rope } from "./rope.ts";
 import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
@@ -22,7 +24,7 @@ export type ReasoningField = "reasoning_content" | "reasoning" | null;
 /** What messages look like beside the items that they are made of. */
 export type Dialect = {
   readonly reasoningField: ReasoningField;
-  /** Names of functions that are not those that `chatName` gives, by `keyOf`. */
+  /** Names of functions that are not those that `chatName` gives, by `toolKey`. */
   readonly renamed: ReadonlyMap<string, string>;
   /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
   readonly lateSystem: "system" | "user";
@@ -58,9 +60,22 @@ export type ChatState = {
   readonly open: readonly OpenCall[];
   /** Items that wait for those answers. */
   readonly deferred: readonly Item[];
+  /** Names of the calls, by id, that were answered with something in the place of an output: that may still come. */
+  readonly late: ReadonlyMap<string, string>;
 };
 
-export const START: ChatState = { closed: Rope.empty, isLeadOpen: false, run: null, open: [], deferred: [] };
+export const START: ChatState = {
+  closed: Rope.empty,
+  isLeadOpen: false,
+  run: null,
+  open: [],
+  deferred: [],
+  late: new Map(),
+};
+
+/** What the model reads of a call of an async tool until its output is there. */
+const STILL_RUNNING = "The tool is still running. Go on without its output: it comes in a later message.";
+
 /** Writes messages behind a state. It copies what it changes, once, so that the state stays what it was. */
 export class ChatWriter {
   readonly #dialect: Dialect;
@@ -72,6 +87,7 @@ export class ChatWriter {
   #run: Run | null;
   #open: PendingCalls;
   #deferred: Item[];
+  #late: ReadonlyMap<string, string>;
 
   constructor(state: ChatState, dialect: Dialect, open: Open) {
     this.#base = state.closed;
@@ -79,6 +95,7 @@ export class ChatWriter {
     this.#run = state.run && { ...state.run, calls: [...state.run.calls], open: [...state.run.open] };
     this.#open = new PendingCalls(state.open);
     this.#deferred = [...state.deferred];
+    this.#late = state.late;
     this.#dialect = dialect;
     this.#openCompaction = open;
   }
@@ -101,7 +118,14 @@ export class ChatWriter {
   end(): ChatState {
     this.flush();
     const open = this.#open.size === 0 ? START.open : this.#open.all();
-    return { closed: this.#base, isLeadOpen: this.#isLeadOpen, run: this.#run, open, deferred: this.#deferred };
+    return {
+      closed: this.#base,
+      isLeadOpen: this.#isLeadOpen,
+      run: this.#run,
+      open,
+      deferred: this.#deferred,
+      late: this.#late,
+    };
   }
 
   add(item: Item): void {
@@ -109,9 +133,9 @@ export class ChatWriter {
     const known = inChatTerms(item);
     const [first] = known;
     if (first === undefined) return;
-    if (this.#run === null && !isToolOutput(first) && !this.#isAnswered()) {
-      this.#deferred.push(item);
-      return;
+    if (this.#run === null && !isToolOutput(first)) {
+      if (!this.#isAnswered()) return this.#defer(item);
+      if (this.#deferred.length > 0) this.#addDeferred();
     }
     for (const each of known) this.#add(each, item);
   }
@@ -121,7 +145,7 @@ export class ChatWriter {
     if (isToolOutput(item)) return this.#toolOutput(item, origin);
     if (isItem(item, "message") && item.role !== "assistant") {
       this.#closeRun();
-      if (this.#open.size > 0) return this.add(item);
+      if (this.#open.size > 0) return item === origin ? this.add(item) : this.#defer(item);
       if (item.role === "user") this.#message({ role: "user", content: chatContent(item.content) }, item, item.content);
       else this.#system(item);
       return;
@@ -131,7 +155,7 @@ export class ChatWriter {
 
   /** Templates of many models take nothing but one string for the system, at the very beginning. */
   #system(item: MessageItem & Item): void {
-    const text = plainText(item.content, "\n");
+    const text = plainText(item.content);
     const isFirst = this.#base.length === 0 && this.#text === "";
     if (!isFirst && !this.#isLeadOpen) {
       const asUser = { role: "user", content: `<system>\n${text}\n</system>` };
@@ -155,11 +179,16 @@ export class ChatWriter {
     this.#text += '"}';
   }
 
-  /** Whether no call is open; those that nobody has to answer are answered for it, since chat servers want each to be. */
+  /** Whether no call is open; those that need no output get something in its place, since chat servers want each to have one. */
   #isAnswered(): boolean {
     if (this.#open.owed > 0) return false;
     if (this.#open.size === 0) return true;
-    for (const { id } of this.#open.all()) this.#message({ role: "tool", tool_call_id: id, content: "" });
+    const late = new Map(this.#late);
+    for (const { id, name, instead } of this.#open.all()) {
+      this.#message({ role: "tool", tool_call_id: id, content: instead });
+      late.set(id, name);
+    }
+    this.#late = late;
     this.#open = new PendingCalls();
     return true;
   }
@@ -174,6 +203,7 @@ export class ChatWriter {
       this.#run = START.run;
       this.#open = new PendingCalls();
       this.#deferred = [];
+      this.#late = START.late;
     }
     for (const each of items) this.add(each);
   }
@@ -181,17 +211,18 @@ export class ChatWriter {
   #extendRun(item: Item, isForeign: boolean): void {
     const run = (this.#run ??= { text: null, reasoning: "", calls: [], open: [] });
     if (isItem(item, "message")) {
-      run.text = (run.text ?? "") + plainText(item.content, "");
+      run.text = apart(run.text ?? "", plainText(item.content));
     } else if (isItem(item, "reasoning")) {
       // The summary stands in where the text itself is not known.
       const parts = item.content?.length ? item.content : (item.summary ?? []);
-      run.reasoning += plainText(parts, "");
+      run.reasoning = apart(run.reasoning, plainText(parts));
     } else if (isToolCall(item)) {
       const text =
         item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
-      const name = this.#dialect.renamed.get(keyOf(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
+      const name = this.#dialect.renamed.get(toolKey(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
       run.calls.push({ id: item.call_id, type: "function", function: { name, arguments: text } });
-      run.open.push({ id: item.call_id, isForeign });
+      const instead = isAsyncCall(item) ? STILL_RUNNING : isForeign ? "" : null;
+      run.open.push({ id: item.call_id, name, isForeign, instead });
     }
   }
 
@@ -213,30 +244,28 @@ export class ChatWriter {
 
   #toolOutput(item: ToolOutputItem & Item, origin: Item): void {
     this.#closeRun();
-    const isAnswer = this.#open.answer(item.call_id, item !== origin);
-    if (!isAnswer && this.#deferred.length > 0) {
-      this.#deferred.push(origin);
-      return;
-    }
+    const isAnswer = typeof item.call_id === "string" && this.#open.answer(item.call_id, item !== origin);
+    if (!isAnswer && this.#deferred.length > 0) return this.#defer(origin);
     if (!isAnswer) return this.#lateOutput(item);
     this.#message(
       { role: "tool", tool_call_id: item.call_id, content: plainText(item.output, "\n") },
       item,
       item.output,
     );
-    const images = typeof item.output === "string" ? [] : item.output.filter((part) => part.type === "input_image");
-    if (images.length > 0) {
-      const label = { type: "input_text", text: `Image output of tool call ${item.call_id}:` };
-      this.#deferred.push({ type: "message", role: "user", content: [label, ...images] });
-    }
     if (this.#open.size === 0) this.#addDeferred();
   }
 
   /** An output whose call has been given up, or never was there: the model still reads it, from the user. */
-  #lateOutput({ call_id, output }: ToolOutputItem & Item): void {
-    const label = { type: "input_text", text: `Output of tool call ${call_id}:` };
-    const parts = typeof output === "string" ? [{ type: "input_text", text: output }] : output;
-    this.add({ type: "message", role: "user", content: [label, ...parts] });
+  #lateOutput(item: ToolOutputItem & Item): void {
+    const { call_id, output } = item;
+    const name = this.#late.get(call_id ?? "");
+    const said = name === undefined ? item : { call_id, name };
+    const text = `Output of ${outputName(said)}:\n${plainText(output, "\n")}`;
+    this.add({ type: "message", role: "user", content: [{ type: "input_text", text }] });
+  }
+
+  #defer(item: Item): void {
+    this.#deferred.push(item);
   }
 
   #addDeferred(): void {
@@ -256,4 +285,9 @@ export class ChatWriter {
     for (const found of findLongTexts(json, owners, this.#text.length)) this.#longTexts.push(found);
     this.#text += json;
   }
+}
+
+/** Texts of neighbours, so that they are not read as one. */
+function apart(before: string, behind: string): string {
+  return before === "" || behind === "" ? before + behind : `${before}\n\n${behind}`;
 }

@@ -52,7 +52,8 @@ async function* coalesced(inner: Batches, pause: () => Pause): AsyncGenerator<re
       if (outcome.done) return;
       const events: BackendEvent[] = [];
       let mayWait = join(events, outcome.value) && !isFirst;
-      isFirst = false;
+      // An empty batch only says that the request was accepted.
+      isFirst &&= outcome.value.length === 0;
       coming = pull(inner);
       if (mayWait) {
         const { over, cancel } = pause();

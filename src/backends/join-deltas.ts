@@ -28,6 +28,8 @@ function join(last: BackendEvent, next: BackendEvent): BackendEvent | null {
     case "summary.delta":
       return last.type === next.type ? { type: next.type, delta: last.delta + next.delta } : null;
     case "call":
+    case "call.done":
+    case "annotation":
     case "item":
     case "usage":
     case "finish":

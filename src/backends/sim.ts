@@ -51,6 +51,7 @@ export class SimBackend implements Backend {
 
   async *#speak({ tokens, end }: SimAnswer, signal: AbortSignal): AsyncGenerator<readonly BackendEvent[]> {
     const firstAt = performance.now() + this.#delayMs;
+    if (this.#delayMs > 0) yield [];
     const interval = this.#tokensPerSecond > 0 ? 1000 / this.#tokensPerSecond : 0;
     for (let sent = 0; sent < tokens.length; ) {
       const early = firstAt + sent * interval - performance.now();

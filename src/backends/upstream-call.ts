@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { Transform } from "node:stream";
+import { constants, createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import type { Dispatcher } from "undici";
 
 export type AnswerHead = { readonly status: number; readonly headers: IncomingHttpHeaders };
@@ -24,6 +26,8 @@ export class UpstreamCall {
   /** Whoever waits for the next chunk. */
   #taker: Taker | null = null;
   #isDiscarding = false;
+  #drain: NodeJS.Timeout | undefined;
+  #decoding: Transform | null = null;
 
   /** Sends a request. */
   constructor(pool: Pick<Dispatcher, "dispatch">, request: Dispatcher.DispatchOptions) {
@@ -50,10 +54,15 @@ export class UpstreamCall {
     if (this.#chunks.length > 0 || this.#end !== null) this.#serve();
   }
 
-  /** Nobody reads on: what still comes is thrown away, so that the connection can be used again. */
-  discard(): void {
+  /**
+   * Drops what still comes, so that the connection can be used again. A server that does not end its answer in time loses
+   * the connection.
+   */
+  discard(milliseconds: number): void {
     this.#isDiscarding = true;
     this.#chunks = [];
+    if (this.#end !== null) return;
+    this.#drain = setTimeout(() => this.abort(), milliseconds);
     if (this.#controller?.paused) this.#controller.resume();
   }
 
@@ -86,25 +95,68 @@ export class UpstreamCall {
         if (this.#end !== null) controller.abort(new Error("The call was ended."));
       },
       onResponseStart: (_controller, status, headers) => {
-        if (status >= 200) this.#head.resolve({ status, headers });
+        if (status < 200) return;
+        this.#decoding = this.#decode(headers["content-encoding"]);
+        this.#head.resolve({ status, headers });
       },
-      onResponseData: (controller, chunk) => {
+      onResponseData: (_controller, chunk) => {
         if (this.#isDiscarding) return;
-        this.#chunks.push(chunk);
-        this.#bytes += chunk.length;
-        if (this.#bytes > HIGH_WATER_BYTES) controller.pause();
-        this.#serve();
+        if (this.#decoding === null) this.#receive(chunk);
+        else this.#decoding.write(chunk);
       },
-      onResponseEnd: () => this.#finish(null),
+      onResponseEnd: () => {
+        if (this.#decoding === null || this.#isDiscarding) this.#finish(null);
+        else this.#decoding.end();
+      },
       onResponseError: (_controller, error) => this.#finish(error),
     };
+  }
+
+  #receive(chunk: Uint8Array): void {
+    if (this.#isDiscarding) return;
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes > HIGH_WATER_BYTES) this.#controller?.pause();
+    this.#serve();
+  }
+
+  /** What decodes the body, though nobody asked for an encoding; null where there is none to undo. */
+  #decode(encoding: string | string[] | undefined): Transform | null {
+    const decoder = decoderOf(
+      String(encoding ?? "")
+        .trim()
+        .toLowerCase(),
+    );
+    decoder?.on("data", (chunk: Uint8Array) => this.#receive(chunk));
+    decoder?.on("end", () => this.#finish(null));
+    decoder?.on("error", (error) => {
+      this.#controller?.abort(error);
+      this.#finish(error);
+    });
+    return decoder;
   }
 
   #finish(error: Error | null): void {
     if (this.#end !== null) return;
     this.#end = { error };
+    clearTimeout(this.#drain);
     // An answer that has ended had a head; rejecting what has resolved does nothing.
     if (error !== null) this.#head.reject(error);
     this.#serve();
+  }
+}
+
+/** Decoders that hand on what has come, also in the middle of a block. */
+function decoderOf(encoding: string): Transform | null {
+  switch (encoding) {
+    case "gzip":
+    case "x-gzip":
+      return createGunzip({ flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH });
+    case "deflate":
+      return createInflate({ flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH });
+    case "br":
+      return createBrotliDecompress({ flush: constants.BROTLI_OPERATION_FLUSH });
+    default:
+      return null;
   }
 }

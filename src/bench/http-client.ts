@@ -1,6 +1,6 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as openRequest } from "node:http";
 import { gzipSync } from "node:zlib";
-import { SseDecoder } from "../protocol/codec.ts";
+import { SseDecoder } from "../protocol/sse-decoder.ts";
 import { ChatWatch } from "./chat-watch.ts";
 import { apiUrl, responsesUrl, type Target, Wire } from "./target.ts";
 import { type BenchClient, BenchError, type TurnResult, TurnWatch, type Watch } from "./turn.ts";
@@ -76,7 +76,7 @@ function readTurn(call: ClientRequest, watch: Watch, target: Target): Promise<Tu
       let result: TurnResult | null = null;
       response.on("data", (bytes: Buffer) => {
         try {
-          for (const data of decoder.push(bytes)) result ??= watch.read(data);
+          for (const { data } of decoder.push(bytes)) result ??= watch.read(data);
         } catch (error) {
           response.destroy();
           reject(error);

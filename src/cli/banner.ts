@@ -1,11 +1,17 @@
 import { styleText } from "node:util";
 import { isLoopback } from "../config.ts";
+import type { RunningServer } from "../server.ts";
 import type { Config } from "../settings.ts";
+import type { Sizes } from "../sizes.ts";
 import { VERSION } from "../version.ts";
-import { maskUrl, show } from "./config.ts";
+import { maskUrl, showBytes } from "./config.ts";
 
 /** What somebody who has just started the server wants to know, on one screen. */
-export function banner(url: string, config: Config, needsKey = config.apiKeys.length > 0): string {
+export function banner(
+  url: string,
+  config: Config,
+  { needsKey, sizes }: Pick<RunningServer, "needsKey" | "sizes">,
+): string {
   const model = exampleModel(config);
   const key = needsKey ? "<key>" : "none";
   const header = needsKey ? ' -H "authorization: Bearer $OPENAI_API_KEY"' : "";
@@ -19,7 +25,8 @@ export function banner(url: string, config: Config, needsKey = config.apiKeys.le
     ["api", `${url}/v1/responses   (POST: JSON or SSE; upgrade: WebSocket)`],
     ["model", modelLine(config)],
     ["keys", keysLine(config, needsKey)],
-    ["data", dataLine(config)],
+    ["data", dataLine(config, sizes)],
+    ["memory", memoryLine(sizes)],
     null,
     [
       "curl",
@@ -49,9 +56,18 @@ function modelLine({ backend }: Config): string {
   return `${warning}. A real one: turnwire --backend http://localhost:8000/v1`;
 }
 
-function dataLine({ store, storeBytes, dataDir }: Config): string {
-  if (store === "memory:")
-    return `in memory: gone when the server stops (${show("storeBytes", storeBytes)} for stored responses)`;
+function memoryLine({ heapBytes, memoryBytes, memoryBytesPerTenant, contextBytes }: Sizes): string {
+  const [all, tenant, context, heap] = [memoryBytes, memoryBytesPerTenant, contextBytes, heapBytes].map(rounded);
+  return `${all} for requests and connections, ${tenant} for one key, ${context} for one context (heap: ${heap})`;
+}
+
+/** To whole mebibytes. */
+function rounded(bytes: number): string {
+  return showBytes(Math.round(bytes / 2 ** 20) * 2 ** 20);
+}
+
+function dataLine({ store, dataDir }: Config, { storeBytes }: Sizes): string {
+  if (store === "memory:") return `in memory: gone when the server stops (${rounded(storeBytes)} for stored responses)`;
   return store === "sqlite:" ? `stored responses in the folder ${dataDir}` : `stored responses in ${maskUrl(store)}`;
 }
 

@@ -39,7 +39,7 @@ export function show(name: SettingName, value: unknown): string {
     return keys.length === 0 ? "none" : keys.map(({ tenant }) => `${tenant}=****`).join(", ");
   }
   if (settingOf(name).secret) return "****";
-  if (name.endsWith("Bytes")) return showBytes(value as number);
+  if (/Bytes/.test(name) && typeof value === "number") return showBytes(value);
   if (name === "backend" || name === "store") return maskUrl(value as string);
   if (value instanceof Map) {
     return value.size === 0 ? "as the model server names them" : [...value].map((pair) => pair.join("=")).join(", ");
@@ -47,7 +47,7 @@ export function show(name: SettingName, value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-function showBytes(bytes: number): string {
+export function showBytes(bytes: number): string {
   for (const [unit, factor] of [
     ["GiB", 2 ** 30],
     ["MiB", 2 ** 20],

@@ -51,7 +51,7 @@ async function start(config: Config, log: Log): Promise<RunningServer> {
 
 function announce(server: RunningServer, config: Config, log: Log, isTerminal: boolean): void {
   if (isTerminal) {
-    process.stdout.write(banner(server.url, config, server.needsKey));
+    process.stdout.write(banner(server.url, config, server));
     return;
   }
   if (config.backend === undefined) log.warn("no --backend: a simulator answers, not a model");
@@ -60,7 +60,8 @@ function announce(server: RunningServer, config: Config, log: Log, isTerminal: b
     else log.warn({ host: config.host }, "no API keys: whoever reaches the port is let in");
   }
   const tenants = [...new Set(config.apiKeys.map(({ tenant }) => tenant))];
-  log.info({ url: server.url, version: VERSION, tenants, data: maskUrl(config.store) }, "listening");
+  const { url, sizes } = server;
+  log.info({ url, version: VERSION, tenants, data: maskUrl(config.store), memory: sizes }, "listening");
 }
 
 /** Exit codes of a process that a signal ended, as shells have them. */

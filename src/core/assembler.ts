@@ -232,6 +232,10 @@ export class Assembler {
         return this.#openCall(event);
       case "call.delta":
         return this.#callDelta(event.key, event.delta);
+      case "call.done":
+        return this.#closeCall(event.key);
+      case "annotation":
+        return this.#text?.annotate(event.annotation);
       case "item":
         return this.#wholeItem(event.item);
       case "reasoning.sealed":
@@ -273,7 +277,7 @@ export class Assembler {
     this.#text = null;
   }
 
-  /** Calls stay open until the end, since a model server may interleave their arguments. */
+  /** A call stays open until the backend says that it is complete, since a model server may interleave arguments. */
   #openCall(event: Extract<BackendEvent, { type: "call" }>): void {
     if (this.#calls.has(event.key)) return;
     this.#closeText("completed", "commentary");
@@ -282,8 +286,7 @@ export class Assembler {
     const id = itemId(prefix, this.id, "output", index);
     const callId = event.callId ?? this.#runtime.newId("call");
     this.#moves?.push({ ...event, callId });
-    const { kind, name, namespace = null } = event;
-    const call = new OpenCall({ kind, name, namespace, id, callId }, index, this.#log);
+    const call = new OpenCall({ ...event, id, callId }, index, this.#log);
     this.#calls.set(event.key, call);
     this.#last = call;
   }
@@ -294,6 +297,13 @@ export class Assembler {
     this.#characters += delta.length;
     call.delta(delta);
     this.#last = call;
+  }
+
+  #closeCall(key: number): void {
+    const call = this.#calls.get(key);
+    if (call === undefined) return;
+    this.#calls.delete(key);
+    this.#output[call.index] = call.close();
   }
 
   #wholeItem(whole: Item): void {

@@ -1,7 +1,9 @@
 import { compactionUnreadable } from "../protocol/errors.ts";
 import { type CompactionItem, isItem, type Item } from "../protocol/items.ts";
 import { summaryItem } from "./compaction-prompt.ts";
+import type { ContextMemory } from "./context-memory.ts";
 import type { Compacted, Seal, Tenant } from "./ports.ts";
+import { noteUnsealed } from "./unsealed.ts";
 
 /** What a compaction item holds: all that the model is to see of the items that it stands for. */
 export type CompactedParts = {
@@ -24,10 +26,13 @@ const opened = new WeakMap<CompactionItem, { readonly by: Compactions; readonly 
 export class Compactions {
   readonly #seal: Seal;
   readonly #tenant: Tenant;
+  readonly #memory: ContextMemory;
 
-  constructor(seal: Seal, tenant: Tenant) {
+  /** @param memory what items that are opened count against */
+  constructor(seal: Seal, tenant: Tenant, memory: ContextMemory) {
     this.#seal = seal;
     this.#tenant = tenant;
+    this.#memory = memory;
   }
 
   seal(parts: CompactedParts): string {
@@ -47,13 +52,15 @@ export class Compactions {
   #openAt(item: CompactionItem, param: string): OpenedCompaction {
     const known = opened.get(item);
     if (known !== undefined && known.by.#tenant === this.#tenant && known.by.#seal === this.#seal) return known.content;
-    const text = this.#seal.open(this.#tenant, item.encrypted_content);
+    const sealed = item.encrypted_content;
+    const text = this.#memory.unseal(sealed, (limit) => this.#seal.open(this.#tenant, sealed, limit));
     const parts = text === undefined ? null : (JSON.parse(text) as CompactedParts & { readonly form: number });
     if (parts?.form !== FORM) throw compactionUnreadable(param);
     const { before, summary, after } = parts;
     const items = Object.freeze([...before, summaryItem(summary), ...after]);
     const content = Object.freeze({ ...parts, items });
     opened.set(item, { by: this, content });
+    noteUnsealed(item, text?.length ?? 0);
     return content;
   }
 }

@@ -1,6 +1,6 @@
 import { ApiError } from "../protocol/errors.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
-import { isCompactionTrigger, isItem, isToolCall, type Item, type Part } from "../protocol/items.ts";
+import { awaitsOutput, isCompactionTrigger, isItem, type Item, type Part } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Compactions } from "./compacted.ts";
 import { ASK_FOR_SUMMARY, isSummary } from "./compaction-prompt.ts";
@@ -203,7 +203,7 @@ export function laterHalf(context: readonly Item[]): readonly Item[] | null {
   const unanswered = new Set<unknown>();
   for (const [index, item] of context.entries()) {
     if (toDrop <= 0 && unanswered.size === 0) return context.slice(index);
-    if (isToolCall(item)) unanswered.add(item.call_id);
+    if (awaitsOutput(item)) unanswered.add(item.call_id);
     if (isOutput(item)) unanswered.delete(item["call_id"]);
     toDrop -= sizes[index] ?? 0;
   }

@@ -1,7 +1,7 @@
 import { conversationLocked, conversationNotFound } from "../protocol/errors.ts";
 import type { Metadata } from "../protocol/conversation.ts";
 import type { ResponseNode } from "./node.ts";
-import type { EnginePorts, RecordName, StoreRecord } from "./ports.ts";
+import type { Admit, EnginePorts, RecordName, StoreRecord } from "./ports.ts";
 
 export type ConversationPorts = Pick<EnginePorts, "store" | "runtime">;
 
@@ -60,7 +60,12 @@ export class ConversationHold {
    * @param holder names whoever holds it
    * @throws ApiError `not_found`, `conversation_locked`
    */
-  static async take(ports: ConversationPorts, name: RecordName, holder: string): Promise<ConversationHold> {
+  static async take(
+    ports: ConversationPorts,
+    name: RecordName,
+    holder: string,
+    admit?: Admit,
+  ): Promise<ConversationHold> {
     const now = ports.runtime.now();
     const record = await changeConversation(ports, name, (found) => {
       const value = valueOf(found);
@@ -69,7 +74,7 @@ export class ConversationHold {
     });
     const hold = new ConversationHold(ports, name, holder);
     try {
-      hold.#parent = await chainOf(ports, record);
+      hold.#parent = await chainOf(ports, record, admit);
       return hold;
     } catch (error) {
       await hold.release();
@@ -126,9 +131,13 @@ export class ConversationHold {
 }
 
 /** The chain that a conversation stands on; null for an empty one. @throws ApiError `not_found` when it is not kept any more */
-export async function chainOf({ store }: ConversationPorts, record: StoreRecord): Promise<ResponseNode | null> {
+export async function chainOf(
+  { store }: ConversationPorts,
+  record: StoreRecord,
+  admit?: Admit,
+): Promise<ResponseNode | null> {
   if (record.node === null) return null;
-  const chain = await store.records.chain(record);
+  const chain = await store.records.chain(record, admit);
   if (chain === undefined) throw conversationNotFound(record.id);
   return chain;
 }

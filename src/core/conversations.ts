@@ -11,6 +11,7 @@ import {
   type ConversationValue,
   valueOf,
 } from "./conversation-hold.ts";
+import type { ContextMemory } from "./context-memory.ts";
 import { itemsOf, listed } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
 import type { ResponseNode } from "./node.ts";
@@ -24,10 +25,13 @@ import type { Limits, RecordName, StoreRecord, Tenant } from "./ports.ts";
 export class Conversations {
   readonly #ports: ConversationPorts & { readonly limits: Limits };
   readonly #tenant: Tenant;
+  readonly #memory: ContextMemory;
 
-  constructor(ports: ConversationPorts & { readonly limits: Limits }, tenant: Tenant) {
+  /** @param memory what is loaded of them counts against it */
+  constructor(ports: ConversationPorts & { readonly limits: Limits }, tenant: Tenant, memory: ContextMemory) {
     this.#ports = ports;
     this.#tenant = tenant;
+    this.#memory = memory;
   }
 
   /** @throws ApiError `item_not_found` */
@@ -40,7 +44,7 @@ export class Conversations {
   }): Promise<Conversation> {
     const { runtime, store } = this.#ports;
     const name = this.#name(runtime.newId("conversation"));
-    const node = await this.#put(null, await this.#resolve(items, null));
+    const node = await this.#put(null, await this.#resolve(items));
     const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lock: null };
     const record = { ...name, value, node: node?.id ?? null, expiresAt: null };
     const version = await store.records.write(record, 0);
@@ -69,7 +73,7 @@ export class Conversations {
 
   /** The chain that it stands on now; null when it is empty. */
   async chain(id: string): Promise<ResponseNode | null> {
-    return chainOf(this.#ports, await this.#record(id));
+    return chainOf(this.#ports, await this.#record(id), this.#memory.chain);
   }
 
   /** Adds items. @throws ApiError `conversation_locked`, `item_not_found` */
@@ -77,7 +81,7 @@ export class Conversations {
     const hold = await this.hold(id, this.#ports.runtime.newId("response"));
     try {
       const { parent } = hold;
-      const node = await this.#put(parent, await this.#resolve(items, parent));
+      const node = await this.#put(parent, await this.#resolve(items));
       if (node === null) return [];
       await hold.move(node.id);
       return itemsOf(node).slice(-node.input.length).map(listed);
@@ -105,7 +109,7 @@ export class Conversations {
 
   /** @throws ApiError `conversation_locked` */
   hold(id: string, holder: string): Promise<ConversationHold> {
-    return ConversationHold.take(this.#ports, this.#name(id), holder);
+    return ConversationHold.take(this.#ports, this.#name(id), holder, this.#memory.chain);
   }
 
   /** Takes back a response that was stored for a conversation and did not get into it. */
@@ -123,9 +127,10 @@ export class Conversations {
     return record;
   }
 
-  #resolve(items: readonly Item[], parent: ResponseNode | null): Promise<readonly Item[]> {
+  #resolve(items: readonly Item[]): Promise<readonly Item[]> {
     const { store, limits } = this.#ports;
-    return resolveReferences(items, parent, storedItems(store, this.#tenant, limits.referencedResponses));
+    const source = storedItems(store, this.#tenant, limits.referencedResponses);
+    return resolveReferences(items, source, this.#memory);
   }
 
   /** Stores items behind a chain, under no id that anybody could use; null when there are none. */

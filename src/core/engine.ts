@@ -1,10 +1,13 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import { type Lease, Memory } from "./budget.ts";
+import { ContextMemory } from "./context-memory.ts";
 import { Conversations } from "./conversations.ts";
 import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
 import { isContinuable, type ResponseNode } from "./node.ts";
+import { checkItemIds } from "./pairing.ts";
 import type { EnginePorts, Tenant } from "./ports.ts";
 import { Claims } from "./claims.ts";
 import { Compactions } from "./compacted.ts";
@@ -21,6 +24,8 @@ function shuttingDown(): ApiError {
 
 /** Holds the ports, opens sessions, and ends them all when the server goes. */
 export class Engine {
+  /** The budgets of live bytes. */
+  readonly memory: Memory;
   readonly #ports: EnginePorts;
   readonly #sessions = new Set<Session>();
   readonly #runs: Runs;
@@ -28,7 +33,9 @@ export class Engine {
   readonly #turns: RunningTurns;
   #draining = false;
 
-  constructor(ports: EnginePorts) {
+  constructor(given: EnginePorts) {
+    this.memory = given.memory ?? new Memory();
+    const ports = { ...given, memory: this.memory };
     this.#ports = ports;
     this.#turns = new RunningTurns(ports.limits);
     this.#runs = new Runs(ports, (options) => this.openSession(options));
@@ -63,9 +70,9 @@ export class Engine {
     return this.#ports.models.list();
   }
 
-  /** The conversations of a tenant. */
-  conversations(tenant: Tenant): Conversations {
-    return new Conversations(this.#ports, tenant);
+  /** The conversations of a tenant. @param lease takes what is loaded of them */
+  conversations(tenant: Tenant, lease: Lease): Conversations {
+    return new Conversations(this.#ports, tenant, new ContextMemory(lease));
   }
 
   /** The turns that outlive their clients, and the responses that are stored. */
@@ -99,10 +106,11 @@ export class Engine {
    * What a stored response was made from, oldest first. Where the responses before it were not all stored, that is its own
    * input only.
    */
-  async inputItems(tenant: Tenant, id: string): Promise<readonly ListedItem[] | undefined> {
-    const chain = await this.#ports.store.load(tenant, id);
+  async inputItems(tenant: Tenant, id: string, lease: Lease): Promise<readonly ListedItem[] | undefined> {
+    const { chain: admit } = new ContextMemory(lease);
+    const chain = await this.#ports.store.load(tenant, id, admit);
     if (chain !== undefined) return inputItems(chain);
-    const stored = await this.#ports.store.get(tenant, id);
+    const stored = await this.#ports.store.get(tenant, id, admit);
     return stored && ownInput(stored);
   }
 
@@ -119,24 +127,26 @@ export class Engine {
    * How many tokens the model would read of this request.
    * @throws ApiError `previous_response_not_found`, `model_not_found`
    */
-  async countTokens(tenant: Tenant, request: CreateRequest, signal: AbortSignal): Promise<number> {
-    const { models, store, limits } = this.#ports;
+  async countTokens(tenant: Tenant, request: CreateRequest, lease: Lease, signal: AbortSignal): Promise<number> {
+    const { models, store, limits, seal } = this.#ports;
+    const memory = new ContextMemory(lease, limits.contextBytes);
     const { backend, model } = await models.resolve(request.model);
-    const parent = await this.#parentOf(tenant, request);
+    const parent = await this.#parentOf(tenant, request, memory);
     const items = storedItems(store, tenant, limits.referencedResponses);
-    const named = await resolveReferences(request.input, parent, items);
-    const input = openReasoning(named, this.#ports.seal, tenant);
+    checkItemIds(parent, request.input);
+    const named = await resolveReferences(request.input, items, memory);
+    const input = openReasoning(named, seal, tenant, memory);
     const settings = settingsInForce({ ...request, input }, parent);
-    const compactions = new Compactions(this.#ports.seal, tenant);
+    const compactions = new Compactions(seal, tenant, memory);
     compactions.check(input);
     return backend.count({ model, parent, input, settings, session: this, open: compactions.open }, signal);
   }
 
   /** What a request would continue, of what is stored. */
-  async #parentOf(tenant: Tenant, request: CreateRequest): Promise<ResponseNode | null> {
+  async #parentOf(tenant: Tenant, request: CreateRequest, memory: ContextMemory): Promise<ResponseNode | null> {
     const { previous_response_id: id, conversation } = request;
-    if (conversation !== null) return this.conversations(tenant).chain(conversation);
-    const parent = id === null ? null : await this.#ports.store.load(tenant, id);
+    if (conversation !== null) return new Conversations(this.#ports, tenant, memory).chain(conversation);
+    const parent = id === null ? null : await this.#ports.store.load(tenant, id, memory.chain);
     if (parent === undefined || (parent !== null && !isContinuable(parent))) throw previousResponseNotFound(id ?? "");
     return parent;
   }

@@ -2,15 +2,16 @@ import { ApiError, itemNotFound } from "../protocol/errors.ts";
 import { responseOfItem } from "../protocol/ids.ts";
 import { isItem, type Item } from "../protocol/items.ts";
 import { listedId } from "../protocol/listed-item.ts";
-import type { ResponseNode } from "./node.ts";
-import type { Store, StoredResponse, Tenant } from "./ports.ts";
+import type { ContextMemory } from "./context-memory.ts";
+import { measure, type ResponseNode } from "./node.ts";
+import type { Admit, Store, StoredResponse, Tenant } from "./ports.ts";
 
 /** Where the items are found that an input only refers to. */
 export type ItemSource = {
   /** A response that is at hand, stored or not. */
   readonly known: (responseId: string) => ResponseNode | undefined;
   /** A stored response, with its chain where all of that is stored. */
-  readonly load: (responseId: string) => Promise<ResponseNode | StoredResponse | undefined>;
+  readonly load: (responseId: string, admit: Admit) => Promise<ResponseNode | StoredResponse | undefined>;
   /** How many responses may be loaded for one input. */
   readonly limit: number;
 };
@@ -19,7 +20,7 @@ export type ItemSource = {
 export function storedItems(store: Store, tenant: Tenant, limit: number): ItemSource {
   return {
     known: () => undefined,
-    load: async (id) => (await store.load(tenant, id)) ?? (await store.get(tenant, id)),
+    load: async (id, admit) => (await store.load(tenant, id, admit)) ?? (await store.get(tenant, id, admit)),
     limit,
   };
 }
@@ -33,41 +34,55 @@ function hasReferences(input: readonly Item[]): boolean {
  * The input with every `item_reference` replaced by the item that it names, as if that had been sent. An input without
  * references comes back as it is.
  *
- * Items say in their ids which response they belong to, so no index is kept; ids that clients have made are found in the
- * chain that is continued.
+ * Items say in their ids which response they belong to, so no index is kept. What the chain has that is continued cannot
+ * be referred to: it is there already.
  *
  * @throws ApiError `item_not_found`
  */
 export async function resolveReferences(
   input: readonly Item[],
-  parent: ResponseNode | null,
   source: ItemSource,
+  memory: ContextMemory,
 ): Promise<readonly Item[]> {
   if (!hasReferences(input)) return input;
   const resolved = [...input];
-  const finder = new Finder(parent, source);
+  const finder = new Finder(source, memory.chain);
+  let bytes = 0;
   // The newest first: its response most often holds the older ones too, as its own input, so one is loaded for all.
   for (const [index, item] of [...input.entries()].toReversed()) {
-    if (isItem(item, "item_reference")) resolved[index] = await finder.find(item.id);
+    if (!isItem(item, "item_reference")) continue;
+    const found = await finder.find(item.id);
+    // Each time that an item is named, the model is sent it once more.
+    bytes += finder.sizeOf(found);
+    memory.checkContext(bytes);
+    resolved[index] = found;
   }
+  memory.items(bytes);
   return resolved;
 }
 
 class Finder {
   readonly #source: ItemSource;
+  readonly #admit: Admit;
   readonly #items = new Map<string, Item>();
+  readonly #sizes = new Map<Item, number>();
   /** Ids of the responses whose items are known. */
   readonly #seen = new Set<string>();
-  #parent: ResponseNode | null;
   #loaded = 0;
 
-  constructor(parent: ResponseNode | null, source: ItemSource) {
-    this.#parent = parent;
+  constructor(source: ItemSource, admit: Admit) {
     this.#source = source;
+    this.#admit = admit;
+  }
+
+  sizeOf(item: Item): number {
+    let bytes = this.#sizes.get(item);
+    if (bytes === undefined) this.#sizes.set(item, (bytes = measure(item)));
+    return bytes;
   }
 
   async find(id: string): Promise<Item> {
-    const item = this.#items.get(id) ?? this.#atHand(id) ?? this.#inChain(id) ?? (await this.#loadedFor(id));
+    const item = this.#items.get(id) ?? this.#atHand(id) ?? (await this.#loadedFor(id));
     if (item === undefined) throw itemNotFound(id);
     // It keeps the name that it is known by, so that a later reference finds it here.
     return item["id"] === id ? item : { ...item, id };
@@ -80,13 +95,6 @@ class Finder {
     return this.#items.get(id);
   }
 
-  /** All of the chain is looked through, but only once. */
-  #inChain(id: string): Item | undefined {
-    this.#addChain(this.#parent);
-    this.#parent = null;
-    return this.#items.get(id);
-  }
-
   async #loadedFor(id: string): Promise<Item | undefined> {
     const owner = responseOfItem(id)?.responseId;
     if (owner === undefined || this.#seen.has(owner)) return undefined;
@@ -95,7 +103,7 @@ class Finder {
       throw new ApiError("invalid_value", message, { param: "input" });
     }
     this.#loaded += 1;
-    const found = await this.#source.load(owner);
+    const found = await this.#source.load(owner, this.#admit);
     if (found === undefined) return undefined;
     if ("parent" in found) this.#addChain(found);
     else this.#add(found);

@@ -1,4 +1,5 @@
 import type { SteerErrorCode } from "../protocol/table.ts";
+import type { Lease } from "./budget.ts";
 import type { ResponseNode } from "./node.ts";
 import { Retention } from "./retention.ts";
 import type { Origin } from "./session-turns.ts";
@@ -11,10 +12,16 @@ export class LocalCache {
   readonly #nodes: Retention;
   readonly #origins = new WeakMap<ResponseNode, Origin>();
   /** Responses that cannot be continued any more, and why they cannot be steered. */
-  readonly #gone = new Map<string, Origin & { readonly code: SteerErrorCode }>();
+  readonly #gone = new Map<string, Origin & { readonly code: SteerErrorCode; readonly isEvicted: boolean }>();
+  readonly #lease: Lease;
 
-  constructor(budgetBytes: number) {
-    this.#nodes = new Retention(budgetBytes);
+  /**
+   * @param budgetBytes the most that one connection keeps
+   * @param lease counts that against what the tenant may hold
+   */
+  constructor(budgetBytes: number, lease: Lease) {
+    this.#lease = lease;
+    this.#nodes = new Retention(budgetBytes, undefined, (node) => this.#evicted(node));
   }
 
   get(id: string): ResponseNode | undefined {
@@ -31,14 +38,22 @@ export class LocalCache {
     return this.#gone.get(id)?.code ?? "response_not_found";
   }
 
+  /** Keeps the node, and evicts the least recently used ends of chains until both budgets hold; this one last. */
   keep(node: ResponseNode, origin: Origin): void {
     this.#origins.set(node, origin);
     this.#nodes.add(node);
+    while (!this.#lease.tryResize(this.#nodes.bytes) && this.#nodes.evict());
+  }
+
+  /** Whether the response was evicted for want of memory. */
+  wasEvicted(id: string): boolean {
+    return this.#gone.get(id)?.isEvicted ?? false;
   }
 
   /** The id resolves here no more, and what stands on it goes on. */
   delete(id: string): void {
     this.#nodes.delete(id);
+    this.#lease.resize(Math.min(this.#lease.bytes, this.#nodes.bytes));
   }
 
   /** A failed continuation forgets its parent, so that the client knows where it stands and sends the full input. */
@@ -47,18 +62,25 @@ export class LocalCache {
     const origin = node === undefined ? undefined : this.#origins.get(node);
     // Another lane's response was only borrowed.
     if (node === undefined || origin?.lane !== lane) return;
-    this.#nodes.delete(node.id);
+    this.delete(node.id);
     this.remember(node.id, origin, "response_not_found");
   }
 
   /** Remembers a response that cannot be continued. */
-  remember(id: string, origin: Origin, code: SteerErrorCode): void {
-    this.#gone.set(id, { ...origin, code });
+  remember(id: string, origin: Origin, code: SteerErrorCode, isEvicted = false): void {
+    this.#gone.delete(id);
+    this.#gone.set(id, { ...origin, code, isEvicted });
     const [oldest] = this.#gone.keys();
     if (this.#gone.size > REMEMBERED && oldest !== undefined) this.#gone.delete(oldest);
   }
 
   clear(): void {
     this.#nodes.clear();
+    this.#lease.release();
+  }
+
+  #evicted(node: ResponseNode): void {
+    const origin = this.#origins.get(node);
+    if (origin !== undefined) this.remember(node.id, origin, "response_not_found", true);
   }
 }

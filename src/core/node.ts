@@ -1,8 +1,6 @@
-import type { Item, ToolCallItem } from "../protocol/items.ts";
-import { isToolCall, isToolOutput } from "../protocol/items.ts";
-import { toolCallNotFound, toolOutputMissing } from "../protocol/errors.ts";
+import type { Item } from "../protocol/items.ts";
 import type { Response } from "../protocol/response.ts";
-import { OpenCalls } from "../protocol/open-calls.ts";
+import { unsealedBytes } from "./unsealed.ts";
 
 /** The owner of keys, nodes and limits; part of every storage key. */
 export type Tenant = string;
@@ -22,8 +20,42 @@ export type ResponseNode = {
 };
 
 export function commitNode(fields: Omit<ResponseNode, "bytes">): ResponseNode {
-  const bytes = NODE_OVERHEAD + measure(fields.input) + measure(fields.response.output);
+  const { input, response, parent } = fields;
+  const bytes = NODE_OVERHEAD + measureItems(input) + measureItems(response.output) + headBytes(response, parent);
   return restoreNode({ ...fields, bytes });
+}
+
+/** Instructions and tools, as far as they are not the parent's own. */
+function headBytes({ instructions, tools }: Response, parent: ResponseNode | null): number {
+  const above = parent?.response;
+  const ofInstructions = instructions === null || instructions === above?.instructions ? 0 : instructions.length;
+  return ofInstructions + (tools.length === 0 || tools === above?.tools ? 0 : measure(tools));
+}
+
+/** Items, with what has been unsealed of them. */
+export function measureItems(items: readonly Item[]): number {
+  let bytes = measure(items);
+  for (const item of items) bytes += unsealedBytes(item);
+  return bytes;
+}
+
+/** The size of each chain that was asked for. */
+const chainSizes = new WeakMap<ResponseNode, number>();
+
+/** What a node and all of its ancestors hold, in bytes, about. */
+export function chainBytes(tip: ResponseNode | null): number {
+  const unseen: ResponseNode[] = [];
+  let bytes = 0;
+  for (let node = tip; node !== null; node = node.parent) {
+    const known = chainSizes.get(node);
+    if (known !== undefined) {
+      bytes = known;
+      break;
+    }
+    unseen.push(node);
+  }
+  for (const node of unseen.toReversed()) chainSizes.set(node, (bytes += node.bytes));
+  return bytes;
 }
 
 /** A node that was committed before, made again from what a store kept of it. */
@@ -49,47 +81,5 @@ export function measure(value: unknown): number {
   return bytes;
 }
 
-/**
- * Tool calls and their outputs must pair up once the new input follows the parent: each output answers a call that
- * is still open, and no call stays open. Call ids may be used again once answered. Of a turn only its own output can leave
- * calls open, so the chain is not walked. Calls of kinds that this server does not make may be answered, and need not be.
- *
- * @throws ApiError `tool_call_not_found`, `tool_output_missing`
- */
-export function checkInput(parent: ResponseNode | null, input: readonly Item[]): void {
-  const open = openCalls(parent);
-  /** Ids of other calls that an output may answer. */
-  const others = new Set<string>();
-  for (const item of input) {
-    if (isToolCall(item)) open.add(item);
-    else if (item.type.endsWith("_call") && typeof item["call_id"] === "string") others.add(item["call_id"]);
-    if (!isToolOutput(item) || open.answer(item.call_id) !== undefined || others.delete(item.call_id)) continue;
-    throw toolCallNotFound(item.type === "function_call_output" ? "function call" : "custom tool call", item.call_id);
-  }
-  const unanswered = open.first;
-  if (unanswered !== undefined) {
-    throw toolOutputMissing(
-      unanswered.type === "function_call" ? "function call" : "custom tool call",
-      unanswered.call_id,
-    );
-  }
-}
-
 /** The model of a node that no model has made: it holds items that were added to a conversation by hand. */
 export const NO_MODEL = "";
-
-/** Calls that wait for an answer at the end of a chain. What was added by hand may leave some, and need not pair up. */
-function openCalls(tip: ResponseNode | null): OpenCalls<Item & ToolCallItem> {
-  const added: ResponseNode[] = [];
-  let node = tip;
-  for (; node?.response.model === NO_MODEL; node = node.parent) added.push(node);
-  const open = new OpenCalls<Item & ToolCallItem>(({ call_id }) => call_id);
-  for (const item of (node?.response.output ?? []) as readonly Item[]) if (isToolCall(item)) open.add(item);
-  for (const { input } of added.toReversed()) {
-    for (const item of input) {
-      if (isToolCall(item)) open.add(item);
-      else if (isToolOutput(item)) open.answer(item.call_id);
-    }
-  }
-  return open;
-}

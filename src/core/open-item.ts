@@ -1,5 +1,6 @@
 import type { ServerEvent } from "../protocol/events.ts";
 import type {
+  Annotation,
   ItemStatus,
   MessagePhase,
   OutputItem,
@@ -43,7 +44,12 @@ export class EventLog {
 export type TextKind = "output_text" | "refusal" | "reasoning_text" | "summary_text";
 type ContentPart = OutputTextPart | RefusalPart | ReasoningTextPart;
 
-type OpenPart = { readonly kind: TextKind; text: string; readonly logprobs: TokenLogprob[] };
+type OpenPart = {
+  readonly kind: TextKind;
+  text: string;
+  readonly logprobs: TokenLogprob[];
+  readonly annotations: Annotation[];
+};
 
 const NONE: readonly never[] = Object.freeze([]);
 
@@ -112,6 +118,23 @@ export class OpenText {
     }
   }
 
+  /** Adds a source to the text that is open; a refusal and reasoning have none. */
+  annotate(annotation: Annotation): void {
+    const part = this.#part;
+    if (part?.kind !== "output_text") return;
+    const log = this.#log;
+    log.write({
+      type: EVENT.annotationAdded,
+      sequence_number: log.next(),
+      item_id: this.id,
+      output_index: this.index,
+      content_index: this.#content.length,
+      annotation_index: part.annotations.length,
+      annotation,
+    });
+    part.annotations.push(annotation);
+  }
+
   /** What the item carries besides its text, once it has ended: the text in a form that only the server reads. */
   seal(sealed: string): void {
     this.#sealed = sealed;
@@ -128,23 +151,23 @@ export class OpenText {
   #openPart(kind: TextKind): OpenPart {
     const log = this.#log;
     const at = { sequence_number: log.next(), item_id: this.id, output_index: this.index };
-    const part = makePart(kind, "", NONE);
+    const part = makePart(kind, "", NONE, NONE);
     if (part.type === "summary_text") {
       log.write({ type: EVENT.summaryPartAdded, ...at, summary_index: this.#summary.length, part });
     } else {
       log.write({ type: EVENT.partAdded, ...at, content_index: this.#content.length, part });
     }
-    this.#part = { kind, text: "", logprobs: [] };
+    this.#part = { kind, text: "", logprobs: [], annotations: [] };
     return this.#part;
   }
 
   #closePart(): void {
     if (this.#part === null) return;
-    const { kind, text, logprobs } = this.#part;
+    const { kind, text, logprobs, annotations } = this.#part;
     this.#part = null;
     const log = this.#log;
     const at = { item_id: this.id, output_index: this.index };
-    const part = makePart(kind, text, Object.freeze(logprobs));
+    const part = makePart(kind, text, Object.freeze(logprobs), Object.freeze(annotations));
     if (part.type === "summary_text") {
       const summary_index = this.#summary.length;
       log.write({ type: EVENT.summaryDone, sequence_number: log.next(), ...at, summary_index, text });
@@ -185,6 +208,7 @@ export class OpenCall {
   readonly #callId: string;
   readonly #name: string;
   readonly #namespace: string | null;
+  readonly #isAsync: boolean;
   readonly #log: EventLog;
   #text = "";
 
@@ -195,6 +219,7 @@ export class OpenCall {
       readonly callId: string;
       readonly name: string;
       readonly namespace?: string | null;
+      readonly async?: boolean;
     },
     index: number,
     log: EventLog,
@@ -205,6 +230,7 @@ export class OpenCall {
     this.#callId = call.callId;
     this.#name = call.name;
     this.#namespace = call.namespace ?? null;
+    this.#isAsync = call.async ?? false;
     this.#log = log;
     log.write({
       type: EVENT.itemAdded,
@@ -236,17 +262,22 @@ export class OpenCall {
 
   #item(status: ItemStatus): OutputItem {
     const name = this.#namespace === null ? { name: this.#name } : { name: this.#name, namespace: this.#namespace };
-    const fields = { id: this.id, status, call_id: this.#callId, ...name };
+    const fields = { id: this.id, status, ...(this.#isAsync && { async: true }), call_id: this.#callId, ...name };
     return this.#kind === "function"
       ? Object.freeze({ type: "function_call", ...fields, arguments: this.#text } as const)
       : Object.freeze({ type: "custom_tool_call", ...fields, input: this.#text } as const);
   }
 }
 
-function makePart(kind: TextKind, text: string, logprobs: readonly TokenLogprob[]): ContentPart | SummaryTextPart {
+function makePart(
+  kind: TextKind,
+  text: string,
+  logprobs: readonly TokenLogprob[],
+  annotations: readonly Annotation[],
+): ContentPart | SummaryTextPart {
   switch (kind) {
     case "output_text":
-      return Object.freeze({ type: kind, text, annotations: NONE, logprobs });
+      return Object.freeze({ type: kind, text, annotations, logprobs });
     case "refusal":
       return Object.freeze({ type: kind, refusal: text });
     case "reasoning_text":

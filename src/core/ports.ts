@@ -1,9 +1,10 @@
-import type { CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
+import type { Annotation, CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/table.ts";
 import type { ServerEvent } from "../protocol/events.ts";
+import type { Memory } from "./budget.ts";
 import type { ResponseNode, Tenant } from "./node.ts";
 
 /** Every interface that an adapter implements, and the values that cross it. */
@@ -14,9 +15,10 @@ export type { Tenant } from "./node.ts";
 export interface Backend {
   /**
    * Starts one generation. Batches arrive as the model produces them; the events of one batch (what one network chunk
-   * held) reach the client in one write. The last event is a `finish`.
+   * held) reach the client in one write. The first batch says that the request was accepted; it may come empty, before
+   * there is any output. The last event is a `finish`.
    *
-   * @throws ApiError synchronously, when the request asks for what this backend cannot do: the turn is then refused
+   * @throws ApiError synchronously, or by the first `next`, when the backend refuses the request: the turn is then refused
    * before its first event. After that, failures reject the iteration, with an `ApiError` when the client may know why.
    * An abort of `signal` ends the iteration at once and leaves no connection behind.
    */
@@ -73,8 +75,14 @@ export type BackendEvent =
       readonly name: string;
       /** The namespace of the tool, where it has one. */
       readonly namespace?: string | null;
+      /** Whether the tool is async; the engine says so, and no backend has to. */
+      readonly async?: true;
     }
   | { readonly type: "call.delta"; readonly key: number; readonly delta: string }
+  /** The call is complete. Calls that are still open at the end are complete as well. */
+  | { readonly type: "call.done"; readonly key: number }
+  /** Belongs to the text that is open; without any it is dropped. */
+  | { readonly type: "annotation"; readonly annotation: Annotation }
   | { readonly type: "item"; readonly item: Item }
   | { readonly type: "usage"; readonly usage: Usage }
   | { readonly type: "finish"; readonly reason: FinishReason };
@@ -101,11 +109,11 @@ export interface Store {
   /** Keeps a node. Idempotent by id; when it resolves the node is as durable as this store makes it. */
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
-  get(tenant: Tenant, id: string): Promise<StoredResponse | undefined>;
+  get(tenant: Tenant, id: string, admit?: Admit): Promise<StoredResponse | undefined>;
   /** What was recorded with the node; undefined when it is unknown, null when there was nothing. */
-  recording(tenant: Tenant, id: string): Promise<JsonValue | undefined>;
-  /** The node with its whole chain behind it, in one round trip; undefined when any of it is missing. */
-  load(tenant: Tenant, id: string): Promise<ResponseNode | undefined>;
+  recording(tenant: Tenant, id: string, admit?: Admit): Promise<JsonValue | undefined>;
+  /** The node with its whole chain behind it; undefined when any of it is missing. */
+  load(tenant: Tenant, id: string, admit?: Admit): Promise<ResponseNode | undefined>;
   /**
    * Makes the id unknown; false when it was. Descendants keep working: what they stand on is kept until the last of them
    * goes.
@@ -113,6 +121,9 @@ export interface Store {
   delete(tenant: Tenant, id: string): Promise<boolean>;
   close(): Promise<void>;
 }
+
+/** Called with the size in memory of what a store is about to load, before it loads any of it. What it throws ends the call. */
+export type Admit = (bytes: number) => void;
 
 export type PutOptions = {
   /** False for a node that no id leads to: it stands for records and descendants, and goes when none of them is left. */
@@ -172,7 +183,7 @@ export interface Records {
   /** Records of one kind, by id in the order of their UTF-8 bytes. */
   list(tenant: Tenant, kind: string, options: ListOptions): Promise<readonly StoreRecord[]>;
   /** The chain that the record stands on, also when the response's own id is known no more; undefined when there is none. */
-  chain(record: Pick<StoreRecord, "tenant" | "node">): Promise<ResponseNode | undefined>;
+  chain(record: Pick<StoreRecord, "tenant" | "node">, admit?: Admit): Promise<ResponseNode | undefined>;
 }
 
 /** What a store has of one node: its response and its own input. */
@@ -181,8 +192,12 @@ export type StoredResponse = Pick<ResponseNode, "input" | "response">;
 /** Seals texts that clients keep for the server and cannot read. All of it is per tenant. */
 export interface Seal {
   seal(tenant: Tenant, text: string): string;
-  /** Undefined when it was not sealed for this tenant, or not by a key that is known here. */
-  open(tenant: Tenant, sealed: string): string | undefined;
+  /**
+   * Undefined when it was not sealed for this tenant, or not by a key that is known here.
+   * @param limit bytes that the text may have
+   * @throws RangeError when the text is longer than that; no more of it is unpacked
+   */
+  open(tenant: Tenant, sealed: string, limit: number): string | undefined;
 }
 
 /** Lets clients in. */
@@ -284,6 +299,8 @@ export type EnginePorts = {
   readonly observer: Observer;
   readonly seal: Seal;
   readonly limits: Limits;
+  /** The budgets of live bytes; without one there is no limit. */
+  readonly memory?: Memory;
 };
 
 /** Every bound of the engine, by name. */
@@ -311,6 +328,10 @@ export type Limits = {
   readonly compactBytes: number;
   /** Stored responses that are loaded for the items that one input refers to. */
   readonly referencedResponses: number;
+  /** Bytes that the context of one turn may have: its chain, its input, and what both refer to. */
+  readonly contextBytes: number;
+  /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
+  readonly acceptMs: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -326,4 +347,6 @@ export const DEFAULT_LIMITS: Limits = {
   compactTokens: 100_000,
   compactBytes: 16 * 1024 * 1024,
   referencedResponses: 256,
+  contextBytes: 256 * 1024 * 1024,
+  acceptMs: 0,
 };

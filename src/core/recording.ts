@@ -51,17 +51,28 @@ export function encodeMoves(moves: readonly Move[]): JsonValue {
 
 /** The moves that were encoded. */
 export function decodeMoves(value: JsonValue): Move[] {
-  return (value as readonly (Readonly<Run> | Move)[]).flatMap((entry) => (isRun(entry) ? deltas(entry) : entry));
+  return [...movesOf(value)];
+}
+
+/** The same, one by one. */
+export function* movesOf(value: JsonValue): Generator<Move, void> {
+  for (const entry of value as readonly (Readonly<Run> | Move)[]) {
+    if (isRun(entry)) yield* deltas(entry);
+    else yield entry;
+  }
 }
 
 function isRun(entry: Readonly<Run> | Move): entry is Readonly<Run> {
   return Array.isArray(entry);
 }
 
-function deltas([code, ...rest]: Readonly<Run>): Move[] {
+function* deltas(run: Readonly<Run>): Generator<Move, void> {
+  const [code, key] = run;
   const type = TYPE.get(code as (typeof CODE)[keyof typeof CODE]);
   if (type === undefined) throw new Error(`a recording has deltas of the unknown kind '${code}'`);
-  if (type !== "call.delta") return rest.map((delta) => ({ type, delta: String(delta) }));
-  const [key, ...texts] = rest;
-  return texts.map((delta) => ({ type, key: Number(key), delta: String(delta) }));
+  if (type === "call.delta") {
+    for (let at = 2; at < run.length; at += 1) yield { type, key: Number(key), delta: String(run[at]) };
+  } else {
+    for (let at = 1; at < run.length; at += 1) yield { type, delta: String(run[at]) };
+  }
 }

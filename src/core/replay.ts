@@ -3,8 +3,8 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { Item } from "../protocol/items.ts";
 import type { Response } from "../protocol/response.ts";
 import { Assembler } from "./assembler.ts";
-import type { FinishReason } from "./ports.ts";
-import type { Move } from "./recording.ts";
+import type { FinishReason, JsonValue } from "./ports.ts";
+import { type Move, movesOf } from "./recording.ts";
 import type { Chance } from "./response-frame.ts";
 
 /** A recording holds all that time and chance had a part in. */
@@ -17,6 +17,8 @@ const NO_CHANCE: Chance = {
 
 /** How many moves are made into events at once. */
 export const SLICE = 256;
+/** Characters of deltas that are made into events at once. */
+const SLICE_LENGTH = 64 * 1024;
 
 /** Makes the events of a response once more, from what was recorded of it. */
 export class Replay {
@@ -58,13 +60,29 @@ export class Replay {
   }
 }
 
-/** All events of a response, in slices. @param moves null where nothing was recorded: each item then comes whole */
-export function* replayed(response: Response, moves: readonly Move[] | null): Generator<readonly ServerEvent[]> {
+/**
+ * All events of a response, in slices that are made when they are asked for.
+ * @param recording null where nothing was recorded: each item then comes complete
+ */
+export function* replayed(response: Response, recording: JsonValue | null): Generator<readonly ServerEvent[]> {
   const replay = new Replay(response);
-  const all = moves ?? (response.output as readonly Item[]).map((item): Move => ({ type: "item", item }));
   yield replay.start();
-  for (let from = 0; from < all.length; from += SLICE) yield replay.push(all.slice(from, from + SLICE));
+  let slice: Move[] = [];
+  let length = 0;
+  for (const move of recording === null ? itemMoves(response) : movesOf(recording)) {
+    slice.push(move);
+    length += "delta" in move ? move.delta.length : SLICE_LENGTH / SLICE;
+    if (slice.length < SLICE && length < SLICE_LENGTH) continue;
+    yield replay.push(slice);
+    slice = [];
+    length = 0;
+  }
+  if (slice.length > 0) yield replay.push(slice);
   yield replay.end(response);
+}
+
+function* itemMoves(response: Response): Generator<Move, void> {
+  for (const item of response.output as readonly Item[]) yield { type: "item", item };
 }
 
 /** How the backend finished the response; null when it was not the backend that ended it. */

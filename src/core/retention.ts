@@ -21,12 +21,21 @@ export class Retention {
   readonly #leaves = new Queue();
   /** What is left of chains that have begun to be let go; these go before anything else. */
   readonly #stumps = new Queue();
+  readonly #evicted: (node: ResponseNode) => void;
   #bytes = 0;
 
-  /** @param keyOf what names a node here, when its id alone does not */
-  constructor(budget: number, keyOf: (node: ResponseNode) => string = (node) => node.id) {
+  /**
+   * @param keyOf what names a node here, when its id alone does not
+   * @param evicted called for each node whose id does not resolve any more because there was no room for it
+   */
+  constructor(
+    budget: number,
+    keyOf: (node: ResponseNode) => string = (node) => node.id,
+    evicted: (node: ResponseNode) => void = () => undefined,
+  ) {
     this.#budget = budget;
     this.#keyOf = keyOf;
+    this.#evicted = evicted;
   }
 
   /** Bytes held, ancestors that only descendants keep included. */
@@ -57,11 +66,17 @@ export class Retention {
       return;
     }
     this.#insert(node, beside);
-    while (this.#bytes > this.#budget) {
-      const oldest = this.#stumps.shift() ?? this.#leaves.shift();
-      if (oldest === undefined) return;
-      this.#release(oldest);
-    }
+    while (this.#bytes > this.#budget && this.evict());
+  }
+
+  /** Evicts the least recently used end of a chain; false when there is none. */
+  evict(): boolean {
+    const oldest = this.#stumps.shift() ?? this.#leaves.shift();
+    const entry = oldest === undefined ? undefined : this.#entries.get(oldest);
+    if (oldest === undefined || entry === undefined) return false;
+    this.#release(oldest);
+    this.#evicted(entry.node);
+    return true;
   }
 
   /** Makes the node unknown. Descendants keep working; the bytes go when the last of them does. */

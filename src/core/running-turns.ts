@@ -41,5 +41,5 @@ export class RunningTurns {
 }
 
 function refusal(what: string): ApiError {
-  return new ApiError("too_many_turns", `${what} Send this one again later.`, { retryAfter: 1, triedNothing: true });
+  return new ApiError("too_many_turns", `${what} Send this one again later.`, { retryAfter: 1 });
 }

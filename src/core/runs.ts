@@ -2,10 +2,11 @@ import { ApiError } from "../protocol/errors.ts";
 import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
-import type { EnginePorts, Tenant } from "./ports.ts";
+import type { Admit, EnginePorts, Tenant } from "./ports.ts";
 import { decodeMoves } from "./recording.ts";
 import { Replay, replayed } from "./replay.ts";
 import { type Followed, Run } from "./run.ts";
+import type { Lease } from "./budget.ts";
 import { BEAT_MS, RunRecords } from "./run-records.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
@@ -15,6 +16,8 @@ export type RunOptions = {
   readonly session: SessionOptions;
   /** Size of the request as it came, in bytes. */
   readonly bytesIn: number;
+  /** What the request holds; the run holds it as well until it ends. */
+  readonly lease?: Lease;
 };
 
 /** A run of this server, and how much of it is written down. */
@@ -42,41 +45,42 @@ export class Runs {
   }
 
   /** Starts a run; it goes on whoever leaves. @throws ApiError `too_many_runs` */
-  start({ responseId, request, session: options, bytesIn }: RunOptions): Run {
+  start({ responseId, request, session: options, bytesIn, lease }: RunOptions): Run {
     const { tenant } = options;
     this.#checkLimits(tenant);
     const run = new Run(responseId, tenant, request.background);
     const session = this.#openSession(options);
     const own: Own = { run, session, parts: 0, written: 0, writing: null };
     this.#own.set(responseId, own);
-    const ended = this.#run(own, request, bytesIn);
+    const held = lease?.share();
+    const ended = this.#run(own, request, bytesIn).finally(() => held?.release());
     this.#ends.add(ended);
     void ended.finally(() => this.#ends.delete(ended));
     return run;
   }
 
   /** The response in whatever state it is; undefined when nobody knows it. */
-  async retrieve(tenant: Tenant, id: string): Promise<Response | undefined> {
+  async retrieve(tenant: Tenant, id: string, admit?: Admit): Promise<Response | undefined> {
     const own = this.#find(tenant, id)?.run.snapshot;
     if (own !== undefined && own !== null) return own;
-    const stored = await this.#ports.store.get(tenant, id);
+    const stored = await this.#ports.store.get(tenant, id, admit);
     if (stored !== undefined) return stored.response;
     const first = await this.#records.running(tenant, id);
     // It may have ended in between.
-    if (first === undefined) return (await this.#ports.store.get(tenant, id))?.response;
+    if (first === undefined) return (await this.#ports.store.get(tenant, id, admit))?.response;
     const replay = new Replay(first);
     for await (const { moves } of this.#written(tenant, id)) replay.push(moves);
     return replay.snapshot;
   }
 
   /** The events of the response, from the first on, as far as they are and as they come; undefined when nobody knows it. */
-  async follow(tenant: Tenant, id: string): Promise<Followed | undefined> {
+  async follow(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
     const own = this.#find(tenant, id);
     if (own !== undefined) return own.run;
-    const stored = await this.#stored(tenant, id);
+    const stored = await this.#stored(tenant, id, admit);
     if (stored !== undefined) return stored;
     const first = await this.#records.running(tenant, id);
-    if (first === undefined) return this.#stored(tenant, id);
+    if (first === undefined) return this.#stored(tenant, id, admit);
     return { responseId: id, final: null, events: () => this.#elsewhere(tenant, id, first) };
   }
 
@@ -167,17 +171,16 @@ export class Runs {
     session.stop(state === "cancelled" ? "cancelled" : "shutting_down");
   }
 
-  async #stored(tenant: Tenant, id: string): Promise<Followed | undefined> {
+  async #stored(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
     const { store } = this.#ports;
-    const stored = await store.get(tenant, id);
+    const stored = await store.get(tenant, id, admit);
     if (stored === undefined) return undefined;
-    const recording = (await store.recording(tenant, id)) ?? null;
-    const moves = recording === null ? null : decodeMoves(recording);
     return {
       responseId: id,
       final: stored.response,
       async *events() {
-        yield* replayed(stored.response, moves);
+        // Read when the events are asked for, and made into them slice by slice.
+        yield* replayed(stored.response, (await store.recording(tenant, id, admit)) ?? null);
       },
     };
   }

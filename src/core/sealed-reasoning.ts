@@ -1,5 +1,6 @@
 import { isItem, type Item } from "../protocol/items.ts";
 import type { CompactionEvent } from "./compaction.ts";
+import type { ContextMemory } from "./context-memory.ts";
 import type { BackendEvent, Seal, Tenant } from "./ports.ts";
 
 /**
@@ -51,6 +52,8 @@ function endsReasoning(event: BackendEvent | CompactionEvent): boolean {
     case "reasoning.delta":
     case "summary.delta":
     case "call.delta":
+    case "call.done":
+    case "annotation":
     case "compaction.grown":
     case "compaction.done":
     case "usage":
@@ -61,11 +64,17 @@ function endsReasoning(event: BackendEvent | CompactionEvent): boolean {
 }
 
 /** Gives sealed reasoning its text back. What was sealed by others, or elsewhere, stays as it is: the model does without. */
-export function openReasoning(items: readonly Item[], seal: Seal, tenant: Tenant): readonly Item[] {
+export function openReasoning(
+  items: readonly Item[],
+  seal: Seal,
+  tenant: Tenant,
+  memory: ContextMemory,
+): readonly Item[] {
   if (!items.some(isSealed)) return items;
   return items.map((item) => {
     if (!isSealed(item)) return item;
-    const text = seal.open(tenant, item.encrypted_content);
+    const sealed = item.encrypted_content;
+    const text = memory.unseal(sealed, (limit) => seal.open(tenant, sealed, limit));
     if (!text?.startsWith(MARK)) return item;
     return { ...item, content: [{ type: "reasoning_text", text: text.slice(MARK.length) }] };
   });

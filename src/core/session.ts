@@ -1,8 +1,10 @@
-import { ApiError, previousResponseNotFound, toApiError } from "../protocol/errors.ts";
+import { ApiError, previousResponseEvicted, previousResponseNotFound, toApiError } from "../protocol/errors.ts";
 import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
+import { type Account, Memory } from "./budget.ts";
+import { ContextMemory } from "./context-memory.ts";
 import { ConversationTurn } from "./conversation-turn.ts";
 import { Conversations } from "./conversations.ts";
 import { type ItemSource, storedItems } from "./item-references.ts";
@@ -37,6 +39,7 @@ export class Session {
   readonly #ports: EnginePorts;
   readonly #onClose: () => void;
   readonly #end = new AbortController();
+  readonly #account: Account;
   readonly #cache: LocalCache;
   readonly #lanes: Lanes<TurnJob>;
   /** Counts the turns of all sessions. */
@@ -57,7 +60,10 @@ export class Session {
     this.id = ports.runtime.newId("session");
     this.tenant = options.tenant;
     this.#options = options;
-    this.#cache = new LocalCache(ports.limits.sessionBytes);
+    this.#account = (ports.memory ?? new Memory()).of(this.tenant);
+    // Over HTTP no turn comes behind this one.
+    const isLasting = options.transport === "websocket";
+    this.#cache = new LocalCache(isLasting ? ports.limits.sessionBytes : 0, this.#account.open());
     this.#lanes = new Lanes(ports.limits);
     this.#onClose = onClose;
     const stored = storedItems(ports.store, this.tenant, ports.limits.referencedResponses);
@@ -68,7 +74,7 @@ export class Session {
   /** Runs one turn in its lane, after all earlier ones there. Never rejects: a refusal is an end like others. */
   create(request: CreateRequest, sink: TurnSink, lane: string = DEFAULT_LANE): Promise<TurnEnd> {
     const id = request.previous_response_id;
-    if (this.#refusal !== null) return this.reject(this.#refusal, null, sink, lane);
+    if (this.#refusal !== null) return this.reject(this.#refusal, sink, lane);
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
     const pinned = known !== undefined && this.#cache.originOf(known.id)?.lane !== lane ? known : null;
@@ -77,18 +83,10 @@ export class Session {
     return this.#enqueue({ lane, continues: id, forgets: id, refuse: sink.refuse, run });
   }
 
-  /** Takes the place of a turn that is refused for what the transport knows; it forgets the response that it names. */
-  reject(
-    error: ApiError,
-    previousResponseId: string | null,
-    sink: TurnSink,
-    lane: string = DEFAULT_LANE,
-  ): Promise<TurnEnd> {
+  /** Takes the place of a turn that is refused for what the transport knows. */
+  reject(error: ApiError, sink: TurnSink, lane: string = DEFAULT_LANE): Promise<TurnEnd> {
     const run = async (): Promise<TurnEnd> => ({ outcome: "refused", error });
-    return this.#enqueue(
-      { lane, continues: null, forgets: previousResponseId, refuse: sink.refuse, run },
-      "addRefusal",
-    );
+    return this.#enqueue({ lane, continues: null, forgets: null, refuse: sink.refuse, run }, "addRefusal");
   }
 
   /** Takes new words for a running response, or says why not. `emit` is for a response that is not running. */
@@ -206,6 +204,7 @@ export class Session {
   async #runTurn(request: CreateRequest, { lane, sink, pinned, steers }: Conduct): Promise<TurnEnd> {
     // What it throws refuses the turn, and its steers come back with the refusal.
     const leave = this.#enter(steers);
+    const memory = new ContextMemory(this.#account.open(), this.#ports.limits.contextBytes);
     const turn = new Turn(this.#ports, {
       request: steers === null ? request : { ...request, input: [...steers.items, ...request.input] },
       origin: {
@@ -221,15 +220,18 @@ export class Session {
       session: this,
       permit: this.#options.permit,
       sessionEnd: this.#end.signal,
-      conversation: this.#conversation(request),
-      resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id)),
+      memory,
+      conversation: this.#conversation(request, memory),
+      resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id, memory)),
       items: this.#items,
       keep: (node) => this.#cache.keep(node, { lane, numbers: turn.numbers }),
       begun: () => this.#running.set(turn.responseId, { turn, lane, steers: new Steers(turn) }),
     });
     this.#turns.add(turn);
     if (this.#stopped !== null) turn.stop(this.#stopped);
-    const end = await turn.run().finally(leave);
+    const end = await turn.run();
+    leave();
+    memory.release();
     this.#turns.delete(turn);
     if (end.outcome === "refused") steers?.giveBack();
     this.#settleSteers(turn, end, sink, lane);
@@ -311,14 +313,15 @@ export class Session {
     return whyOver(node.response);
   }
 
-  #conversation({ conversation, store }: CreateRequest): ConversationTurn | null {
+  #conversation({ conversation, store }: CreateRequest, memory: ContextMemory): ConversationTurn | null {
     if (conversation === null) return null;
-    return new ConversationTurn(new Conversations(this.#ports, this.tenant), conversation, { store });
+    return new ConversationTurn(new Conversations(this.#ports, this.tenant, memory), conversation, { store });
   }
 
-  async #resolve(id: string | null): Promise<ResponseNode | null> {
+  async #resolve(id: string | null, memory: ContextMemory): Promise<ResponseNode | null> {
     if (id === null) return null;
-    const node = this.#cache.get(id) ?? (await this.#ports.store.load(this.tenant, id));
+    const node = this.#cache.get(id) ?? (await this.#ports.store.load(this.tenant, id, memory.chain));
+    if (node === undefined && this.#cache.wasEvicted(id)) throw previousResponseEvicted(id);
     // A failed or cancelled background response is stored to be looked at.
     if (node === undefined || !isContinuable(node)) throw previousResponseNotFound(id);
     return node;

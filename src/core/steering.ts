@@ -1,5 +1,5 @@
 import type { ServerEvent, Stub } from "../protocol/events.ts";
-import { isCompactionTrigger, type Item, isToolCall } from "../protocol/items.ts";
+import { isCompactionTrigger, type Item, awaitsOutput } from "../protocol/items.ts";
 import type { Response } from "../protocol/response.ts";
 import type { SteerRequest } from "../protocol/steer.ts";
 import { EVENT, type SteerErrorCode } from "../protocol/table.ts";
@@ -104,12 +104,12 @@ export function whyOver(response: Response): SteerErrorCode {
 
 /** Whether the response waits for tool outputs of the client. */
 export function awaitsClient(output: readonly Item[]): boolean {
-  return output.some(isToolCall);
+  return output.some(awaitsOutput);
 }
 
 function stubs(output: readonly Item[]): readonly Stub[] {
   return output
-    .filter(isToolCall)
+    .filter(awaitsOutput)
     .map((call) =>
       call.type === "function_call"
         ? { type: "function_call_output", call_id: call.call_id, name: call.name }

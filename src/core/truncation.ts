@@ -1,4 +1,4 @@
-import { isItem, isToolCall, isToolOutput, type Item } from "../protocol/items.ts";
+import { awaitsOutput, isItem, isToolOutput, type Item } from "../protocol/items.ts";
 import { isTooLong } from "./compaction.ts";
 import { itemsOf } from "./input-items.ts";
 import { measure, type ResponseNode } from "./node.ts";
@@ -55,7 +55,7 @@ export class Truncation {
       let hasBegun = false;
       try {
         for await (const batch of batches) {
-          hasBegun = true;
+          hasBegun ||= batch.length > 0;
           yield batch;
         }
         return;
@@ -112,8 +112,8 @@ function unitsOf(context: readonly Item[]): readonly Unit[] {
   const open = new OpenCalls<string>((id) => id);
   for (const item of context) {
     items.push(item);
-    if (isToolCall(item)) open.add(item.call_id);
-    if (isToolOutput(item)) open.answer(item.call_id);
+    if (awaitsOutput(item)) open.add(item.call_id);
+    if (isToolOutput(item) && typeof item.call_id === "string") open.answer(item.call_id);
     if (open.size > 0 || isItem(item, "reasoning")) continue;
     units.push({ items, mustStay: items.some((each) => each === newest || mustStay(each)) });
     items = [];

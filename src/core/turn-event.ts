@@ -19,6 +19,8 @@ export function opensItem(event: TurnEvent, openText: "message" | "reasoning" | 
     case "compaction.begun":
       return true;
     case "call.delta":
+    case "call.done":
+    case "annotation":
     case "reasoning.sealed":
     case "compaction.grown":
     case "compaction.done":

@@ -1,4 +1,5 @@
 import type { CreateRequest } from "../protocol/request.ts";
+import type { ContextMemory } from "./context-memory.ts";
 import type { ConversationTurn } from "./conversation-turn.ts";
 import type { Detached } from "./detached.ts";
 import type { ItemSource } from "./item-references.ts";
@@ -30,6 +31,8 @@ export type TurnOptions = {
   readonly sessionEnd: AbortSignal;
   /** Asked whether the turn may be, and told what it has used. */
   readonly permit: Permit | undefined;
+  /** What the turn holds of its context; whoever made it releases it. */
+  readonly memory: ContextMemory;
   /** The conversation that the turn takes part in, which then says what it continues. */
   readonly conversation: ConversationTurn | null;
   /** Finds the parent. @throws ApiError `previous_response_not_found` */

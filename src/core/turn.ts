@@ -6,16 +6,17 @@ import type { Response } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
-import { type Batch, type Batches, leave, pull } from "./batches.ts";
+import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
-import { resolveReferences } from "./item-references.ts";
-import { checkInput, commitNode, isContinuable, type ResponseNode } from "./node.ts";
+import { outputBytes } from "./context-memory.ts";
+import { commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
 import type { EnginePorts } from "./ports.ts";
 import { encodeMoves, type Move } from "./recording.ts";
 import { cutBy, type CutReason, errorOfStop, type StopReason } from "./stop-reason.ts";
+import { readInput } from "./turn-input.ts";
 import type { TurnOptions } from "./turn-options.ts";
-import { openReasoning, ReasoningSealer } from "./sealed-reasoning.ts";
+import { ReasoningSealer } from "./sealed-reasoning.ts";
 
 /** What a turn is at this moment; a phase holds what only it needs. */
 type TurnState =
@@ -32,9 +33,13 @@ export type TurnEnd = {
   readonly node?: ResponseNode;
 };
 
-/** Whether the response that a turn continues is forgotten after it, so that the client brings its full input. */
+/**
+ * Whether the response that a turn continues is forgotten after it, so that the client brings its full input: the turn
+ * broke in the middle, or the client takes the chain for another one, since it answers a call that is not there. A
+ * request that is refused for anything else can be mended and sent again.
+ */
 export function forgetsParent({ outcome, error }: TurnEnd): boolean {
-  return outcome === "failed" || (outcome === "refused" && error?.triedNothing !== true);
+  return outcome === "failed" || (outcome === "refused" && error?.code === "tool_call_not_found");
 }
 
 /**
@@ -136,20 +141,20 @@ export class Turn {
   }
 
   async #run(): Promise<TurnEnd["outcome"]> {
+    const { runtime, limits } = this.#ports;
     let started: Started;
+    let first: Batch | null;
     try {
       started = await this.#begin();
       await this.#options.detached?.admit({ ...started, response: this.#assembler.snapshot("queued") });
+      first = started.batches && pull(started.batches);
+      if (first !== null) await accepted(first, runtime, this.request.background ? 0 : limits.acceptMs);
     } catch (thrown) {
       await this.#options.conversation?.release();
       if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
     }
-    const { batches } = started;
-    const first = batches && pull(batches);
-    // The backend is asked before the client is told, so that telling costs no time.
-    if (first !== null) await this.#ports.runtime.pause();
     this.#options.begun();
     const last = await this.#generate(started, first);
     if (this.#options.conversation !== null) await this.#options.conversation.release();
@@ -179,31 +184,30 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { session, sessionEnd, permit, conversation, resolveParent, items } = this.#options;
+    const { session, sessionEnd, permit, conversation, resolveParent, items, memory } = this.#options;
     const found = conversation?.parent(this.responseId) ?? resolveParent();
     const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
-    const { tenant } = this.#options.origin;
-    const named = await resolveReferences(this.request.input, parent, items);
-    const input = openReasoning(named, this.#ports.seal, tenant);
+    const { tenant, bytesIn } = this.#options.origin;
+    const { seal } = this.#ports;
+    const input = await readInput(this.request.input, { parent, items, memory, seal, tenant, bytesIn });
     this.#assertWanted();
-    checkInput(parent, input);
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const subject = { request, parent, tenant, responseId: this.responseId, session, sessionEnd };
+    const subject = { request, parent, tenant, memory, responseId: this.responseId, session, sessionEnd };
     return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 
   /** From the first event to the last before the terminal one: the response, or why it failed; null when nobody is left. */
   async #generate(
-    { parent, input, batches, rootOf, made }: Started,
+    { parent, input, batches, calls, rootOf, made }: Started,
     first: Batch | null,
   ): Promise<Response | ApiError | null> {
     const assembler = this.#assembler;
     try {
       if (batches === null || first === null) await this.#emit(assembler.start());
-      else await this.#consume(batches, first);
+      else await this.#consume(batches, first, calls);
       const cut = this.#cutReason();
       const isWarmUp = batches === null;
       const ended = cut !== null ? assembler.cut(cut) : isWarmUp ? assembler.finishWarmUp() : assembler.finish();
@@ -218,13 +222,15 @@ export class Turn {
   }
 
   /** Takes in what the backend says, until it ends or is stopped on purpose. */
-  async #consume(batches: Batches, first: Batch): Promise<void> {
+  async #consume(batches: Batches, first: Batch, calls: Generation["calls"]): Promise<void> {
     try {
       await this.#emit(this.#assembler.start());
       for (let batch = first; this.#isRunning(); ) {
         const { done, value } = await batch;
         if (done || this.#wasStopped()) break;
-        const events = this.#assembler.push(this.#sealer?.apply(value) ?? value);
+        this.#options.memory.output(outputBytes(value));
+        const heard = calls?.apply(value) ?? value;
+        const events = this.#assembler.push(this.#sealer?.apply(heard) ?? heard);
         if (events.length > 0) {
           this.#firstOutputAt ??= this.#ports.runtime.monotonic();
           const full = this.#emit(events);
@@ -255,6 +261,8 @@ export class Turn {
     if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
     this.#node = node;
     made?.(node);
+    // What the session keeps takes the place of what the turn has held.
+    this.#options.memory.release();
     if (!this.#isAbandoned()) this.#options.keep(node);
   }
 

@@ -107,6 +107,5 @@ function exceeded(message: string, waitMs: number): ApiError {
   const seconds = Math.ceil(waitMs / 1000);
   return new ApiError("rate_limit_exceeded", `${message} Try again in ${seconds} s.`, {
     retryAfter: seconds,
-    triedNothing: true,
   });
 }

@@ -48,7 +48,7 @@ export class WrongKeys {
     if (wait === 0 || this.#right.has(`${from} ${hash}`)) return;
     const retryAfter = Math.ceil(wait / 1000);
     const message = `Too many wrong API keys came from your address. Try again in ${retryAfter} s.`;
-    throw new ApiError("rate_limit_exceeded", message, { retryAfter, triedNothing: true });
+    throw new ApiError("rate_limit_exceeded", message, { retryAfter });
   }
 
   right(address: string | undefined, hash: string): void {

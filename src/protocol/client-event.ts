@@ -67,20 +67,15 @@ function parseStreamId(value: object): string | null {
   throw new ApiError("invalid_stream_id", message, { param: "stream_id" });
 }
 
-/**
- * What can be said of a frame that could not be read: the lane that waits for an answer, and the response that it wanted to
- * continue. Both are needed to fail such a turn in its place.
- */
+/** What can be said of a frame that could not be read: whether a lane waits for an answer, and which. */
 export function describeRefused(value: unknown): {
   readonly isCreate: boolean;
   readonly streamId: string | null;
-  readonly previousResponseId: string | null;
 } {
-  const { type, stream_id, previous_response_id } = (value ?? {}) as Record<string, unknown>;
+  const { type, stream_id } = (value ?? {}) as Record<string, unknown>;
   return {
     isCreate: type === CLIENT_EVENT.create,
     streamId: typeof stream_id === "string" && STREAM_ID.test(stream_id) ? stream_id : null,
-    previousResponseId: typeof previous_response_id === "string" ? previous_response_id : null,
   };
 }
 

@@ -5,8 +5,6 @@ type ApiErrorOptions = {
   readonly param?: string | null;
   /** Seconds after which a retry makes sense; sent in every place where clients look for it. */
   readonly retryAfter?: number;
-  /** Whether the request was turned away before anything was tried; what it continues is then not forgotten. */
-  readonly triedNothing?: boolean;
   /** What really happened: for the log, never for the client. */
   readonly cause?: unknown;
 };
@@ -17,14 +15,12 @@ export class ApiError extends Error {
   readonly code: ErrorCode;
   readonly param: string | null;
   readonly retryAfter: number | undefined;
-  readonly triedNothing: boolean;
 
   constructor(code: ErrorCode, message: string, options: ApiErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.param = options.param ?? null;
     this.retryAfter = options.retryAfter;
-    this.triedNothing = options.triedNothing ?? false;
   }
 
   /** The HTTP status that goes with the code. */
@@ -33,11 +29,11 @@ export class ApiError extends Error {
   }
 }
 
-/**
- * What another server said, word for word. It may quote the request, so a log shows it only where content may be kept.
- */
+/** What another server said, word for word. It may quote the request, so a log shows only what was found not to. */
 export class Quotation extends Error {
   override readonly name = "Quotation";
+  /** The words without what quotes a request or an answer; null until that has been cut. */
+  redacted: string | null = null;
 }
 
 const STACK_OVERFLOW = "Maximum call stack size exceeded";
@@ -56,6 +52,14 @@ export function toApiError(thrown: unknown): ApiError {
 
 export function previousResponseNotFound(id: string): ApiError {
   const message = `Previous response with id '${id}' not found.`;
+  return new ApiError("previous_response_not_found", message, { param: "previous_response_id" });
+}
+
+/** A response that only its connection had, and that did not fit any more. */
+export function previousResponseEvicted(id: string): ApiError {
+  const message =
+    `Previous response with id '${id}' not found: it was evicted, since the memory of this connection, or of its API key, ` +
+    "was used up. Send the full input, or use `store: true`.";
   return new ApiError("previous_response_not_found", message, { param: "previous_response_id" });
 }
 
@@ -91,13 +95,27 @@ export function conversationLocked(): ApiError {
   return new ApiError("conversation_locked", message, { param: "conversation" });
 }
 
-export function toolCallNotFound(kind: "function call" | "custom tool call", callId: string): ApiError {
-  const message = `No tool call found for ${kind} output with call_id ${callId}.`;
+/** What an error calls a tool call of each type. */
+const CALL_NAME = {
+  function_call: "function call",
+  function_call_output: "function call",
+  custom_tool_call: "custom tool call",
+  custom_tool_call_output: "custom tool call",
+} as const;
+
+export function toolCallNotFound(type: keyof typeof CALL_NAME, callId: string): ApiError {
+  const message = `No tool call found for ${CALL_NAME[type]} output with call_id ${callId}.`;
   return new ApiError("tool_call_not_found", message, { param: "input" });
 }
 
-export function toolOutputMissing(kind: "function call" | "custom tool call", callId: string): ApiError {
-  return new ApiError("tool_output_missing", `No tool output found for ${kind} ${callId}.`, { param: "input" });
+export function toolOutputMissing(type: keyof typeof CALL_NAME, callId: string): ApiError {
+  const message = `No tool output found for ${CALL_NAME[type]} ${callId}.`;
+  return new ApiError("tool_output_missing", message, { param: "input" });
+}
+
+export function duplicateItem(id: string): ApiError {
+  const message = `Duplicate item found with id ${id}. Remove duplicate items from your input and try again.`;
+  return new ApiError("duplicate_item", message, { param: "input" });
 }
 
 export function itemNotFound(id: string): ApiError {
@@ -116,6 +134,10 @@ export function compactionUnreadable(param: string): ApiError {
 
 export function modelNotFound(model: string): ApiError {
   return new ApiError("model_not_found", `The requested model '${model}' does not exist.`, { param: "model" });
+}
+
+export function unknownParameter(param: string): ApiError {
+  return new ApiError("unknown_parameter", `Unknown parameter: '${param}'.`, { param });
 }
 
 export function unknownToolChoice(name: string): ApiError {

@@ -1,4 +1,5 @@
 import type {
+  Annotation,
   OutputItem,
   OutputTextPart,
   ReasoningTextPart,
@@ -30,6 +31,7 @@ export type ServerEvent =
   | Event<E["partAdded"], OfPart & { part: ContentPart }>
   | Event<E["partDone"], OfPart & { part: ContentPart }>
   | Event<E["textDelta"], OfPart & { delta: string; obfuscation?: string; logprobs: readonly TokenLogprob[] }>
+  | Event<E["annotationAdded"], OfPart & { annotation_index: number; annotation: Annotation }>
   | Event<E["textDone"], OfPart & { text: string; logprobs: readonly TokenLogprob[] }>
   | Event<E["refusalDelta"], OfPart & { delta: string; obfuscation?: string }>
   | Event<E["refusalDone"], OfPart & { refusal: string }>

@@ -8,6 +8,13 @@ const checkItem = compileAll(ITEM_SCHEMAS);
 const checkPart = compileAll(PART_SCHEMAS);
 const checkSchema = compileCheck(Type.Object({ name: Type.String({ minLength: 1 }), schema: Type.Object({}) }));
 
+/** A part that nobody knows is most often misspelt; the model would not see what it holds. */
+function unknownPart(type: string, param: string): ApiError {
+  const names = Object.keys(PART_SCHEMAS).map((name) => `'${name}'`);
+  const message = `Invalid value: '${type.slice(0, 80)}'. Supported values are: ${names.join(", ")}.`;
+  return new ApiError("invalid_value", message, { param });
+}
+
 /** @throws ApiError when the format wants a schema and has none */
 export function checkFormat(format: TextFormat, path: string): void {
   if (format.type === "json_schema") checkSchema(format, path);
@@ -74,9 +81,12 @@ function parseItem(raw: { readonly [field: string]: unknown }, path: string): It
   for (const field of ["content", "output", "summary"] as const) {
     const parts = item[field];
     if (!Array.isArray(parts)) continue;
-    parts.forEach((part: { readonly type: string }, index) =>
-      checkPart.get(part.type)?.(part, `${path}.${field}[${index}]`),
-    );
+    parts.forEach((part: { readonly type: string }, index) => {
+      const at = `${path}.${field}[${index}]`;
+      const check = checkPart.get(part.type);
+      if (check === undefined) throw unknownPart(part.type, at);
+      check(part, at);
+    });
   }
   return item;
 }

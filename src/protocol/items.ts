@@ -9,9 +9,15 @@ import { nullable, oneOf } from "./validation.ts";
 
 const Text = Type.String();
 const Namespace = nullable(Type.String());
+/** Whether the tool is async, so that the call need not be answered. */
+const Async = nullable(Type.Boolean());
+/** What an output answers: a call, or only a tool by its name. */
+const Answering = { call_id: nullable(Text), name: nullable(Text), namespace: Namespace };
 const Status = Type.Optional(Type.Union([Type.String(), Type.Null()]));
 
-/** Content parts by type. A part of another type passes through. */
+const Given = nullable(Type.String());
+
+/** Content parts by type: OpenAI's, and those of chat that clients send as they are. There are no others. */
 export const PART_SCHEMAS = {
   input_text: Type.Object({ type: Type.Literal("input_text"), text: Text }),
   output_text: Type.Object({ type: Type.Literal("output_text"), text: Text }),
@@ -24,6 +30,21 @@ export const PART_SCHEMAS = {
     file_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     detail: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   }),
+  input_file: Type.Object({
+    type: Type.Literal("input_file"),
+    file_data: Given,
+    file_id: Given,
+    file_url: Given,
+    filename: Given,
+  }),
+  input_audio: Type.Object({ type: Type.Literal("input_audio") }),
+  computer_screenshot: Type.Object({ type: Type.Literal("computer_screenshot") }),
+  encrypted_content: Type.Object({ type: Type.Literal("encrypted_content") }),
+  text: Type.Object({ type: Type.Literal("text"), text: Text }),
+  image_url: Type.Object({ type: Type.Literal("image_url") }),
+  audio_url: Type.Object({ type: Type.Literal("audio_url") }),
+  video_url: Type.Object({ type: Type.Literal("video_url") }),
+  file: Type.Object({ type: Type.Literal("file") }),
 } as const;
 
 /** A content part of any type. */
@@ -49,11 +70,12 @@ export const ITEM_SCHEMAS = {
     name: Text,
     namespace: Namespace,
     arguments: Text,
+    async: Async,
     status: Status,
   }),
   function_call_output: Type.Object({
     type: Type.Literal("function_call_output"),
-    call_id: Text,
+    ...Answering,
     output: Output,
     status: Status,
   }),
@@ -63,10 +85,11 @@ export const ITEM_SCHEMAS = {
     name: Text,
     namespace: Namespace,
     input: Text,
+    async: Async,
   }),
   custom_tool_call_output: Type.Object({
     type: Type.Literal("custom_tool_call_output"),
-    call_id: Text,
+    ...Answering,
     output: Output,
   }),
   reasoning: Type.Object({
@@ -94,8 +117,17 @@ export type ItemStatus = "in_progress" | "completed" | "incomplete";
 export type OutputTextPart = {
   readonly type: "output_text";
   readonly text: string;
-  readonly annotations: readonly never[];
+  readonly annotations: readonly Annotation[];
   readonly logprobs: readonly TokenLogprob[];
+};
+/** A source that the text names. */
+export type Annotation = {
+  readonly type: "url_citation";
+  readonly url: string;
+  readonly title: string;
+  /** The characters of the text that rest on it. */
+  readonly start_index: number;
+  readonly end_index: number;
 };
 /** How likely the model took a token for, and others in its place. */
 export type TokenLogprob = LogprobOf & { readonly top_logprobs: readonly LogprobOf[] };
@@ -117,6 +149,7 @@ type FunctionCallItem = {
   readonly name: string;
   readonly namespace?: string | null;
   readonly arguments: string;
+  readonly async?: boolean | null;
 };
 type CustomToolCallItem = {
   readonly type: "custom_tool_call";
@@ -124,10 +157,14 @@ type CustomToolCallItem = {
   readonly name: string;
   readonly namespace?: string | null;
   readonly input: string;
+  readonly async?: boolean | null;
 };
 export type ToolOutputItem = {
   readonly type: "function_call_output" | "custom_tool_call_output";
-  readonly call_id: string;
+  /** The call that it answers; an output of its own has none. */
+  readonly call_id?: string | null;
+  readonly name?: string | null;
+  readonly namespace?: string | null;
   readonly output: string | readonly Part[];
 };
 type ReasoningItem = {
@@ -174,9 +211,19 @@ export function isItem<T extends keyof KnownItem>(item: Item, type: T): item is 
 
 export type ToolCallItem = FunctionCallItem | CustomToolCallItem;
 
-/** Whether the item asks the client to run a tool, and so needs an output before the conversation can go on. */
+/** Whether the item asks the client to run a tool. */
 export function isToolCall(item: Item): item is Item & ToolCallItem {
   return item.type === "function_call" || item.type === "custom_tool_call";
+}
+
+/** Whether the call is of an async tool: the conversation goes on before its output comes, and without it. */
+export function isAsyncCall(call: ToolCallItem): boolean {
+  return call.async === true;
+}
+
+/** Whether the item is a call that needs an output before the conversation can go on. */
+export function awaitsOutput(item: Item): item is Item & ToolCallItem {
+  return isToolCall(item) && !isAsyncCall(item);
 }
 
 /** Whether the item answers a tool call. */
@@ -203,7 +250,12 @@ export type OutputMessage = {
 };
 /** Text before tool calls, or the answer that ends the turn. */
 export type MessagePhase = "commentary" | "final_answer";
-type OutputCall = { readonly id: string; readonly status: ItemStatus; readonly namespace?: string };
+type OutputCall = {
+  readonly id: string;
+  readonly status: ItemStatus;
+  readonly namespace?: string;
+  readonly async?: true;
+};
 export type OutputFunctionCall = FunctionCallItem & OutputCall;
 export type OutputCustomToolCall = CustomToolCallItem & OutputCall;
 export type OutputReasoning = {

@@ -1,5 +1,5 @@
 import Type from "typebox";
-import { ApiError } from "./errors.ts";
+import { ApiError, unknownParameter } from "./errors.ts";
 import { compileAll, nullable, oneOf } from "./validation.ts";
 
 /** Tools as clients declare them, in a request or in an item, and the choice among them. */
@@ -25,8 +25,9 @@ const checkTool = compileAll({
     parameters: nullable(Type.Object({})),
     description: nullable(Type.String()),
     strict: nullable(Type.Boolean()),
+    async: nullable(Type.Boolean()),
   }),
-  custom: NameSchema,
+  custom: Type.Interface([NameSchema], { async: nullable(Type.Boolean()) }),
   namespace: Type.Interface([NameSchema], { tools: Type.Array(ToolSchema) }),
 });
 const checkChoice = compileAll({
@@ -49,6 +50,10 @@ export function checkTools(tools: readonly Tool[], path: string): void {
   for (const [index, tool] of tools.entries()) {
     const at = `${path}[${index}]`;
     checkTool.get(tool.type)?.(tool, at);
+    // Whether a call has to be answered is said of the tools that the client runs, each by itself.
+    if (tool["async"] !== undefined && tool.type !== "function" && tool.type !== "custom") {
+      throw unknownParameter(`${at}.async`);
+    }
     if (tool.type !== "namespace") continue;
     const inner = tool["tools"] as readonly Tool[];
     const nested = inner.findIndex(({ type }) => type === "namespace");
@@ -70,6 +75,11 @@ export function showTool(tool: Tool): Tool {
   return tool.type === "function" ? { description: null, parameters: null, strict: null, ...tool } : tool;
 }
 
+/** Names a tool among those of all namespaces. */
+export function toolKey(namespace: string | null | undefined, name: string): string {
+  return JSON.stringify([namespace ?? null, name]);
+}
+
 /**
  * The tools that a client runs, those inside of namespaces included, in the order of their declaration. What was declared
  * again stands in its first place, as it was declared last.
@@ -79,7 +89,7 @@ export function callableTools(tools: readonly Tool[]): readonly CallableTool[] {
   const add = (tool: Tool, namespace: string | null): void => {
     if (tool.type !== "function" && tool.type !== "custom") return;
     const name = tool["name"] as string;
-    found.set(JSON.stringify([namespace, name]), { kind: tool.type, name, namespace, tool });
+    found.set(toolKey(namespace, name), { kind: tool.type, name, namespace, tool });
   };
   for (const tool of tools) {
     if (tool.type !== "namespace") add(tool, null);

@@ -6,6 +6,8 @@ import { Cipher, type StoreKey } from "./cipher.ts";
 const FORM = "tw1";
 /** Keeps it apart from what the same key may encrypt for a store. */
 const PLACE = "sealed";
+/** Beyond this a buffer is no string any more. */
+const LARGEST_TEXT = 2 ** 29 - 24;
 
 /**
  * Seals by AES-256-GCM, each text for its tenant: `tw1:<key id>:<base64url>`. Needs nothing but the key to open it, so it
@@ -26,7 +28,7 @@ export class CipherSeal implements Seal {
     return `${FORM}:${key}:${Buffer.from(content).toString("base64url")}`;
   }
 
-  open(tenant: Tenant, sealed: string): string | undefined {
+  open(tenant: Tenant, sealed: string, limit: number): string | undefined {
     const [form, key, base64, ...rest] = sealed.split(":");
     if (form !== FORM || key === undefined || base64 === undefined || rest.length > 0) return undefined;
     const { cipher, ids } = this.#keyring();
@@ -37,7 +39,9 @@ export class CipherSeal implements Seal {
     } catch {
       return undefined;
     }
-    return inflateRawSync(content).toString();
+    if (limit < 1) throw new RangeError("there is no room for a sealed text");
+    // Throws a RangeError at the limit. A longer limit than zlib takes is no limit.
+    return inflateRawSync(content, { maxOutputLength: Math.min(Math.floor(limit), LARGEST_TEXT) }).toString();
   }
 
   #keyring() {

@@ -39,6 +39,9 @@ export type LoneRow = { readonly row: StoredRow; readonly head: StoredRow | null
 
 export type RecordingRow = Pick<NewRow, "key" | "recording">;
 
+/** What can be read of a row: its response with the row that has its head, what was recorded with it, or its chain. */
+export type Part = "response" | "recording" | "chain";
+
 /** Names one row; it is known only if it is listed and was stored after `after`. */
 export type Key = { readonly tenant: Tenant; readonly id: string; readonly after: number };
 
@@ -79,6 +82,11 @@ export interface Database {
   has(key: Key): Promise<boolean>;
   one(key: Key): Promise<LoneRow | undefined>;
   recording(key: Key): Promise<RecordingRow | undefined>;
+  /**
+   * How many bytes reading that part of the row would take, about, without reading it; undefined when it is unknown, and
+   * for the chain of a row that is not whole.
+   */
+  weigh(key: Key | Omit<Key, "after">, part: Part): Promise<number | undefined>;
   /**
    * The chain that ends in the row, root first, in one round trip; empty when it is unknown or not whole.
    * @param key without `after` the row need not be listed

@@ -1,6 +1,15 @@
 import { randomInt } from "node:crypto";
 import type { ResponseNode } from "../core/node.ts";
-import type { JsonValue, ListOptions, NewRecord, RecordName, Records, StoreRecord, Tenant } from "../core/ports.ts";
+import type {
+  Admit,
+  JsonValue,
+  ListOptions,
+  NewRecord,
+  RecordName,
+  Records,
+  StoreRecord,
+  Tenant,
+} from "../core/ports.ts";
 import type { Cipher } from "./cipher.ts";
 import type { Database, RecordRow } from "./database.ts";
 import { isName } from "./key.ts";
@@ -10,7 +19,7 @@ type DurableRecordsOptions = {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Loads a chain whether or not its id is known. */
-  readonly chain: (tenant: Tenant, id: string) => Promise<ResponseNode | undefined>;
+  readonly chain: (tenant: Tenant, id: string, admit?: Admit) => Promise<ResponseNode | undefined>;
 };
 
 const encoder = new TextEncoder();
@@ -55,8 +64,11 @@ export class DurableRecords implements Records {
     return rows.map((row) => this.#open(row));
   }
 
-  async chain({ tenant, node }: Pick<StoreRecord, "tenant" | "node">): Promise<ResponseNode | undefined> {
-    return node === null ? undefined : this.#options.chain(tenant, node);
+  async chain(
+    { tenant, node }: Pick<StoreRecord, "tenant" | "node">,
+    admit?: Admit,
+  ): Promise<ResponseNode | undefined> {
+    return node === null ? undefined : this.#options.chain(tenant, node, admit);
   }
 
   #open(row: RecordRow): StoreRecord {

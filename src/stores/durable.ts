@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers/promises";
-import { type ResponseNode, restoreNode } from "../core/node.ts";
-import type { JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
+import { chainBytes, type ResponseNode, restoreNode } from "../core/node.ts";
+import type { Admit, JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import { Cipher, type StoreKey } from "./cipher.ts";
-import type { Database, Key, NewRow, StoredRow } from "./database.ts";
+import type { Database, Key, NewRow, Part, StoredRow } from "./database.ts";
 import { DurableRecords } from "./durable-records.ts";
 import { isName, keyOf } from "./key.ts";
 import {
@@ -40,6 +40,8 @@ type RowOptions = Pick<NewRow, "isWhole" | "isListed"> & { readonly recording: J
 
 /** How many bytes of a chain are decoded before others have their turn. */
 const SLICE_BYTES = 256 * 1024;
+/** What a recording takes in memory for each byte that is stored of it: it is a list of many short texts. */
+const RECORDING_FACTOR = 3;
 
 /**
  * Keeps nodes in a database, one row each: a fork has its parent's row and its own. What was used last is also kept in
@@ -67,7 +69,7 @@ export class DurableStore implements Store {
     this.records = new DurableRecords(database, {
       cipher: this.#cipher,
       now: options.now,
-      chain: (tenant, id) => this.#chain(tenant, id),
+      chain: (tenant, id, admit) => this.#chain(tenant, id, admit),
     });
   }
 
@@ -83,29 +85,34 @@ export class DurableStore implements Store {
     if (isWhole) this.#cache.add(node);
   }
 
-  async get(tenant: Tenant, id: string): Promise<StoredResponse | undefined> {
+  async get(tenant: Tenant, id: string, admit?: Admit): Promise<StoredResponse | undefined> {
     const key = this.#keyTo(tenant, id);
+    if (key === undefined || !(await this.#admit(key, "response", admit))) return undefined;
     const found = key && (await this.#database.one(key));
     if (!found) return undefined;
     const head = found.head === null ? null : this.#decode(tenant, found.head, null).response;
     return this.#decode(tenant, found.row, head);
   }
 
-  async recording(tenant: Tenant, id: string): Promise<JsonValue | undefined> {
+  async recording(tenant: Tenant, id: string, admit?: Admit): Promise<JsonValue | undefined> {
     const key = this.#keyTo(tenant, id);
+    if (key === undefined || !(await this.#admit(key, "recording", admit))) return undefined;
     const row = key && (await this.#database.recording(key));
     if (!row) return undefined;
     if (row.recording === null) return null;
     return decodeRecording(this.#cipher.open({ key: row.key, content: row.recording }, recordingPlace({ tenant, id })));
   }
 
-  async load(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
+  async load(tenant: Tenant, id: string, admit?: Admit): Promise<ResponseNode | undefined> {
     const key = this.#keyTo(tenant, id);
     if (key === undefined) return undefined;
     const cached = this.#cache.get(keyOf(tenant, id));
-    if (cached === undefined) return this.#rebuild(tenant, await this.#database.chain(key));
+    if (cached === undefined) return this.#loadChain(key, admit);
     // Another server may have deleted it, and time may have passed.
-    if (await this.#database.has(key)) return cached;
+    if (await this.#database.has(key)) {
+      admit?.(chainBytes(cached));
+      return cached;
+    }
     this.#cache.delete(keyOf(tenant, id));
     return undefined;
   }
@@ -175,11 +182,27 @@ export class DurableStore implements Store {
   }
 
   /** A chain by the id of its end, be that known to clients or not. What was stored never changes, so memory will do. */
-  async #chain(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
+  async #chain(tenant: Tenant, id: string, admit?: Admit): Promise<ResponseNode | undefined> {
     this.#assertOpen();
     if (!isName(tenant) || !isName(id)) return undefined;
     const cached = this.#cache.get(keyOf(tenant, id));
-    return cached ?? this.#rebuild(tenant, await this.#database.chain({ tenant, id }));
+    if (cached === undefined) return this.#loadChain({ tenant, id }, admit);
+    admit?.(chainBytes(cached));
+    return cached;
+  }
+
+  async #loadChain(key: Key | Omit<Key, "after">, admit: Admit | undefined): Promise<ResponseNode | undefined> {
+    if (!(await this.#admit(key, "chain", admit))) return undefined;
+    return this.#rebuild(key.tenant, await this.#database.chain(key));
+  }
+
+  /** Asks whether something may be loaded; false when it is not there. */
+  async #admit(key: Key | Omit<Key, "after">, part: Part, admit: Admit | undefined): Promise<boolean> {
+    if (admit === undefined) return true;
+    const bytes = await this.#database.weigh(key, part);
+    if (bytes === undefined) return false;
+    admit(part === "recording" ? bytes * RECORDING_FACTOR : bytes);
+    return true;
   }
 
   #decode(tenant: Tenant, { id, key, content }: StoredRow, head: Head | null): StoredResponse {

@@ -1,5 +1,5 @@
-import type { ResponseNode } from "../core/node.ts";
-import type { ListOptions, NewRecord, RecordName, Records, StoreRecord, Tenant } from "../core/ports.ts";
+import { chainBytes, type ResponseNode } from "../core/node.ts";
+import type { Admit, ListOptions, NewRecord, RecordName, Records, StoreRecord, Tenant } from "../core/ports.ts";
 
 export type MemoryRecordsOptions = {
   /** Bytes of names and values that are kept, of all tenants together. */
@@ -80,8 +80,13 @@ export class MemoryRecords implements Records {
     return found.toSorted((a, b) => compare(a.id, b.id)).slice(0, limit);
   }
 
-  async chain({ tenant, node }: Pick<StoreRecord, "tenant" | "node">): Promise<ResponseNode | undefined> {
-    return node === null ? undefined : this.#options.node(tenant, node);
+  async chain(
+    { tenant, node }: Pick<StoreRecord, "tenant" | "node">,
+    admit?: Admit,
+  ): Promise<ResponseNode | undefined> {
+    const found = node === null ? undefined : this.#options.node(tenant, node);
+    if (found !== undefined) admit?.(chainBytes(found));
+    return found;
   }
 
   clear(): void {

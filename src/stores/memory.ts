@@ -1,5 +1,5 @@
-import { measure, type ResponseNode } from "../core/node.ts";
-import type { JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
+import { chainBytes, measure, type ResponseNode } from "../core/node.ts";
+import type { Admit, JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import { keyOf } from "./key.ts";
 import { MemoryRecords } from "./memory-records.ts";
@@ -62,19 +62,23 @@ export class MemoryStore implements Store {
     }
   }
 
-  async get(tenant: Tenant, id: string): Promise<StoredResponse | undefined> {
+  async get(tenant: Tenant, id: string, admit?: Admit): Promise<StoredResponse | undefined> {
     const node = this.#listed(tenant, id);
+    if (node !== undefined) admit?.(node.bytes);
     return node === undefined ? undefined : { input: node.input, response: node.response };
   }
 
+  /** Kept anyway, so reading it takes no memory of its own. */
   async recording(tenant: Tenant, id: string): Promise<JsonValue | undefined> {
     const node = this.#listed(tenant, id);
     return node && (this.#recordings.get(node) ?? null);
   }
 
-  async load(tenant: Tenant, id: string): Promise<ResponseNode | undefined> {
+  async load(tenant: Tenant, id: string, admit?: Admit): Promise<ResponseNode | undefined> {
     const node = this.#listed(tenant, id);
-    return node !== undefined && this.#whole.has(node) ? node : undefined;
+    if (node === undefined || !this.#whole.has(node)) return undefined;
+    admit?.(chainBytes(node));
+    return node;
   }
 
   async delete(tenant: Tenant, id: string): Promise<boolean> {

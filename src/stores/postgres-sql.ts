@@ -1,4 +1,4 @@
-import { STEP_ROWS, STUMP_LENGTH } from "./database.ts";
+import { type Part, STEP_ROWS, STUMP_LENGTH } from "./database.ts";
 
 /**
  * The statements of the PostgreSQL store; each is one transaction and one round trip. An `OFFSET 0` keeps the planner from
@@ -7,6 +7,7 @@ import { STEP_ROWS, STUMP_LENGTH } from "./database.ts";
 
 const COLUMNS = `id, seq, head, bytes, key,
   CASE WHEN key IS NULL THEN convert_from(content, 'UTF8') ELSE encode(content, 'base64') END AS content`;
+const NAMED = "tenant = $1 AND id = $2";
 const KNOWN = "tenant = $1 AND id = $2 AND listed AND stored_at > $3";
 
 /**
@@ -44,9 +45,29 @@ export const ONE = `
 
 export const RECORDING = `SELECT key, recording FROM turnwire_nodes WHERE ${KNOWN}`;
 
+/** A row as it is in memory; rows of earlier versions count no instructions and tools. */
+const WEIGHT = "greatest(n.bytes, n.size)";
+
+/** The statement for a row that must be known, or for one that need only be there. */
+export const WEIGH: { readonly [Of in Part]: (isKnown: boolean) => string } = {
+  response: (isKnown) => `
+    SELECT ${WEIGHT} + coalesce((SELECT greatest(h.bytes, h.size) FROM turnwire_nodes h WHERE h.seq = n.head), 0) AS bytes
+    FROM turnwire_nodes n WHERE ${isKnown ? KNOWN : NAMED}`,
+  recording: (isKnown) => `
+    SELECT coalesce(octet_length(recording), 0)::bigint AS bytes FROM turnwire_nodes WHERE ${isKnown ? KNOWN : NAMED}`,
+  chain: (isKnown) => `
+    WITH RECURSIVE line AS (
+      SELECT parent, ${WEIGHT} AS weight FROM turnwire_nodes n WHERE ${isKnown ? KNOWN : NAMED} AND whole
+      UNION ALL
+      SELECT n.parent, ${WEIGHT}
+      FROM line CROSS JOIN LATERAL (SELECT * FROM turnwire_nodes WHERE seq = line.parent OFFSET 0) n
+    )
+    SELECT sum(weight)::bigint AS bytes FROM line`,
+};
+
 export const CHAIN = chain(KNOWN);
 /** Also when the row is not listed. */
-export const ANY_CHAIN = chain("tenant = $1 AND id = $2");
+export const ANY_CHAIN = chain(NAMED);
 
 function chain(where: string): string {
   return `

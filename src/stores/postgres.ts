@@ -5,6 +5,7 @@ import type {
   Key,
   LoneRow,
   NewRow,
+  Part,
   RecordingRow,
   RecordRange,
   RecordRow,
@@ -85,6 +86,13 @@ export class PostgresDatabase implements Database {
   async recording(key: Key): Promise<RecordingRow | undefined> {
     const [row] = await this.#read<RecordingRow>(sql.RECORDING, nameOf(key));
     return row;
+  }
+
+  async weigh(key: Key | Omit<Key, "after">, part: Part): Promise<number | undefined> {
+    const isKnown = "after" in key;
+    const values = isKnown ? nameOf(key) : [key.tenant, key.id];
+    const [row] = await this.#read<{ bytes: number | null }>(sql.WEIGH[part](isKnown), values);
+    return row?.bytes ?? undefined;
   }
 
   async chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]> {

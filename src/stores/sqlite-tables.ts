@@ -3,6 +3,7 @@ import {
   type Key,
   type LoneRow,
   type NewRow,
+  type Part,
   type RecordingRow,
   type RecordRange,
   type RecordRow,
@@ -50,6 +51,14 @@ export class SqliteTables {
   recording({ tenant, id, after }: Key): RecordingRow | undefined {
     const row = this.#statement(`SELECT key, recording FROM nodes WHERE ${KNOWN}`).get(tenant, id, after);
     return row as RecordingRow | undefined;
+  }
+
+  weigh(key: Key | Omit<Key, "after">, part: Part): number | undefined {
+    const { tenant, id } = key;
+    const where = "after" in key ? KNOWN : "tenant = ? AND id = ?";
+    const values = "after" in key ? [tenant, id, key.after] : [tenant, id];
+    const bytes = this.#statement(WEIGH[part](where)).get(...values)?.["bytes"];
+    return typeof bytes === "number" ? bytes : undefined;
   }
 
   chain(key: Key | Omit<Key, "after">): readonly StoredRow[] {
@@ -187,6 +196,23 @@ const INSERT = `
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (tenant, id) DO UPDATE SET listed = 1, stored_at = excluded.stored_at
   WHERE excluded.listed = 1 AND nodes.listed = 0`;
+
+/** A row as it is in memory, by what its first page says: rows of earlier versions count no instructions and tools. */
+const WEIGHT = "max(n.bytes, length(n.content))";
+
+const WEIGH: { readonly [Of in Part]: (where: string) => string } = {
+  response: (where) => `
+    SELECT ${WEIGHT} + coalesce((SELECT max(bytes, length(content)) FROM nodes WHERE seq = n.head), 0) AS bytes
+    FROM nodes n WHERE ${where}`,
+  recording: (where) => `SELECT coalesce(length(recording), 0) AS bytes FROM nodes WHERE ${where}`,
+  chain: (where) => `
+    WITH RECURSIVE line (parent, weight) AS (
+      SELECT n.parent, ${WEIGHT} FROM nodes n WHERE ${where} AND whole = 1
+      UNION ALL
+      SELECT n.parent, ${WEIGHT} FROM line JOIN nodes n ON n.seq = line.parent
+    )
+    SELECT sum(weight) AS bytes FROM line`,
+};
 
 function chain(where: string): string {
   return `

@@ -5,6 +5,7 @@ import type {
   Key,
   LoneRow,
   NewRow,
+  Part,
   RecordingRow,
   RecordRange,
   RecordRow,
@@ -59,6 +60,10 @@ export class SqliteDatabase implements Database {
 
   recording(key: Key): Promise<RecordingRow | undefined> {
     return this.#call("recording", key);
+  }
+
+  weigh(key: Key | Omit<Key, "after">, part: Part): Promise<number | undefined> {
+    return this.#call("weigh", key, part);
   }
 
   chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]> {

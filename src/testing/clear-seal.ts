@@ -6,8 +6,10 @@ export class ClearSeal implements Seal {
     return `${tenant}|${text}`;
   }
 
-  open(tenant: Tenant, sealed: string): string | undefined {
+  open(tenant: Tenant, sealed: string, limit: number): string | undefined {
     const prefix = `${tenant}|`;
-    return sealed.startsWith(prefix) ? sealed.slice(prefix.length) : undefined;
+    if (!sealed.startsWith(prefix)) return undefined;
+    if (sealed.length - prefix.length > limit) throw new RangeError("the sealed text is longer than the limit");
+    return sealed.slice(prefix.length);
   }
 }

@@ -43,9 +43,15 @@ export function decoderOf(encoding: string | undefined): Decoder | null {
 /**
  * The body behind a compressed one, read to its end, as the framework takes it.
  * @param limit bytes that the body may have, unpacked
+ * @param account called for each unpacked piece; what it throws ends the unpacking
  * @throws ApiError `request_too_large`, `invalid_value`
  */
-export async function unpack(raw: IncomingMessage, open: Decoder, limit: number): Promise<Readable> {
+export async function unpack(
+  raw: IncomingMessage,
+  open: Decoder,
+  limit: number,
+  account: (piece: Buffer) => void,
+): Promise<Readable> {
   if (Number(raw.headers["content-length"]) > limit) throw tooLarge(limit);
   const decoder = open();
   let receivedEncodedLength = 0;
@@ -64,6 +70,7 @@ export async function unpack(raw: IncomingMessage, open: Decoder, limit: number)
       length += chunk.length;
       // Leaving the loop ends the decoder: of a bomb no more is unpacked than this.
       if (length > limit) throw tooLarge(limit);
+      account(chunk);
       chunks.push(chunk);
     }
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
+import type { Account, Lease } from "../core/budget.ts";
 import { DEFAULT_LANE } from "../core/lanes.ts";
 import type { Session, TurnSink } from "../core/session.ts";
 import { describeRefused } from "../protocol/client-event.ts";
@@ -13,14 +14,18 @@ import { Age } from "./age.ts";
 import { Inbox } from "./inbox.ts";
 import { viewOf } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
-import { Liveness } from "./liveness.ts";
+import { Liveness, type Peer } from "./liveness.ts";
 import { type Load, overloaded } from "./load.ts";
-import { MessageDeadline } from "./message-deadline.ts";
+import { MessageDeadline, type Sender } from "./message-deadline.ts";
 import { Outbox } from "./outbox.ts";
 import { Reader } from "./reader.ts";
+import { messageBytes } from "./request-memory.ts";
 import type { Rounds } from "./rounds.ts";
 import { Silence } from "./silence.ts";
 import { Streak } from "./streak.ts";
+
+/** What may have arrived of a message without being accounted. */
+const UNACCOUNTED_BYTES = 64 * 1024;
 
 /** Reasons for what the library closes by itself, which knows only codes. */
 const REASONS: ReadonlyMap<number, string> = new Map(
@@ -42,6 +47,8 @@ export type ConnectionOptions = {
   /** What the WebSocket runs on: the frames of one batch are corked there. */
   readonly stream: Socket;
   readonly session: Session;
+  /** What its client may hold. */
+  readonly account: Account;
   readonly limits: TransportLimits;
   readonly load: Load;
   /** Visits all connections to see whether they live; null when nobody wants to know. */
@@ -62,6 +69,10 @@ export type ConnectionOptions = {
 export class Connection {
   readonly #socket: ServerSocket;
   readonly #session: Session;
+  readonly #account: Account;
+  /** What has arrived of a message that is not complete. */
+  readonly #arriving: Lease;
+  #arrived = 0;
   readonly #load: Load;
   readonly #limits: TransportLimits;
   readonly #echo: Echo;
@@ -86,6 +97,7 @@ export class Connection {
     socket,
     stream,
     session,
+    account,
     limits,
     load,
     rounds,
@@ -97,6 +109,8 @@ export class Connection {
   }: ConnectionOptions) {
     this.#socket = socket;
     this.#session = session;
+    this.#account = account;
+    this.#arriving = account.open();
     this.#load = load;
     this.#limits = limits;
     this.#echo = echo;
@@ -117,14 +131,14 @@ export class Connection {
         giveUp: () => this.#cut("slow_reader"),
       },
       limits,
+      account.open(),
     );
     this.#age = new Age({ session, limits, onEnd: (error) => this.#endOfAge(error) });
     this.#silence = new Silence(wantsKeepalive ? limits.silenceMs : 0, () => session.keepAlive());
-    this.#liveness = rounds && new Liveness(peerOf(stream, socket, this.#inbox, this), rounds, limits);
-    this.#deadline = new MessageDeadline(
-      senderOf(stream, this.#inbox, () => this.#cut("slow_message")),
-      messageRounds,
-    );
+    const ends = { giveUp: () => this.close("dead_peer"), cut: () => this.#cut("slow_message") };
+    const watched = peerOf(stream, socket, this.#inbox, ends);
+    this.#liveness = rounds && new Liveness(watched, rounds, limits);
+    this.#deadline = new MessageDeadline(watched, messageRounds);
     this.#wrong = new Streak(limits.errorsInARow);
     this.#shed = new Streak(limits.shedTurnsInARow);
     socket.onClosing = () => this.#leave();
@@ -134,6 +148,8 @@ export class Connection {
     socket.on("message", (data, isBinary) => this.#receive(data as Buffer, isBinary));
     socket.on("ping", (data) => this.#deadline.control(data.length));
     socket.on("pong", (data) => this.#deadline.control(data.length));
+    // Before the library takes the bytes, which may complete a message.
+    stream.prependListener("data", (piece: Buffer) => this.#arrive(piece.length));
   }
 
   #cut(reason: "slow_reader" | "slow_message"): void {
@@ -154,6 +170,7 @@ export class Connection {
     this.#liveness?.end();
     this.#deadline.end();
     this.#outbox.close();
+    this.#arriving.release();
     this.#session.close();
     // The other side's part of the closing is still to be read.
     this.#socket.resume();
@@ -178,7 +195,29 @@ export class Connection {
       this.close("binary_message");
       return;
     }
-    this.#inbox.take(data.length, this.#begin(data)).catch((error: unknown) => this.#fail(error));
+    this.#arrived = 0;
+    this.#arriving.resize(0);
+    const lease = this.#account.open();
+    const ended = this.#admit(data, lease).finally(() => lease.release());
+    this.#inbox.take(data.length, ended).catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Accounts what the library holds of a message until it is complete. */
+  #arrive(bytes: number): void {
+    this.#arrived += bytes;
+    if (this.#arrived <= UNACCOUNTED_BYTES || this.#state === "over") return;
+    if (!this.#arriving.tryResize(this.#arrived)) this.close("memory_exceeded");
+  }
+
+  /** A message that there is no room for is refused unread: where it belongs is not known then. */
+  async #admit(data: Buffer, lease: Lease): Promise<void> {
+    try {
+      lease.grow(messageBytes(data));
+    } catch (thrown) {
+      await this.#session.reject(toApiError(thrown), this.#sink(data.length, null));
+      return;
+    }
+    await this.#begin(data);
   }
 
   /** Something in here does not work; what the state of the connection is then nobody can tell. */
@@ -223,7 +262,7 @@ export class Connection {
     const sink = this.#sink(bytes, streamId, viewOf(request, this.#echo));
     const lane = streamId ?? DEFAULT_LANE;
     if (this.#load.isOverloaded) {
-      const answered = this.#session.reject(overloaded(this.#limits), null, sink, lane);
+      const answered = this.#session.reject(overloaded(this.#limits), sink, lane);
       if (this.#shed.add(answered)) await this.#endAfter(this.#shed, "overloaded");
       await answered;
       return;
@@ -237,11 +276,10 @@ export class Connection {
   /** A request for a turn fails in that turn's place; anything else where no reader of a lane would take it for its own. */
   async #refuseMessage(thrown: unknown, value: unknown, bytes: number): Promise<void> {
     if (!(thrown instanceof ApiError)) this.#onError(thrown);
-    const { isCreate, streamId, previousResponseId } = describeRefused(value);
+    const { isCreate, streamId } = describeRefused(value);
     const lane = isCreate ? streamId : null;
-    const named = isCreate ? previousResponseId : null;
     const sink = this.#sink(bytes, lane);
-    const answered = this.#session.reject(toApiError(thrown), named, sink, lane ?? DEFAULT_LANE);
+    const answered = this.#session.reject(toApiError(thrown), sink, lane ?? DEFAULT_LANE);
     if (this.#wrong.add(answered)) await this.#endAfter(this.#wrong, "too_many_errors");
     await answered;
   }
@@ -290,19 +328,8 @@ export class Connection {
   }
 }
 
-function senderOf(stream: Socket, inbox: Inbox, cut: () => void) {
-  return {
-    get received(): number {
-      return stream.bytesRead;
-    },
-    get isHeld(): boolean {
-      return inbox.isHeld;
-    },
-    cut,
-  };
-}
-
-function peerOf(stream: Socket, socket: ServerSocket, inbox: Inbox, connection: Connection) {
+/** The client, for those that watch over its life: it answers pings, and its messages come to an end. */
+function peerOf(stream: Socket, socket: ServerSocket, inbox: Inbox, ends: Pick<Peer & Sender, "giveUp" | "cut">) {
   return {
     get received(): number {
       return stream.bytesRead;
@@ -311,6 +338,6 @@ function peerOf(stream: Socket, socket: ServerSocket, inbox: Inbox, connection: 
       return inbox.isHeld;
     },
     ping: () => socket.ping(),
-    giveUp: () => connection.close("dead_peer"),
+    ...ends,
   };
 }

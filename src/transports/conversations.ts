@@ -11,11 +11,13 @@ import { conversationItemNotFound } from "../protocol/errors.ts";
 import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 import { pageOf, parsePageQuery } from "./cursor-page.ts";
+import { leaseOf } from "./request-memory.ts";
 import { resource } from "./routes.ts";
 
 /** Conversations and their items, below the prefix of the API. */
 export function serveConversations(api: FastifyInstance, { engine, limits }: TransportContext): void {
-  const mine = (request: FastifyRequest): Conversations => engine.conversations(request.getDecorator<Tenant>("tenant"));
+  const mine = (request: FastifyRequest): Conversations =>
+    engine.conversations(request.getDecorator<Tenant>("tenant"), leaseOf(request));
 
   resource(api, "/conversations", {
     POST: async (request) => {

@@ -9,6 +9,7 @@ import type { Response } from "../protocol/response.ts";
 import type { TransportContext } from "./context.ts";
 import { echoFor, viewOf } from "./echo.ts";
 import { answerBody, JSON_TYPE } from "./json-answer.ts";
+import { leaseOf } from "./request-memory.ts";
 import { SseStream } from "./sse-stream.ts";
 
 const LONGEST_KEY = 255;
@@ -61,10 +62,17 @@ export async function sendEvents(
 ): Promise<void> {
   const sse = new SseStream(reply, { ...options, limits: context.limits, onCut: context.onCut, left: () => undefined });
   for await (const batch of followed.events()) {
+    // What makes the events again holds the text of the response as far as it has come.
+    leaseOf(reply.request).grow(textOf(batch));
     await sse.write(batch);
     if (sse.isOver) return;
   }
   sse.end();
+}
+
+/** Characters of the deltas of some events. */
+function textOf(events: readonly ServerEvent[]): number {
+  return events.reduce((sum, event) => sum + ("delta" in event ? event.delta.length : 0), 0);
 }
 
 async function first(followed: Followed): Promise<Response | undefined> {

@@ -2,6 +2,7 @@ import { createServer, type Server, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Lease } from "../core/budget.ts";
 import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import { compact } from "./compact.ts";
@@ -14,6 +15,7 @@ import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
 import { JSON_TYPE } from "./json-answer.ts";
+import { leaseOf, metered, pieceBytes } from "./request-memory.ts";
 import { createResponse, RESPONSES_PATHS } from "./responses.ts";
 import { serveStored } from "./retrieval.ts";
 import { type Handler, resource, unknownRoute } from "./routes.ts";
@@ -79,16 +81,24 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   const guarded = (api: FastifyInstance): void => {
     api.decorateRequest("tenant", "");
     api.decorateRequest("permit");
-    api.addHook("onRequest", async (request) => {
+    api.decorateRequest("lease");
+    api.addHook("onRequest", async (request, reply) => {
       await door.checkSite(request.raw);
       const permit = await access.authenticate(request.headers.authorization, request.ip);
       request.setDecorator<Permit>("permit", permit);
       request.setDecorator<Tenant>("tenant", permit.tenant);
+      const lease = context.engine.memory.of(permit.tenant).open();
+      request.setDecorator<Lease>("lease", lease);
+      reply.raw.once("close", () => lease.release());
       decoderOf(request.headers["content-encoding"]);
     });
-    api.addHook("preParsing", async (request, _reply, payload) => {
+    api.addHook("preParsing", async (request) => {
       const decoder = decoderOf(request.headers["content-encoding"]);
-      return decoder === null ? payload : unpack(request.raw, decoder, limits.maxMessageBytes);
+      const lease = leaseOf(request);
+      if (decoder !== null) {
+        return unpack(request.raw, decoder, limits.maxMessageBytes, (piece) => lease.grow(pieceBytes(piece)));
+      }
+      return metered(request, lease);
     });
   };
   app.register(async (api) => {
@@ -142,6 +152,11 @@ function route(app: FastifyInstance, method: "GET" | "POST", url: string, handle
 }
 
 function answerError(context: TransportContext, thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  // A client that drops its upload fails the reading of it, and is not there to hear of that.
+  if (!request.raw.complete && request.raw.destroyed) {
+    reply.raw.destroy();
+    return;
+  }
   const error = explain(thrown, context.limits);
   if (error.status >= 500 && error.cause !== undefined) context.onError(error.cause, request.id);
   if (reply.raw.headersSent) {

@@ -4,6 +4,7 @@ import { INPUT_TOKENS_OBJECT, type InputTokens, countRequestInSteps } from "../p
 import { modelNotFound } from "../protocol/errors.ts";
 import { readBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
+import { leaseOf } from "./request-memory.ts";
 
 /** `POST /v1/responses/input_tokens`: how many tokens the model would read. */
 export async function countInputTokens(
@@ -16,5 +17,6 @@ export async function countInputTokens(
   if (!permit.allowsModel(counted.model)) throw modelNotFound(counted.model);
   const left = new AbortController();
   reply.raw.once("close", () => left.abort());
-  return { object: INPUT_TOKENS_OBJECT, input_tokens: await engine.countTokens(permit.tenant, counted, left.signal) };
+  const tokens = await engine.countTokens(permit.tenant, counted, leaseOf(request), left.signal);
+  return { object: INPUT_TOKENS_OBJECT, input_tokens: tokens };
 }

@@ -1,3 +1,4 @@
+import type { Lease } from "../core/budget.ts";
 import type { TransportLimits } from "./limits.ts";
 
 /** Where an outbox puts its frames: one socket, whatever is spoken on it. */
@@ -15,6 +16,9 @@ export interface Wire {
 }
 
 type OutboxLimits = Pick<TransportLimits, "outboxHighWater" | "outboxLowWater" | "outboxExcess" | "slowClientMs">;
+
+/** What may be in flight to a client without being accounted: usually it is on its way at once. */
+const UNACCOUNTED_BYTES = 64 * 1024;
 
 type OutboxState =
   | { readonly phase: "flowing" }
@@ -35,13 +39,16 @@ type OutboxState =
 export class Outbox {
   readonly #wire: Wire;
   readonly #limits: OutboxLimits;
+  readonly #lease: Lease;
   #state: OutboxState = { phase: "flowing" };
   #isCorked = false;
   #written = 0;
 
-  constructor(wire: Wire, limits: OutboxLimits) {
+  /** @param lease takes what is in flight, and is released with the outbox */
+  constructor(wire: Wire, limits: OutboxLimits, lease: Lease) {
     this.#wire = wire;
     this.#limits = limits;
+    this.#lease = lease;
   }
 
   /** Bytes of all frames so far. */
@@ -67,6 +74,7 @@ export class Outbox {
 
   /** The client is gone: nobody waits for it any more. */
   close(): void {
+    this.#lease.release();
     const state = this.#state;
     this.#state = { phase: "closed" };
     if (state.phase !== "full") return;
@@ -85,11 +93,13 @@ export class Outbox {
   #send(frame: string): void {
     const bytes = Buffer.byteLength(frame);
     this.#written += bytes;
-    const isTooMuch = this.#wire.buffered + bytes > this.#limits.outboxHighWater;
-    // Only a client that is behind has anybody wait for what has left.
-    if (!isTooMuch && this.#state.phase === "flowing") return this.#wire.send(frame);
+    const inFlight = this.#wire.buffered + bytes;
+    const isTooMuch = inFlight > this.#limits.outboxHighWater;
+    if (inFlight > UNACCOUNTED_BYTES && !this.#lease.tryResize(inFlight)) return this.#giveUp();
+    // Only what is accounted, or a client that is behind, needs to know what has left.
+    if (!isTooMuch && this.#lease.bytes === 0 && this.#state.phase === "flowing") return this.#wire.send(frame);
     this.#wire.send(frame, this.#onSent);
-    if (this.#state.phase === "flowing") this.#fallBehind();
+    if (isTooMuch && this.#state.phase === "flowing") this.#fallBehind();
   }
 
   #fallBehind(): void {
@@ -105,6 +115,8 @@ export class Outbox {
   }
 
   readonly #onSent = (): void => {
+    const { buffered } = this.#wire;
+    this.#lease.tryResize(buffered > UNACCOUNTED_BYTES ? buffered : 0);
     if (this.#state.phase !== "full" || this.#wire.buffered > this.#limits.outboxLowWater) return;
     const { patience, drained } = this.#state;
     clearTimeout(patience);

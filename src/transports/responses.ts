@@ -11,6 +11,7 @@ import { answerDetached, idempotencyKey } from "./detached.ts";
 import { echoFor, viewOf } from "./echo.ts";
 import { answerOf, JSON_TYPE } from "./json-answer.ts";
 import type { TransportLimits } from "./limits.ts";
+import { leaseOf } from "./request-memory.ts";
 import { wantsKeepalive } from "./silence.ts";
 import { SseStream } from "./sse-stream.ts";
 
@@ -39,7 +40,7 @@ export async function createResponse(
   const options = { tenant: permit.tenant, permit, transport: create.stream ? "sse" : "http" } as const;
   const key = idempotencyKey(request);
   if (create.background || key !== null) {
-    const turn = { request: create, session: options, bytesIn: body.length };
+    const turn = { request: create, session: options, bytesIn: body.length, lease: leaseOf(request) };
     return answerDetached(context, turn, key, request, reply);
   }
   const session = engine.openSession(options);

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { ContextMemory } from "../core/context-memory.ts";
 import type { Tenant } from "../core/ports.ts";
 import { ApiError, responseNotFound } from "../protocol/errors.ts";
 import type { Response } from "../protocol/response.ts";
@@ -6,6 +7,7 @@ import type { TransportContext } from "./context.ts";
 import { pageOf, parsePageQuery } from "./cursor-page.ts";
 import { sendEvents } from "./detached.ts";
 import { echoFor, viewOf } from "./echo.ts";
+import { leaseOf } from "./request-memory.ts";
 import { resource } from "./routes.ts";
 
 /** What a client can do with a stored response, below the path where responses are created. */
@@ -15,10 +17,11 @@ export function serveStored(api: FastifyInstance, path: string, context: Transpo
     GET: async (request, reply) => {
       const { tenant, id } = named(request);
       const replay = parseReplay(request.query);
-      if (replay === null) return found(await engine.runs.retrieve(tenant, id), id);
+      const { chain: admit } = new ContextMemory(leaseOf(request));
+      if (replay === null) return found(await engine.runs.retrieve(tenant, id, admit), id);
       const { after, obfuscated } = replay;
       const view = viewOf({ echo: null, obfuscated }, echoFor(policy, request.headers));
-      await sendEvents(context, found(await engine.runs.follow(tenant, id), id), reply, { view, after });
+      await sendEvents(context, found(await engine.runs.follow(tenant, id, admit), id), reply, { view, after });
       return undefined;
     },
     DELETE: async (request) => {
@@ -40,7 +43,7 @@ export function serveStored(api: FastifyInstance, path: string, context: Transpo
     GET: async (request) => {
       const { tenant, id } = named(request);
       const query = parsePageQuery(request.query);
-      return pageOf(found(await engine.inputItems(tenant, id), id), query);
+      return pageOf(found(await engine.inputItems(tenant, id, leaseOf(request)), id), query);
     },
   });
 }

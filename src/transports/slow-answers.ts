@@ -16,7 +16,8 @@ export function watchAnswers(server: Server, limits: SlowAnswerLimits, onCut: ()
 
 function watch(response: ServerResponse, limits: SlowAnswerLimits, onCut: () => void): void {
   const socket: Socket | null = response.socket;
-  if (socket === null) return;
+  // Nobody is left to read what is written behind the end of the connection.
+  if (socket === null || socket.destroyed || response.closed) return;
   const perPeriod = Math.max(1, limits.outboxHighWater - limits.outboxLowWater);
   const periods = Math.max(1, Math.ceil(socket.writableLength / perPeriod));
   const patience = setTimeout(() => {

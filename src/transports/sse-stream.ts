@@ -6,6 +6,7 @@ import { isTerminal, type ServerEvent } from "../protocol/events.ts";
 import type { CutReason } from "./context.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
+import { leaseOf } from "./request-memory.ts";
 import { Silence } from "./silence.ts";
 
 /** Keeps proxies from taking a silent stream for a dead one; clients skip it. */
@@ -36,7 +37,8 @@ export class SseStream {
   constructor(reply: FastifyReply, options: SseOptions) {
     this.#reply = reply;
     this.#options = options;
-    this.#outbox = new Outbox(sseWire(reply.raw, this.#leave, options.onCut), options.limits);
+    const wire = sseWire(reply.raw, this.#leave, options.onCut);
+    this.#outbox = new Outbox(wire, options.limits, leaseOf(reply.request).another());
     this.#silence = new Silence(options.limits.silenceMs, () => {
       void this.#outbox.write([SSE_COMMENT]);
       options.silent?.();

@@ -139,6 +139,7 @@ export class WebSockets {
       socket,
       stream: request.socket,
       session: engine.openSession({ tenant: permit.tenant, permit, transport: "websocket" }),
+      account: engine.memory.of(permit.tenant),
       limits,
       load,
       rounds: this.#rounds,

@@ -35,6 +35,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     retries: 2,
     retryDelayMs: 1,
     maxTokensField: "max_tokens",
+    thinkTags: "auto",
     strictTools: false,
     extraBody: {},
     defaultBody: {},
@@ -224,6 +225,7 @@ describe("reading a stream", () => {
     const batches: (readonly BackendEvent[])[] = [];
     const request = { model: "m", parent: null, input: settings.input, settings, session: {}, open: compactions.open };
     for await (const batch of open().stream(request, new AbortController().signal)) batches.push(batch);
+    expect(batches.shift()).toEqual([]);
     expect(batches[0]).toEqual([
       { type: "reasoning.delta", delta: "xy" },
       { type: "text.delta", delta: "abc" },

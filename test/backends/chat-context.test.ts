@@ -35,10 +35,10 @@ const system = (content: string | readonly object[], role = "developer"): Item =
   role,
   content,
 });
-const assistant = (text: string): Item => ({
+const assistant = (...texts: readonly string[]): Item => ({
   type: "message",
   role: "assistant",
-  content: [{ type: "output_text", text }],
+  content: texts.map((text) => ({ type: "output_text", text })),
 });
 const call = (id: string, name = "read", args = "{}"): Item => ({
   type: "function_call",
@@ -52,6 +52,16 @@ const thought = (text: string): Item => ({
   summary: [],
   content: [{ type: "reasoning_text", text }],
 });
+
+/** Each message as its role and its texts. */
+const texts = (items: readonly Item[]) =>
+  messagesOf(null, items).map((message) => {
+    const { role, content } = message as {
+      role: string;
+      content: string | readonly { text?: string; type: string }[];
+    };
+    return `${role}: ${typeof content === "string" ? content : content.map(({ text, type }) => text ?? type).join(" ")}`;
+  });
 
 const compaction = (
   replaces: boolean,
@@ -79,13 +89,13 @@ describe("messages", () => {
     ]);
   });
 
-  test("several texts of a user are one string", () => {
+  test("the texts of one message are one string, with nothing between", () => {
     const content = [
       { type: "input_text", text: "one" },
       { type: "input_text", text: "two" },
     ];
     expect(messagesOf(null, [{ type: "message", role: "user", content }])).toEqual([
-      { role: "user", content: "one\ntwo" },
+      { role: "user", content: "onetwo" },
     ]);
   });
 
@@ -96,7 +106,7 @@ describe("messages", () => {
 
   test("developer and system messages that come first are one message of the system, always with a string", () => {
     expect(messagesOf(null, [system(parts), system('th"ree', "system"), user("go")])).toEqual([
-      { role: "system", content: 'one\ntwo\n\nth"ree' },
+      { role: "system", content: 'onetwo\n\nth"ree' },
       { role: "user", content: "go" },
     ]);
     expect(messagesOf(null, [system("alone")])).toEqual([{ role: "system", content: "alone" }]);
@@ -117,14 +127,14 @@ describe("messages", () => {
     const items = [user("go"), system(parts), system("three")];
     expect(messagesOf(null, items)).toEqual([
       { role: "user", content: "go" },
-      { role: "system", content: "one\ntwo" },
+      { role: "system", content: "onetwo" },
       { role: "system", content: "three" },
     ]);
     const late = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "user" });
     expect(messagesOf(null, [system("zero"), ...items], late)).toEqual([
       { role: "system", content: "zero" },
       { role: "user", content: "go" },
-      { role: "user", content: "<system>\none\ntwo\n</system>" },
+      { role: "user", content: "<system>\nonetwo\n</system>" },
       { role: "user", content: "<system>\nthree\n</system>" },
     ]);
   });
@@ -134,7 +144,8 @@ describe("messages", () => {
       messagesOf(null, [
         user("go"),
         thought("hmm"),
-        assistant("first "),
+        assistant("first", " still first"),
+        assistant(""),
         assistant("second"),
         call("c1"),
         call("c2", "list", '{"a":1}'),
@@ -143,7 +154,7 @@ describe("messages", () => {
       { role: "user", content: "go" },
       {
         role: "assistant",
-        content: "first second",
+        content: "first still first\n\nsecond",
         reasoning_content: "hmm",
         tool_calls: [
           { id: "c1", type: "function", function: { name: "read", arguments: "{}" } },
@@ -237,6 +248,65 @@ describe("messages", () => {
     });
   });
 
+  test("a call of an async tool is told to be running until its output is there", () => {
+    const slow = { ...call("c1", "slow"), async: true };
+    const running = "The tool is still running. Go on without its output: it comes in a later message.";
+    expect(messagesOf(null, [slow, output("c1", "soon")]).slice(1)).toEqual([
+      { role: "tool", tool_call_id: "c1", content: "soon" },
+    ]);
+    const items = [slow, call("c2"), output("c2"), user("and?"), output("c1", "late"), output("c1", "again")];
+    expect(messagesOf(null, items).slice(1)).toEqual([
+      { role: "tool", tool_call_id: "c2", content: "done" },
+      { role: "tool", tool_call_id: "c1", content: running },
+      { role: "user", content: "and?" },
+      { role: "user", content: "Output of tool slow (call c1):\nlate" },
+      { role: "user", content: "Output of tool slow (call c1):\nagain" },
+    ]);
+    expect(messagesOf(null, [slow])[1]).toEqual({ role: "tool", tool_call_id: "c1", content: running });
+  });
+
+  test("an output without a call is told by the name of its tool", () => {
+    const told = (item: object) =>
+      messagesOf(null, [{ type: "function_call_output", output: "x", ...item }, user("hi")]);
+    expect(told({ name: "read" })[0]).toEqual({ role: "user", content: "Output of tool read:\nx" });
+    const inside = { type: "custom_tool_call_output", call_id: null, name: "read", namespace: "files" };
+    expect(told(inside)[0]).toEqual({ role: "user", content: "Output of tool files__read:\nx" });
+    expect(told({ call_id: null })[0]).toEqual({ role: "user", content: "Output of a tool:\nx" });
+    // Between a call and its answer it waits like anything else.
+    const items = [call("c"), { type: "function_call_output", name: "read", output: "x" }, output("c")];
+    expect(messagesOf(null, items).map((message) => (message as { role: string }).role)).toEqual([
+      "assistant",
+      "tool",
+      "user",
+    ]);
+  });
+
+  test("images and files of the assistant, the system and tools are the user's, behind the answers", () => {
+    const image = { type: "input_image", image_url: "data:image/png;base64,AA==" };
+    const pdf = { type: "input_file", filename: "a.pdf", file_data: "data:application/pdf;base64,AA==" };
+    const drawn = { type: "message", role: "assistant", content: [{ type: "output_text", text: "Look" }, image] };
+    expect(texts([drawn])).toEqual(["assistant: Look", "user: Image in the message of the assistant: image_url"]);
+    expect(texts([drawn, call("c"), output("c")])).toEqual([
+      "assistant: Look",
+      "user: Image in the message of the assistant: image_url",
+      "assistant: ",
+      "tool: done",
+    ]);
+    expect(texts([system([{ type: "input_text", text: "Read" }, image, pdf])])).toEqual([
+      "system: Read",
+      "user: Image and file in the message of the developer: image_url file",
+    ]);
+    const read = { type: "function_call_output", call_id: "a", output: [pdf] };
+    expect(texts([call("a"), call("b"), read, output("b")])).toEqual([
+      "assistant: ",
+      "tool: ",
+      "tool: done",
+      "user: File output of tool call a: file",
+    ]);
+    const slow = { ...call("s"), async: true };
+    expect(texts([call("a"), slow, read, output("s")]).at(-1)).toBe("user: File output of tool call a: file");
+  });
+
   test("call ids may be used again once they are answered", () => {
     const items = [call("c", "a"), output("c", "1"), call("c", "b"), output("c", "2"), user("end")];
     expect(messagesOf(null, items).map((message) => (message as { role: string }).role)).toEqual([
@@ -317,8 +387,10 @@ describe("messages", () => {
   });
 
   test("items that chat has no form for are left out and break nothing apart", () => {
-    const search = { type: "web_search_call", id: "ws_1", status: "completed" };
-    expect(messagesOf(null, [assistant("a"), search, assistant("b")])).toEqual([{ role: "assistant", content: "ab" }]);
+    const list = { type: "mcp_list_tools", id: "mcpl_1", tools: [] };
+    expect(messagesOf(null, [assistant("a"), list, assistant("b")])).toEqual([
+      { role: "assistant", content: "a\n\nb" },
+    ]);
   });
 });
 
@@ -331,7 +403,17 @@ describe("one mapping", () => {
     { type: "local_shell_call", call_id: "c2", action: {} },
     { type: "mcp_call", id: "m", name: "ask", arguments: "{}", output: "yes" },
     { type: "web_search_call", id: "w" },
+    { type: "mcp_list_tools", id: "l" },
     { type: "hologram_output", call_id: "c3", output: { depth: 3 } },
+    { type: "function_call", call_id: "late", name: "slow", arguments: "{}", async: true },
+    { type: "function_call_output", call_id: "late", output: "at last" },
+    { type: "function_call_output", name: "read", output: "alone" },
+    {
+      type: "function_call_output",
+      call_id: null,
+      output: [{ type: "input_image", image_url: "data:image/png;base64,AA==" }],
+    },
+    { type: "message", role: "assistant", content: [{ type: "input_image", image_url: "data:image/png;base64,AA==" }] },
   );
   const round = fc.oneof(
     texts.map((text): Item[] => [{ type: "message", role: "developer", content: text }]),

@@ -75,3 +75,12 @@ test("hosted tools are left out, also inside of namespaces, and each kind is tol
   expect(chatTools(tools).omitted).toEqual(["web_search", "mcp"]);
   expect(namesOf(tools)).toEqual(["a"]);
 });
+
+test("an async tool is told to be one", () => {
+  const slow = fn("slow", { description: "Looks.", async: true });
+  const [described, bare, plain] = chatTools([slow, { ...custom("js"), async: true }, fn("f")]).functions;
+  expect(described?.function["description"]).toMatch(/^Looks\.\n\nThis tool is asynchronous/);
+  expect(bare?.function["description"]).toMatch(/^This tool is asynchronous/);
+  expect(plain?.function["description"]).toBeUndefined();
+  expect(described?.function).not.toHaveProperty("async");
+});

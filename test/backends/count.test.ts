@@ -32,6 +32,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): void {
     retries: 0,
     retryDelayMs: 1,
     maxTokensField: "max_tokens",
+    thinkTags: "auto",
     strictTools: false,
     extraBody: {},
     defaultBody: {},

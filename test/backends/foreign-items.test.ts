@@ -6,6 +6,11 @@ import { isToolCall, isToolOutput } from "../../src/protocol/items.ts";
 const call = (call_id: string, name: string, args: object) => [
   { type: "function_call", call_id, name, arguments: JSON.stringify(args) },
 ];
+const UNSEEN = "[results that cannot be shown here]";
+const image = { type: "input_image", image_url: "data:x" };
+const attached = (text: string, part: object) => [
+  { type: "message", role: "user", content: [{ type: "input_text", text }, part] },
+];
 const output = (call_id: string, said: unknown) => [{ type: "function_call_output", call_id, output: said }];
 
 describe("items of other tools", () => {
@@ -55,7 +60,18 @@ describe("items of other tools", () => {
     [{ type: "apply_patch_call_output", call_id: "c", status: "completed", output: "ok" }, output("c", "ok")],
     [
       { type: "computer_call_output", call_id: "c", output: { type: "computer_screenshot", image_url: "data:x" } },
-      output("c", [{ type: "input_image", image_url: "data:x" }]),
+      [...output("c", [image]), ...attached("Image output of tool call c:", image)],
+    ],
+    [
+      { type: "computer_call_output", output: { type: "computer_screenshot", image_url: "data:x" } },
+      [
+        { type: "function_call_output", name: "computer", output: [image] },
+        ...attached("Image output of tool computer:", image),
+      ],
+    ],
+    [
+      { type: "tool_search_output", call_id: null, tools: [{ type: "function", name: "f" }] },
+      [{ type: "function_call_output", name: "tool_search", output: "Found, and can be called now: f" }],
     ],
     [
       { type: "tool_search_output", call_id: "c", tools: [{ type: "function", name: "f" }] },
@@ -73,7 +89,56 @@ describe("items of other tools", () => {
     ],
     [
       { type: "code_interpreter_call", id: "i", code: "1+1", outputs: [{ type: "logs", logs: "2" }] },
-      [...call("i", "code_interpreter", { code: "1+1" }), ...output("i", "2")],
+      [...call("i", "code_interpreter", { code: "1+1" }), ...output("i", [{ type: "input_text", text: "2" }])],
+    ],
+    [
+      { type: "code_interpreter_call", id: "i", code: "1+1", outputs: [{ type: "image", url: "data:x" }] },
+      [
+        ...call("i", "code_interpreter", { code: "1+1" }),
+        ...output("i", [image]),
+        ...attached("Image output of tool call i:", image),
+      ],
+    ],
+    [
+      { type: "web_search_call", id: "w", status: "completed", action: { type: "search", query: "q" } },
+      [...call("w", "web_search", { type: "search", query: "q" }), ...output("w", UNSEEN)],
+    ],
+    [
+      { type: "image_generation_call", id: "g", result: "AAAA", output_format: "webp", revised_prompt: "a cat" },
+      [
+        ...call("g", "image_generation", { output_format: "webp", revised_prompt: "a cat" }),
+        ...output("g", [{ type: "input_image", image_url: "data:image/webp;base64,AAAA" }]),
+        ...attached("Image output of tool call g:", { type: "input_image", image_url: "data:image/webp;base64,AAAA" }),
+      ],
+    ],
+    [
+      { type: "file_search_call", id: "f", queries: ["q"], results: null },
+      [...call("f", "file_search", { queries: ["q"] }), ...output("f", UNSEEN)],
+    ],
+    [
+      { type: "tool_search_call", id: "t", call_id: null, execution: "server", arguments: { q: 1 } },
+      [...call("t", "tool_search", { q: 1 }), ...output("t", UNSEEN)],
+    ],
+    [
+      { type: "mcp_approval_request", id: "a", server_label: "s", name: "x", arguments: "{}" },
+      call("a", "mcp_approval_request", { server_label: "s", name: "x", arguments: "{}" }),
+    ],
+    [
+      { type: "mcp_approval_response", approval_request_id: "a", approve: false, reason: "no" },
+      output("a", "denied: no"),
+    ],
+    [
+      { type: "agent_message", author: "/root", content: [{ type: "input_text", text: "hi" }] },
+      [
+        {
+          type: "message",
+          role: "user",
+          content: [
+            { type: "input_text", text: "[agent_message]\n" },
+            { type: "input_text", text: "hi" },
+          ],
+        },
+      ],
     ],
     [
       { type: "file_search_call", id: "f", queries: ["q"], results: [{ text: "found", file_id: "x" }] },
@@ -83,19 +148,14 @@ describe("items of other tools", () => {
     expect(inChatTerms(item)).toEqual(expected);
   });
 
-  test.each([
-    { type: "web_search_call", id: "w", status: "completed", action: { type: "search", query: "q" } },
-    { type: "image_generation_call", id: "g", result: "AAAA" },
-    { type: "file_search_call", id: "f", queries: ["q"], results: null },
-    { type: "tool_search_call", id: "t", call_id: null, execution: "server" },
-    { type: "mcp_list_tools", id: "l", tools: [] },
-    { type: "mcp_approval_request", id: "a", name: "x", arguments: "{}" },
-    { type: "from_the_future" },
-  ])("%j say nothing that the model could read", (item) => {
-    expect(inChatTerms(item)).toEqual([]);
-  });
+  test.each([{ type: "mcp_list_tools", id: "l", tools: [] }, { type: "hologram_call" }, { type: "from_the_future" }])(
+    "%j say nothing that the model could read",
+    (item) => {
+      expect(inChatTerms(item)).toEqual([]);
+    },
+  );
 
-  test("known items stay as they are, and whatever else comes is calls and outputs or nothing", () => {
+  test("known items stay as they are, and whatever else comes is calls, outputs and words of the user, or nothing", () => {
     const message = { type: "message", role: "user", content: "hi" };
     expect(inChatTerms(message)).toEqual([message]);
     const type = fc.oneof(fc.string(), fc.constantFrom("a_call", "a_call_output", "mcp_call", "code_interpreter_call"));
@@ -107,7 +167,7 @@ describe("items of other tools", () => {
       fc.property(item, ([name, fields]) => {
         fc.pre(!["message", "reasoning"].includes(name));
         for (const each of inChatTerms({ ...fields, type: name }))
-          expect(isToolCall(each) || isToolOutput(each)).toBe(true);
+          expect(isToolCall(each) || isToolOutput(each) || each["role"] === "user").toBe(true);
       }),
     );
   });

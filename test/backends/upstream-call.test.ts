@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import { Pool } from "undici";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { UpstreamCall } from "../../src/backends/upstream-call.ts";
@@ -115,10 +116,42 @@ test("a connection whose answer is not wanted any more is used again", async () 
   for (let count = 0; count < 3; count += 1) {
     const made = call();
     await made.head;
-    made.discard();
+    made.discard(60_000);
     await made.read();
     // The pool takes the connection back once it has told us that the answer is over.
     await new Promise((resolve) => setImmediate(resolve));
   }
   expect(connections.size).toBe(1);
+});
+
+test.each([
+  ["gzip", gzipSync],
+  ["deflate", deflateSync],
+  ["br", brotliCompressSync],
+])("a body in %s is decoded, in whatever pieces it comes", async (encoding, encode) => {
+  const body = "a long answer ".repeat(10_000);
+  answer = (response) => {
+    response.writeHead(200, { "content-encoding": encoding });
+    const bytes = encode(body);
+    for (let from = 0; from < bytes.length; from += 50) response.write(bytes.subarray(from, from + 50));
+    response.end();
+  };
+  expect(await textOf(call())).toBe(body);
+});
+
+test("a body that is not in the encoding that it claims is a failure", async () => {
+  answer = (response) => response.writeHead(200, { "content-encoding": "gzip" }).end("plain text");
+  await expect(textOf(call())).rejects.toThrow("incorrect header check");
+});
+
+test("an answer that goes on behind its end loses its connection", async () => {
+  const left = Promise.withResolvers<void>();
+  answer = (response) => {
+    response.on("close", () => left.resolve());
+    response.writeHead(200).write("on and on");
+  };
+  const made = call();
+  await made.head;
+  made.discard(1);
+  await left.promise;
 });

@@ -2,9 +2,13 @@ import { expect, test } from "vitest";
 import { banner } from "../../src/cli/banner.ts";
 import { completeConfig } from "../../src/config.ts";
 import type { Config } from "../../src/settings.ts";
+import { sizesOf } from "../../src/sizes.ts";
+
+const HEAP = 4 * 2 ** 30;
 
 function shown(settings: Partial<Config>): string {
-  return banner("http://127.0.0.1:4400", completeConfig(settings));
+  const config = completeConfig(settings);
+  return banner("http://127.0.0.1:4400", config, { needsKey: config.apiKeys.length > 0, sizes: sizesOf(config, HEAP) });
 }
 
 test("the banner of a bare server says that a simulator answers, where data is, and whom it lets in", () => {

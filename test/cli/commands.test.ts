@@ -70,7 +70,7 @@ describe("a mistake on the command line", () => {
     expect(stderr).toContain("3 problems");
     expect(stderr).toContain("--prot is not a flag; did you mean --port?");
     expect(stderr).toContain('--log-level "loud" is not one of');
-    expect(stderr).toContain('TURNWIRE_STORE_BYTES "much" is not a size');
+    expect(stderr).toContain('TURNWIRE_STORE_BYTES "much" is not auto, a size');
   });
 });
 
@@ -82,7 +82,7 @@ describe("config", () => {
     expect(rows.map((row) => row.split(" ", 1)[0])).toEqual(SETTING_NAMES);
     expect(rows.find((row) => row.startsWith("port "))).toMatch(/ 1 +--port$/);
     expect(rows.find((row) => row.startsWith("models "))).toMatch(/ a=b, c=c +TURNWIRE_MODELS$/);
-    expect(rows.find((row) => row.startsWith("storeBytes "))).toMatch(/ 512MiB +default$/);
+    expect(rows.find((row) => row.startsWith("storeBytes "))).toMatch(/ auto +default$/);
   });
 
   test("masks secrets", async () => {

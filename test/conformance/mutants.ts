@@ -36,9 +36,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a call of another kind wants an output",
-    file: "core/node.ts",
-    find: 'else if (item.type.endsWith("_call")',
-    replace: 'else if (item.type.endsWith("_call")) open.add(item as never);\n    else if (item.type.endsWith("_call")',
+    file: "core/pairing.ts",
+    find: 'if (item.type.endsWith("_call")',
+    replace: 'if (item.type.endsWith("_call")) this.#open.add(item as never);\n    if (item.type.endsWith("_call")',
     caughtBy: "kinds.history",
   },
   {

@@ -32,6 +32,7 @@ const custom = (key: number, name: string): BackendEvent => ({
   name,
 });
 const more = (key: number, delta: string): BackendEvent => ({ type: "call.delta", key, delta });
+const done = (key: number): BackendEvent => ({ type: "call.done", key });
 const end = (reason: FinishReason = "stop"): BackendEvent => ({ type: "finish", reason });
 
 function assembler(fields: object = {}): Assembler {
@@ -588,5 +589,49 @@ describe("whatever a backend says", () => {
         expect(breaches(responseOf(assemble(known).at(-1)))).toEqual([]);
       }),
     );
+  });
+});
+
+describe("a call that the backend closes", () => {
+  test("is done before the next item begins", () => {
+    const { names } = shown([call(0, "f"), more(0, "{}"), done(0), custom(1, "g"), done(1), done(1), text("t"), end()]);
+    expect(names.slice(0, 8)).toEqual([
+      "output_item.added",
+      "function_call_arguments.delta",
+      "function_call_arguments.done",
+      "output_item.done",
+      "output_item.added",
+      "custom_tool_call_input.done",
+      "output_item.done",
+      "output_item.added",
+    ]);
+  });
+
+  test("stays, whatever cuts the response behind it", () => {
+    const { response } = shown([call(0, "f"), done(0), end("max_output_tokens")]);
+    expect(response.output).toMatchObject([{ type: "function_call", arguments: "{}", status: "completed" }]);
+  });
+});
+
+describe("sources of a text", () => {
+  const source = { type: "url_citation", url: "https://a.x", title: "A", start_index: 0, end_index: 1 } as const;
+
+  test("are told as they come, counted from 0, and stand in the part when it is done", () => {
+    const annotations = [source, { ...source, url: "https://b.x" }];
+    const events = assemble([
+      [text("a"), ...annotations.map((annotation) => ({ type: "annotation", annotation }) as const), end()],
+    ]);
+    const told = events.filter(({ type }) => type === "response.output_text.annotation.added");
+    expect(told).toMatchObject([
+      { annotation_index: 0, annotation: source, output_index: 0, content_index: 0 },
+      { annotation_index: 1, annotation: { url: "https://b.x" } },
+    ]);
+    expect(responseOf(events.at(-1)).output).toMatchObject([{ content: [{ annotations }] }]);
+  });
+
+  test("without a text are nothing", () => {
+    const annotation: BackendEvent = { type: "annotation", annotation: source };
+    const { names } = shown([annotation, reasoning("a"), annotation, end()]);
+    expect(names).not.toContain("output_text.annotation.added");
   });
 });

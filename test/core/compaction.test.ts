@@ -38,7 +38,7 @@ const gists = (items: readonly Item[] | undefined): readonly string[] | undefine
 /** The parts of a sealed item, which the seal of the tests leaves readable. */
 function partsOf(item: unknown): Record<string, unknown> {
   const { encrypted_content } = item as { readonly encrypted_content: string };
-  return JSON.parse(new ClearSeal().open("acme", encrypted_content) ?? "null") as Record<string, unknown>;
+  return JSON.parse(new ClearSeal().open("acme", encrypted_content, Infinity) ?? "null") as Record<string, unknown>;
 }
 
 describe("a compaction trigger", () => {
@@ -505,7 +505,7 @@ describe("context management", () => {
   test("in a conversation leaves all of its items, and the model sees what is left", async () => {
     const steps = [longAnswer(), answer("First."), answer("a2"), answer("Second."), answer("a3")];
     const { open, engine, scripted } = makeEngine({ steps });
-    const conversations = engine.conversations("acme");
+    const conversations = engine.conversations("acme", engine.memory.of("acme").open());
     const { id: conversation } = await conversations.create({ items: [developer("Be brief.")], metadata: {} });
     await turn(open(), { conversation, input: "u1" }).response();
     await turn(open(), { conversation, input: "u2", context_management: MANAGED }).response();

@@ -5,6 +5,8 @@ import type { Item } from "../../src/protocol/items.ts";
 import { parseSteer } from "../../src/protocol/steer.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { answer, finish, Gate, type Step } from "../../src/testing/index.ts";
+import { Memory } from "../../src/core/budget.ts";
+import { ContextMemory } from "../../src/core/context-memory.ts";
 import { Conversations } from "../../src/core/conversations.ts";
 import { JournalStore, makeEngine, settled, type TestEngine, turn } from "./harness.ts";
 
@@ -14,14 +16,14 @@ const FAR = 30_000;
 /** An engine with one conversation, which holds one item. */
 async function talk(steps: Iterable<Step>, store: Store = new MemoryStore({ budgetBytes: 1 << 30 })) {
   const made = makeEngine({ steps, store });
-  const conversations = made.engine.conversations("acme");
+  const conversations = made.engine.conversations("acme", made.engine.memory.of("acme").open());
   const { id } = await conversations.create({ items: [user("zero")], metadata: {} });
   return { ...made, conversations, id, texts: () => textsOf(made, id) };
 }
 
 /** The texts of a conversation's items, oldest first. */
 async function textsOf({ engine }: TestEngine, id: string): Promise<readonly unknown[]> {
-  const items = await engine.conversations("acme").items(id);
+  const items = await engine.conversations("acme", engine.memory.of("acme").open()).items(id);
   return items.map(({ content }) => (content as readonly { text: string }[])[0]?.text);
 }
 
@@ -150,7 +152,7 @@ describe("a conversation is free again, and as it was,", () => {
     const { open, store, runtime, id } = await talk([[gate, ...(answer("one") as [])]]);
     // Nobody renews this one, as after the end of the process.
     const dead = { runtime: withoutTimers(runtime), store, limits: DEFAULT_LIMITS };
-    await new Conversations(dead, "acme").hold(id, "resp_dead");
+    await new Conversations(dead, "acme", new ContextMemory(new Memory().of("acme").open())).hold(id, "resp_dead");
     expect(await turn(open(), { conversation: id }).code()).toBe("conversation_locked");
     runtime.advance(FAR);
     const running = turn(open(), { conversation: id });
@@ -228,7 +230,7 @@ test("what cannot be stored is in no conversation", async () => {
 
 test("a conversation of another tenant is as unknown as none", async () => {
   const { engine, open, id } = await talk([]);
-  const theirs = engine.conversations("other");
+  const theirs = engine.conversations("other", engine.memory.of("other").open());
   for (const each of [id, "conv_none"]) {
     expect(await code(theirs.get(each))).toBe("not_found");
     expect(await code(theirs.update(each, {}))).toBe("not_found");

@@ -61,15 +61,16 @@ describe("forks", () => {
       limits: { turnsInFlight: 1 },
     });
     const session = open();
+    const stray = { type: "function_call_output", call_id: "stray", output: "" };
     await turn(session, { store: false }, { lane: "source" }).end;
     const busy = turn(session);
     await gate.reached;
-    const failing = { store: false, previous_response_id: "resp_1", model: "unknown" };
+    const failing = { store: false, previous_response_id: "resp_1", input: [stray] };
     const failed = turn(session, failing, { lane: "source" });
     const fork = turn(session, { store: false, previous_response_id: "resp_1" }, { lane: "fork" });
     gate.open();
     await busy.end;
-    expect(await failed.code()).toBe("model_not_found");
+    expect(await failed.code()).toBe("tool_call_not_found");
     const { id } = await fork.response();
     expect(await turn(session, { previous_response_id: id }, { lane: "fork" }).code()).toBe("completed");
     expect(await turn(session, { previous_response_id: "resp_1" }, { lane: "other" }).code()).toBe(

@@ -1,3 +1,4 @@
+import { Memory, type MemoryLimits } from "../../src/core/budget.ts";
 import { Engine } from "../../src/core/engine.ts";
 import type { ResponseNode } from "../../src/core/node.ts";
 import {
@@ -25,6 +26,7 @@ export type EngineFields = {
   readonly backend?: Backend;
   readonly store?: Store;
   readonly limits?: Partial<Limits>;
+  readonly memory?: MemoryLimits;
 };
 
 /** An engine with everything that it stands on, and what it told its observer. */
@@ -57,6 +59,7 @@ export function makeEngine(fields: EngineFields = {}): TestEngine {
     seal: new ClearSeal(),
     observer: { observe: (event) => observed.push(event) },
     limits: { ...DEFAULT_LIMITS, ...fields.limits },
+    memory: new Memory(fields.memory),
   });
   return {
     engine,

@@ -50,14 +50,15 @@ describe("a reference stands for the item", () => {
     expect(seen(scripted)).toEqual([{ ...user("Two"), id: `${id}i1` }, user("Three")]);
   });
 
-  test("of the chain that a client has named itself; the newest one, if it has used a name twice", async () => {
-    const { open, scripted } = makeEngine({ steps: [answer("a"), answer("b"), answer("c")] });
+  test("but not one of the chain that is continued, which the model sees anyway", async () => {
+    const { open } = makeEngine({ steps: [answer("a"), answer("b")] });
     const session = open();
     const first = await turn(session, { input: [{ ...user("old"), id: "mine" }] }).response();
-    const input = [{ ...user("new"), id: "mine" }];
-    const second = await turn(session, { input, previous_response_id: first.id }).response();
-    await turn(session, { input: [reference("mine")], previous_response_id: second.id }).response();
-    expect(scripted.calls.at(-1)?.input).toEqual(input);
+    const second = await turn(session, { previous_response_id: first.id }).response();
+    for (const id of ["mine", first.output[0]?.["id"]]) {
+      const next = { input: [reference(id)], previous_response_id: second.id };
+      expect(await turn(session, next).code()).toBe("duplicate_item");
+    }
   });
 });
 

@@ -23,7 +23,7 @@ function makePermit(admit: () => Promise<void> = async () => undefined) {
   return { permit, asked, charged };
 }
 
-const tooMany = (): ApiError => new ApiError("rate_limit_exceeded", "Later.", { retryAfter: 1, triedNothing: true });
+const tooMany = (): ApiError => new ApiError("rate_limit_exceeded", "Later.", { retryAfter: 1 });
 
 test("a permit is asked while the parent is looked for, and no backend before both have answered", async () => {
   const journal: string[] = [];
@@ -53,8 +53,8 @@ test("a no of the permit goes before a parent that nobody knows", async () => {
   expect(await turn(session, { previous_response_id: "resp_unknown" }).code()).toBe("invalid_api_key");
 });
 
-test("a turn that came too early forgets nothing; one that is refused for another reason does", async () => {
-  const { engine } = makeEngine({ steps: [answer("a"), answer("b")] });
+test("a turn that is refused forgets nothing: it may come again", async () => {
+  const { engine } = makeEngine({ steps: [answer("a"), answer("b"), answer("c")] });
   let no: ApiError | null = null;
   const { permit } = makePermit(() => (no === null ? Promise.resolve() : Promise.reject(no)));
   const session = engine.openSession({ tenant: "acme", transport: "websocket", permit });
@@ -67,7 +67,7 @@ test("a turn that came too early forgets nothing; one that is refused for anothe
   no = new ApiError("model_not_found", "No.");
   expect(await next()).toBe("model_not_found");
   no = null;
-  expect(await next()).toBe("previous_response_not_found");
+  expect(await next()).toBe("completed");
 });
 
 test("a permit is told what each turn has used, and nothing for one that never began", async () => {

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { Memory } from "../../src/core/budget.ts";
+import { ContextMemory } from "../../src/core/context-memory.ts";
 import type { BackendEvent, Seal } from "../../src/core/ports.ts";
 import { openReasoning, ReasoningSealer } from "../../src/core/sealed-reasoning.ts";
 
@@ -36,6 +38,8 @@ test("whatever the batches, each reasoning is sealed whole, once, right before w
   );
 });
 
+const memory = new ContextMemory(new Memory().of("acme").open());
+
 const sealed = (encrypted_content: string, more: object = {}) => ({ type: "reasoning", encrypted_content, ...more });
 
 test("what was sealed is opened for its tenant, and anything else stays as it is", () => {
@@ -46,8 +50,8 @@ test("what was sealed is opened for its tenant, and anything else stays as it is
     sealed("acme|reasoning:no", { content: [{ type: "reasoning_text", text: "yes" }] }),
     { type: "message", role: "user", content: "x" },
   ];
-  const [mine, ...rest] = openReasoning(items, SEAL, "acme");
+  const [mine, ...rest] = openReasoning(items, SEAL, "acme", memory);
   expect(mine).toEqual({ ...items[0], content: [{ type: "reasoning_text", text: "Hm." }] });
   expect(rest).toEqual(items.slice(1));
-  expect(openReasoning(rest.slice(-1), SEAL, "acme")).toEqual(rest.slice(-1));
+  expect(openReasoning(rest.slice(-1), SEAL, "acme", memory)).toEqual(rest.slice(-1));
 });

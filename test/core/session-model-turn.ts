@@ -54,7 +54,13 @@ export class Turn {
     this.job = job;
     this.name = job.create.name;
     this.parent = parent;
-    this.input = [...(job.steers?.labels ?? []), ...job.create.input];
+    const sent = [...(job.steers?.labels ?? []), ...job.create.input];
+    const given = new Set(contextOf(parent));
+    this.input = sent.filter((label) => {
+      const isRepeated = label.startsWith("out ") && given.has(label);
+      given.add(label);
+      return !isRepeated;
+    });
   }
 
   get lane(): string {
@@ -86,4 +92,9 @@ export class Turn {
     } else if (event.type === "call.delta") this.last = this.calls.get(event.key)?.item ?? this.last;
     return false;
   }
+}
+
+/** What the model sees of a chain. */
+export function contextOf(node: ModelNode | null): readonly string[] {
+  return node === null ? [] : [...contextOf(node.parent), ...node.input, ...node.output];
 }

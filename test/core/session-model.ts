@@ -1,5 +1,5 @@
 import type { BackendEvent } from "../../src/core/ports.ts";
-import { type Job, type ModelNode, type Steers, Turn } from "./session-model-turn.ts";
+import { contextOf, type Job, type ModelNode, type Steers, Turn } from "./session-model-turn.ts";
 import { type Action, type CreateAction, ELSEWHERE, LIMITS, UNREADABLE } from "./session-world.ts";
 
 /**
@@ -96,10 +96,7 @@ export class SessionModel {
     if (waits && waiting >= LIMITS.queuedTurns) return this.#tell(lane, `${name} refused too_many_queued_turns`);
     if (names) this.#laneNames.add(lane);
     const pinned = refusal === null && known !== undefined && known.lane !== lane ? known : null;
-    this.#queue(
-      { create, refusal, pinned, steers: null, forgets: refusal === "server_shutting_down" ? null : parent },
-      "last",
-    );
+    this.#queue({ create, refusal, pinned, steers: null, forgets: refusal === null ? parent : null }, "last");
   }
 
   #queue(job: Job, place: "last" | "next"): void {
@@ -148,7 +145,7 @@ export class SessionModel {
     const why = this.#whyNot(job, parent);
     if (why !== null) {
       this.#giveBack(job.steers);
-      this.#forget(job.forgets, lane);
+      if (why === "tool_call_not_found") this.#forget(job.forgets, lane);
       if (!isSuccessor) this.#tell(lane, `${create.name} refused ${why}`);
       return this.#proceed(lane);
     }
@@ -166,12 +163,15 @@ export class SessionModel {
     if (refusal !== null) return refusal;
     if (this.#goes === "stops") return "server_shutting_down";
     if (create.parent !== null && parent === null) return "previous_response_not_found";
+    const given = [...contextOf(parent)];
     const open = [...callsOf(parent)];
     for (const label of create.input) {
       if (!label.startsWith("out ")) continue;
       const index = open.indexOf(label.slice("out ".length));
-      if (index === -1) return "tool_call_not_found";
-      open.splice(index, 1);
+      // An output that was given is taken again, and is there once.
+      if (index === -1 && !given.includes(label)) return "tool_call_not_found";
+      if (index !== -1) open.splice(index, 1);
+      given.push(label);
     }
     if (open.length > 0) return "tool_output_missing";
     if (create.model !== "m") return "model_not_found";
@@ -337,8 +337,4 @@ export class SessionModel {
 function callsOf(node: ModelNode | null): readonly string[] {
   const calls = (node?.output ?? []).filter((label) => label.startsWith("call "));
   return calls.map((label) => label.slice("call ".length));
-}
-
-function contextOf(node: ModelNode | null): readonly string[] {
-  return node === null ? [] : [...contextOf(node.parent), ...node.input, ...node.output];
 }

@@ -84,7 +84,8 @@ describe("the numbers of a response go on after its end", () => {
     const session = makeEngine({ steps: [answer("a")] }).open();
     const told = turn(session, {}, { lane: "a" });
     await told.end;
-    await turn(session, { previous_response_id: "resp_1", model: "unknown" }, { lane: "a" }).end;
+    const input = [{ type: "function_call_output", call_id: "stray", output: "" }];
+    await turn(session, { previous_response_id: "resp_1", input }, { lane: "a" }).end;
     const [answered] = steer(session, "resp_1");
     expect(answered).toMatchObject({ lane: "a", event: { error: { code: "response_not_found" } } });
     check([...told.events, ...(answered === undefined ? [] : [answered.event])]);
@@ -126,7 +127,7 @@ describe("a steer that was taken is not lost", () => {
     await gate.reached;
     steer(session, "resp_1");
     const sink = { emit: () => undefined, refuse: () => undefined, bytesIn: 0, bytesOut: () => 0 };
-    const refused = session.reject(new ApiError("invalid_value", "No."), "resp_1", sink);
+    const refused = session.reject(new ApiError("invalid_value", "No."), sink);
     gate.open();
     await refused;
     await session.idle();
@@ -267,7 +268,7 @@ describe("after the client has left nothing is said", () => {
       bytesIn: 0,
       bytesOut: () => 0,
     };
-    const refused = session.reject(new ApiError("invalid_value", "No."), null, sink);
+    const refused = session.reject(new ApiError("invalid_value", "No."), sink);
     const waiting = turn(session);
     session.close();
     session.stop("shutting_down");

@@ -86,10 +86,12 @@ function partsOf(world: World, name: string, context: readonly string[]) {
   const create = world.created.find((each) => each.name === name.replaceAll("+", ""));
   const isSuccessor = name.endsWith("+");
   const parent = isSuccessor ? name.slice(0, -1) : (create?.parent ?? null);
-  const input = isSuccessor ? [] : (create?.input ?? []);
+  const sent = isSuccessor ? [] : (create?.input ?? []);
   const before = world.asked.findLast((each) => each.name === parent)?.context ?? [parent];
   const output: readonly Item[] = (parent === null ? undefined : world.response(parent))?.output ?? [];
   const chain = parent === null ? [] : [...before, ...output.map(labelOf)];
+  // An output that is sent twice is there once.
+  const input = sent.filter((label, index) => !label.startsWith("out ") || sent.indexOf(label) === index);
   return { parent, chain, steers: context.slice(chain.length, context.length - input.length), input };
 }
 

@@ -66,7 +66,7 @@ export function actionOf({ kind, a, b, c }: Step, index: number, world: World): 
       const parent = known.length === 0 || b % 4 === 0 ? foreign : (pick(known.slice(-4), b) ?? null);
       const calls = parent === null ? [] : world.callsOf(parent);
       const answers = c % 8 === 0 ? [] : calls.map((id) => `out ${id}`);
-      const input = [...answers, ...(c % 16 === 1 ? ["out stray"] : []), `u${index}`];
+      const input = [...answers, ...(c % 16 === 1 ? ["out stray"] : []), ...(c % 16 === 3 ? answers : []), `u${index}`];
       const lane = pick(LANES, a) ?? "";
       const fields = { generate: c % 7 !== 2, store: c % 3 !== 0, compacts: c % 11 === 3 };
       return {

@@ -49,6 +49,8 @@ export const LIMITS: Limits = {
   sessionBytes: 1 << 30,
   turns: 1 << 30,
   turnsPerTenant: 1 << 30,
+  contextBytes: Infinity,
+  acceptMs: 0,
   turnsInFlight: 3,
   queuedTurns: 4,
   laneNames: 3,
@@ -224,7 +226,7 @@ export class World {
       },
     };
     const unreadable = new ApiError("invalid_value", "No.");
-    if (create.model === UNREADABLE) void this.session.reject(unreadable, request.previous_response_id, sink, lane);
+    if (create.model === UNREADABLE) void this.session.reject(unreadable, sink, lane);
     else void this.session.create(parseCreateRequest(request), sink, lane);
   }
 

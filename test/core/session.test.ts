@@ -199,7 +199,7 @@ describe("turns of one lane", () => {
     await gate.reached;
     const second = turn(session, { previous_response_id: "resp_unknown" }, note("two"));
     const sink = { ...note("three"), bytesIn: 0, bytesOut: () => 0 };
-    const third = session.reject(new ApiError("invalid_json", "No."), null, sink);
+    const third = session.reject(new ApiError("invalid_json", "No."), sink);
     const fourth = turn(session, {}, note("four"));
     gate.open();
     await Promise.all([first.end, second.end, third, fourth.end]);
@@ -218,12 +218,11 @@ async function begun(...steps: readonly Step[]) {
 describe("a continuation that fails forgets what it continued", () => {
   const orphan = { input: [{ type: "function_call_output", call_id: "nobody", output: "" }] };
 
-  test.each([
-    ["because it was refused", orphan],
-    ["because its model is unknown", { model: "unknown" }],
-  ])("%s", async (_, request) => {
+  test("because it answers a call that the chain does not have", async () => {
     const { session, id } = await begun();
-    expect((await turn(session, { ...request, previous_response_id: id, store: false }).end).outcome).toBe("refused");
+    expect(await turn(session, { ...orphan, previous_response_id: id, store: false }).code()).toBe(
+      "tool_call_not_found",
+    );
     expect(await turn(session, { previous_response_id: id, store: false }).code()).toBe("previous_response_not_found");
   });
 
@@ -231,14 +230,6 @@ describe("a continuation that fails forgets what it continued", () => {
     const { session, id } = await begun(fails);
     expect((await turn(session, { previous_response_id: id, store: false }).end).outcome).toBe("failed");
     expect(await turn(session, { previous_response_id: id, store: false }).code()).toBe("previous_response_not_found");
-  });
-
-  test("because it could not be read", async () => {
-    const { session, id } = await begun();
-    const sink = { emit: () => undefined, bytesIn: 0, bytesOut: () => 0 };
-    const end = await session.reject(new ApiError("invalid_type", "No."), id, sink);
-    expect(end).toMatchObject({ outcome: "refused", error: { code: "invalid_type" } });
-    expect(await turn(session, { previous_response_id: id }).code()).toBe("previous_response_not_found");
   });
 
   test("also for a turn that was already waiting behind it", async () => {
@@ -277,6 +268,42 @@ describe("a continuation that fails forgets what it continued", () => {
     await turn(session, { previous_response_id: id, store: false }).end;
     expect(await turn(session, { input: "u3", previous_response_id: child.id, store: false }).code()).toBe("completed");
     expect(texts(scripted.calls.at(-1)?.context)).toEqual(["u1", "a1", "u2", "a2", "u3"]);
+  });
+});
+
+describe("a continuation that is refused can be mended and sent again", () => {
+  test.each([
+    ["because its model is unknown", { model: "unknown" }],
+    [
+      "because a call of its input has no output",
+      { input: [{ type: "function_call", call_id: "c", name: "f", arguments: "{}" }] },
+    ],
+    ["because it refers to an item that is not there", { input: [{ type: "item_reference", id: "msg_unknown" }] }],
+    [
+      "because an item is there twice",
+      { input: ["a", "b"].map((content) => ({ role: "user", id: "msg_1", content })) },
+    ],
+  ])("%s", async (_, request) => {
+    const { session, id } = await begun(answer("a2"));
+    expect((await turn(session, { ...request, previous_response_id: id, store: false }).end).outcome).toBe("refused");
+    expect(await turn(session, { previous_response_id: id, store: false }).code()).toBe("completed");
+  });
+
+  test("because it could not be read", async () => {
+    const { session, id } = await begun(answer("a2"));
+    const sink = { emit: () => undefined, bytesIn: 0, bytesOut: () => 0 };
+    const end = await session.reject(new ApiError("invalid_type", "No."), sink);
+    expect(end).toMatchObject({ outcome: "refused", error: { code: "invalid_type" } });
+    expect(await turn(session, { previous_response_id: id }).code()).toBe("completed");
+  });
+
+  test("because a call of the response was not answered", async () => {
+    const { session, id } = await begun(callFunctions({ callId: "c", name: "f" }), answer("a3"));
+    const asks = await turn(session, { previous_response_id: id, store: false }).response();
+    const next = { previous_response_id: asks.id, store: false };
+    expect(await turn(session, { ...next, input: "u2" }).code()).toBe("tool_output_missing");
+    const output = { type: "function_call_output", call_id: "c", output: "done" };
+    expect(await turn(session, { ...next, input: [output] }).code()).toBe("completed");
   });
 });
 

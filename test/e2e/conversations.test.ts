@@ -243,13 +243,18 @@ describe("a turn in a conversation", () => {
     expect(asked()).toEqual(["one", "two", "Yes.", "three"]);
   });
 
-  test("may refer to its items by their ids", async () => {
+  test("has its items once: they are refused when they are sent again, by their ids or whole", async () => {
     const { client } = await start();
     const { id } = await client.conversations.create({ items: [named("A cat.", "cat"), user("A dog.")] });
     const [, dog] = await all(client.conversations.items.list(id, { order: "asc" }));
-    const input = ["cat", dog?.id ?? ""].map((item) => ({ type: "item_reference", id: item }) as const);
-    await client.responses.create({ model: "m", input, conversation: id });
-    expect(asked()).toEqual(["A cat.", "A dog.", "A cat.", "A dog."]);
+    for (const again of [
+      { type: "item_reference", id: "cat" } as const,
+      { type: "item_reference", id: dog?.id ?? "" } as const,
+      named("A cat.", "cat"),
+    ]) {
+      const error = await caught(client.responses.create({ model: "m", input: [again], conversation: id }));
+      expect(error).toMatchObject({ status: 400, code: "duplicate_item", param: "input" });
+    }
   });
 
   test("answers calls that were added by hand, in one piece or in several", async () => {

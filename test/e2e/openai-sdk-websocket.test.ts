@@ -193,15 +193,25 @@ describe("errors", () => {
   });
 
   test.each([
-    ["rate_limit_exceeded", refuse(429, {}, { "retry-after": "70" })],
-    ["server_error", refuse(500, {})],
+    ["rate_limit_exceeded", answer(delta({ content: "half" }), { error: { code: 429, message: "slow down" } })],
     ["server_error", answer(delta({ content: "half" }), { error: { message: "out of memory" } })],
-  ])("a failure of the model server is a failed response: %s", async (code, step) => {
+  ])("a failure in the middle of an answer is a failed response: %s", async (code, step) => {
     upstream.script(step, echo);
     const socket = open();
     const events = await socket.turn({ model: "m", input: "x" });
     expect(events.at(0)).toMatchObject({ type: "response.created" });
     expect(events.at(-1)).toMatchObject({ type: "response.failed", response: { status: "failed", error: { code } } });
+    expect(textOf(await socket.take({ model: "m", input: "x" }))).toBe("re: x");
+  });
+
+  test.each([
+    ["rate_limit_exceeded", 429, refuse(429, {}, { "retry-after": "70" })],
+    ["server_error", 500, refuse(500, {})],
+  ])("a refusal of the model server is an error event: %s", async (code, status, step) => {
+    upstream.script(step, echo);
+    const socket = open();
+    const events = await socket.turn({ model: "m", input: "x" });
+    expect(events).toMatchObject([{ type: "error", status, error: { code } }]);
     expect(textOf(await socket.take({ model: "m", input: "x" }))).toBe("re: x");
   });
 

@@ -248,7 +248,7 @@ describe("the SDK raises", () => {
   });
 
   test.each([
-    ["rate_limit_exceeded", refuse(429, {}, { "retry-after": "70" })],
+    ["rate_limit_exceeded", answer(delta({ content: "half" }), { error: { code: 429, message: "slow down" } })],
     ["server_error", answer(delta({ content: "half" }), { error: { message: "out of memory" } })],
   ])("APIError with the code from within a stream that has begun: %s", async (code, step) => {
     await startChat();

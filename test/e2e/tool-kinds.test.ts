@@ -181,6 +181,11 @@ test("history of every kind of tool is read by the model, and fails nothing", as
     "tool",
     "assistant",
     "tool",
+    "assistant",
+    "tool",
+    "user",
+    "assistant",
+    "tool",
     "user",
     "assistant",
   ]);

@@ -37,10 +37,15 @@ function thoughtOf(item: Item): string {
 function say(output: readonly Item[]): UpstreamStep {
   const deltas: object[] = [];
   let calls = 0;
+  let last: string | null = null;
   for (const item of output) {
-    if (isItem(item, "reasoning"))
-      deltas.push(...pieces(thoughtOf(item)).map((text) => delta({ reasoning_content: text })));
-    if (isItem(item, "message")) deltas.push(...pieces(textOf(item.content)).map((content) => delta({ content })));
+    // What the recorded service said in two items, a chat server says with a blank line between.
+    const gap = last === item.type ? BLANK : "";
+    const said = isItem(item, "reasoning") ? thoughtOf(item) : isItem(item, "message") ? textOf(item.content) : null;
+    if (said !== "") last = item.type;
+    const texts = said ? pieces(gap + said) : [];
+    if (isItem(item, "reasoning")) deltas.push(...texts.map((text) => delta({ reasoning_content: text })));
+    if (isItem(item, "message")) deltas.push(...texts.map((content) => delta({ content })));
     if (isItem(item, "function_call")) {
       const index = calls++;
       const call = (fields: object) => delta({ tool_calls: [{ index, ...fields }] });
@@ -54,6 +59,8 @@ function say(output: readonly Item[]): UpstreamStep {
     response.end(chunks.map(block).join(""));
   };
 }
+
+const BLANK = "\n\n";
 
 function pieces(text: string): string[] {
   return text.match(/[^]{1,701}/g) ?? [];
@@ -71,7 +78,7 @@ function essence(output: readonly Item[]): readonly unknown[] {
         : textOf(item["content"]);
     const last = told.at(-1);
     if (text === "" && call === undefined) continue;
-    if (call === undefined && last?.kind === item.type) last.text += text;
+    if (call === undefined && last?.kind === item.type) last.text += BLANK + text;
     else told.push({ kind: item.type, text, call });
   }
   return told;

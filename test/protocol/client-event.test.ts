@@ -90,14 +90,13 @@ describe("a WebSocket message", () => {
 
   test("that was refused still tells which turn it was to be", () => {
     const create = { type: "response.create", previous_response_id: "resp_1", stream_id: "a" };
-    expect(describeRefused(create)).toEqual({ isCreate: true, streamId: "a", previousResponseId: "resp_1" });
+    expect(describeRefused(create)).toEqual({ isCreate: true, streamId: "a" });
     expect(describeRefused({ ...create, previous_response_id: 5, stream_id: "a b" })).toEqual({
       isCreate: true,
       streamId: null,
-      previousResponseId: null,
     });
     for (const value of [null, [], 5, "x", { type: "other" }]) {
-      expect(describeRefused(value)).toEqual({ isCreate: false, streamId: null, previousResponseId: null });
+      expect(describeRefused(value)).toEqual({ isCreate: false, streamId: null });
     }
   });
 });

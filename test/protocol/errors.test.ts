@@ -123,19 +123,19 @@ test.each([
     "previous_response_id",
   ],
   [
-    toolCallNotFound("function call", "call_1"),
+    toolCallNotFound("function_call_output", "call_1"),
     "tool_call_not_found",
     "No tool call found for function call output with call_id call_1.",
     "input",
   ],
   [
-    toolCallNotFound("custom tool call", "call_1"),
+    toolCallNotFound("custom_tool_call_output", "call_1"),
     "tool_call_not_found",
     "No tool call found for custom tool call output with call_id call_1.",
     "input",
   ],
   [
-    toolOutputMissing("function call", "call_1"),
+    toolOutputMissing("function_call", "call_1"),
     "tool_output_missing",
     "No tool output found for function call call_1.",
     "input",

@@ -112,6 +112,10 @@ async function everyEvent(): Promise<readonly ServerEvent[]> {
         { type: "summary.delta", delta: "s" },
         { type: "reasoning.delta", delta: "r" },
         { type: "text.delta", delta: "t" },
+        {
+          type: "annotation",
+          annotation: { type: "url_citation", url: "https://a.x", title: "A", start_index: 0, end_index: 1 },
+        },
         { type: "refusal.delta", delta: "n" },
         { type: "item", item: { type: "shell_call", call_id: "s", action: { commands: ["ls"] } } },
         { type: "call", key: 0, kind: "function", callId: "c0", name: "f" },

@@ -8,6 +8,7 @@ import { Cipher, parseStoreKeys } from "../../src/stores/cipher.ts";
 import { CipherSeal } from "../../src/stores/cipher-seal.ts";
 import { keyFile, newKey } from "../../src/stores/key-file.ts";
 
+const LIMIT = 1000;
 const key = (id: string) => `${id}:${randomBytes(32).toString("base64")}`;
 const sealOf = (...keys: readonly string[]) => new CipherSeal(() => parseStoreKeys(keys.join(",")));
 
@@ -18,10 +19,17 @@ describe("what is sealed", () => {
       fc.property(fc.string({ unit: "grapheme" }), fc.string(), (tenant, text) => {
         const sealed = sealOf(shared).seal(tenant, text);
         expect(sealed).toMatch(/^tw1:k1:[A-Za-z0-9_-]+$/);
-        expect(sealOf(shared).open(tenant, sealed)).toBe(text);
+        expect(sealOf(shared).open(tenant, sealed, LIMIT)).toBe(text);
       }),
     );
     expect(sealOf(shared).seal("a", "canary canary")).not.toContain("canary");
+  });
+
+  test("is unpacked as far as the limit, and no further", () => {
+    const seal = sealOf(key("k1"));
+    const sealed = seal.seal("a", "x".repeat(1000));
+    expect(seal.open("a", sealed, 1000)).toHaveLength(1000);
+    for (const limit of [999, 1, 0]) expect(() => seal.open("a", sealed, limit)).toThrow(RangeError);
   });
 
   test("is another text each time", () => {
@@ -32,29 +40,29 @@ describe("what is sealed", () => {
   test("opens with a key that is no longer current, and not without it", () => {
     const [old, current] = [key("old"), key("current")];
     const sealed = sealOf(old).seal("a", "text");
-    expect(sealOf(current, old).open("a", sealed)).toBe("text");
-    expect(sealOf(current).open("a", sealed)).toBeUndefined();
+    expect(sealOf(current, old).open("a", sealed, LIMIT)).toBe("text");
+    expect(sealOf(current).open("a", sealed, LIMIT)).toBeUndefined();
     expect(sealOf(current, old).seal("a", "text")).toMatch(/^tw1:current:/);
   });
 
   test("does not open for another tenant, with another key of the same name, or when any of it was changed", () => {
     const seal = sealOf(key("k1"));
     const sealed = seal.seal("a", "a text that is long enough to be changed in the middle of it");
-    expect(seal.open("b", sealed)).toBeUndefined();
-    expect(sealOf(key("k1")).open("a", sealed)).toBeUndefined();
+    expect(seal.open("b", sealed, LIMIT)).toBeUndefined();
+    expect(sealOf(key("k1")).open("a", sealed, LIMIT)).toBeUndefined();
     const start = "tw1:k1:".length;
     // The last character may have bits that stand for nothing.
     for (let index = 0; index < sealed.length - 1; index += 1) {
       const other = index < start || sealed[index] !== "A" ? "A" : "B";
       const forged = sealed.slice(0, index) + other + sealed.slice(index + 1);
-      expect([index, seal.open("a", forged)]).toEqual([index, undefined]);
+      expect([index, seal.open("a", forged, LIMIT)]).toEqual([index, undefined]);
     }
   });
 
   test.each(["", "tw1", "tw1:k1", "tw1:k1:", "tw1:k1:AAAA", "tw2:k1:AAAA", "tw1:k1:AAAA:x", "gAAAAABpM0Yj-"])(
     "that was never sealed is not opened: %j",
     (sealed) => {
-      expect(sealOf(key("k1")).open("a", sealed)).toBeUndefined();
+      expect(sealOf(key("k1")).open("a", sealed, LIMIT)).toBeUndefined();
     },
   );
 
@@ -62,7 +70,7 @@ describe("what is sealed", () => {
     const keys = parseStoreKeys(key("k1"));
     const stored = new Cipher(keys).seal(Buffer.from("text"), { tenant: "a", id: "resp_1" });
     const moved = `tw1:k1:${Buffer.from(stored.content).toString("base64url")}`;
-    expect(new CipherSeal(() => keys).open("a", moved)).toBeUndefined();
+    expect(new CipherSeal(() => keys).open("a", moved, LIMIT)).toBeUndefined();
   });
 });
 

@@ -240,7 +240,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
           type: "message",
           role: "user",
           phase: "final",
-          content: [{ type: "input_hologram", data: "…", detail: { n: 0.1 } }],
+          content: [{ type: "encrypted_content", data: "…", detail: { n: 0.1 } }],
         },
         { type: "function_call", call_id: "c1", name: "f", arguments: '{"a": 1,  "b":"\\u0000"}' },
         { type: "function_call_output", call_id: "c1", output: "line\nline\r\n\t\u0000 \u2028 \ud83d\ude80 '\"\\ %s" },

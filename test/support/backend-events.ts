@@ -24,6 +24,11 @@ const anyUsage = fc.record({
   total_tokens: count,
 });
 
+const anyAnnotation = fc.webUrl().map((url) => ({
+  type: "annotation" as const,
+  annotation: { type: "url_citation" as const, url, title: "", start_index: 0, end_index: 1 },
+}));
+
 export const anyFinish: fc.Arbitrary<FinishReason> = fc.constantFrom("stop", "max_output_tokens", "content_filter");
 
 /** One event that is not the end. */
@@ -34,6 +39,8 @@ export const anyEvent: fc.Arbitrary<BackendEvent> = fc.oneof(
   { weight: 1, arbitrary: delta.map((text) => ({ type: "summary.delta" as const, delta: text })) },
   { weight: 3, arbitrary: call },
   { weight: 4, arbitrary: fc.record({ type: fc.constant("call.delta" as const), key, delta }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("call.done" as const), key }) },
+  { weight: 1, arbitrary: anyAnnotation },
   {
     weight: 1,
     arbitrary: fc.uuid().map((id) => ({ type: "item" as const, item: { type: "acme:search", id, hits: [1] } })),

@@ -9,7 +9,13 @@ import { isDeepStrictEqual } from "node:util";
 export type WireEvent = { readonly type: string; readonly [field: string]: unknown };
 type Json = { readonly [field: string]: unknown };
 
-type OpenPart = { readonly index: number; readonly kind: string; text: string; isDone: boolean };
+type OpenPart = {
+  readonly index: number;
+  readonly kind: string;
+  readonly annotations: unknown[];
+  text: string;
+  isDone: boolean;
+};
 type Item = {
   readonly added: Json;
   readonly id: string;
@@ -316,8 +322,8 @@ function openPart(item: Item, event: WireEvent, place: Place): void {
   demand(allowed?.includes(kind) === true, `a ${kind} part has no place in the ${place} of a ${item.type}`);
   demand(item.part === null, "another part is open");
   equal(event[`${place}_index`], item[place].length, `${place}_index`);
-  equal(part, partOf(kind, ""), "part");
-  item.part = { index: item[place].length, kind, text: "", isDone: false };
+  equal(part, partOf(kind, "", []), "part");
+  item.part = { index: item[place].length, kind, annotations: [], text: "", isDone: false };
 }
 
 function closePart(item: Item, event: WireEvent, place: Place): void {
@@ -326,7 +332,7 @@ function closePart(item: Item, event: WireEvent, place: Place): void {
   equal(part.kind === "summary_text", place === "summary", "the place of the part");
   demand(part.isDone, "the text of the part is not done");
   equal(event[`${place}_index`], part.index, `${place}_index`);
-  const full = partOf(part.kind, part.text);
+  const full = partOf(part.kind, part.text, part.annotations);
   equal(event["part"], full, "part");
   item[place].push(full);
   item.part = null;
@@ -345,6 +351,14 @@ function growItem(item: Item, event: WireEvent): void {
   }
   const { part } = item;
   if (part === null) throw new Error("no part is open");
+  if (event.type === "response.output_text.annotation.added") {
+    equal(part.kind, "output_text", "the kind of the part");
+    demand(!part.isDone, "the text of the part is done");
+    equal(event["content_index"], part.index, "content_index");
+    equal(event["annotation_index"], part.annotations.length, "annotation_index");
+    part.annotations.push(object(event["annotation"]));
+    return;
+  }
   const names = PARTS[part.kind];
   demand(names !== undefined && (event.type === names.delta || event.type === names.done), "the part is another kind");
   const place: Place = part.kind === "summary_text" ? "summary" : "content";
@@ -358,9 +372,9 @@ function growItem(item: Item, event: WireEvent): void {
   }
 }
 
-function partOf(kind: string, text: string): Json {
+function partOf(kind: string, text: string, annotations: readonly unknown[]): Json {
   if (kind === "refusal") return { type: kind, refusal: text };
-  return kind === "output_text" ? { type: kind, text, annotations: [], logprobs: [] } : { type: kind, text };
+  return kind === "output_text" ? { type: kind, text, annotations, logprobs: [] } : { type: kind, text };
 }
 
 function demand(holds: boolean, rule: string): void {

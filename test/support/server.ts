@@ -18,6 +18,7 @@ import type { Tls } from "../../src/transports/http.ts";
 import type { TransportLimits } from "../../src/transports/limits.ts";
 import type { Load } from "../../src/transports/load.ts";
 import type { TransportPolicy } from "../../src/transports/policy.ts";
+import { Memory, type MemoryLimits } from "../../src/core/budget.ts";
 import { Listener } from "../../src/transports/listener.ts";
 import { HttpClient } from "./http-client.ts";
 import { WsClient, type WsClientOptions } from "./ws-client.ts";
@@ -26,6 +27,7 @@ export type TestServerOptions = {
   readonly steps?: Iterable<Step>;
   readonly keys?: readonly ApiKey[];
   readonly limits?: Partial<Limits>;
+  readonly memory?: MemoryLimits;
   readonly transportLimits?: Partial<TransportLimits>;
   readonly policy?: Partial<TransportPolicy>;
   readonly load?: Load;
@@ -64,6 +66,7 @@ export class TestServer {
       seal: new ClearSeal(),
       observer: { observe: (event) => this.events.push(event) },
       limits: { ...DEFAULT_LIMITS, ...options.limits },
+      memory: new Memory(options.memory),
     });
     this.listener = new Listener({
       engine: this.engine,

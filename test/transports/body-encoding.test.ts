@@ -84,7 +84,12 @@ test("of a bomb no more is unpacked than a body may be large, and its client hea
   const bomb = zlib.gzipSync(Buffer.alloc(64 * 1024 * 1024));
   const decoder = decoderOf("gzip")?.() as Gunzip;
   const server = createServer((request, response) => {
-    unpack(request, () => decoder, LIMIT).then(
+    unpack(
+      request,
+      () => decoder,
+      LIMIT,
+      () => undefined,
+    ).then(
       () => response.end("unpacked"),
       (error: { code: string }) => response.end(error.code),
     );

@@ -79,6 +79,7 @@ describe("a client that does not read its answer", () => {
     const gone = answered(0);
     gone.emit("prefinish");
     gone.emit("close");
+    Object.assign(answered(0), { closed: true }).emit("prefinish");
     time.pass(3999);
     fast.emit("finish");
     expect(cuts).toEqual([]);

@@ -64,7 +64,7 @@ describe("a request that is wrong", () => {
     const server = await startServer({ transportLimits: { maxMessageBytes: 2000 } });
     const answered = await rawHttp(
       server.url,
-      `POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n` +
+      `POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n` +
         `bb8\r\n${"x".repeat(3000)}\r\n0\r\n\r\n`,
     );
     expect(answered).toMatch(/^HTTP\/1.1 413 /);

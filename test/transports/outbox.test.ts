@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { Memory } from "../../src/core/budget.ts";
 import { Outbox, type Wire } from "../../src/transports/outbox.ts";
 
 /** A wire that delivers when it is told to. */
@@ -38,7 +39,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 
 test("what is written before the event loop goes on leaves together", async () => {
   const wire = new FakeWire();
-  const outbox = new Outbox(wire, limits);
+  const outbox = new Outbox(wire, limits, new Memory().of("a").open());
   expect(outbox.write(["a", "b"])).toBeUndefined();
   await Promise.resolve();
   expect(outbox.write(["c"])).toBeUndefined();
@@ -50,14 +51,14 @@ test("what is written before the event loop goes on leaves together", async () =
 });
 
 test("bytes are counted, not characters", () => {
-  const outbox = new Outbox(new FakeWire(), limits);
+  const outbox = new Outbox(new FakeWire(), limits, new Memory().of("a").open());
   void outbox.write(["é", "👋"]);
   expect(outbox.written).toBe(6);
 });
 
 test("nobody waits at the high water mark, and everybody beyond it until the low one", async () => {
   const wire = new FakeWire();
-  const outbox = new Outbox(wire, limits);
+  const outbox = new Outbox(wire, limits, new Memory().of("a").open());
   expect(outbox.write(["12345", "12345"])).toBeUndefined();
   const full = outbox.write(["1"]) as Promise<void>;
   expect(outbox.write(["2"])).toBe(full);
@@ -70,7 +71,7 @@ test("nobody waits at the high water mark, and everybody beyond it until the low
 
 test("whoever waits is let go when the client is gone, and nothing is written any more", async () => {
   const wire = new FakeWire();
-  const outbox = new Outbox(wire, limits);
+  const outbox = new Outbox(wire, limits, new Memory().of("a").open());
   const full = outbox.write(["12345678901"]) as Promise<void>;
   outbox.close();
   await full;
@@ -81,7 +82,7 @@ test("whoever waits is let go when the client is gone, and nothing is written an
 test("a client that does not catch up in time is given up, and whoever waits is let go", async () => {
   vi.useFakeTimers();
   const wire = new FakeWire();
-  const outbox = new Outbox(wire, limits);
+  const outbox = new Outbox(wire, limits, new Memory().of("a").open());
   const full = outbox.write(["12345678901"]) as Promise<void>;
   vi.advanceTimersByTime(999);
   expect(wire.log).not.toContain("give up");
@@ -93,7 +94,7 @@ test("a client that does not catch up in time is given up, and whoever waits is 
 
 test("a client for which too much comes on top is given up at once, however large what made it fall behind", async () => {
   const wire = new FakeWire();
-  const outbox = new Outbox(wire, limits);
+  const outbox = new Outbox(wire, limits, new Memory().of("a").open());
   const full = outbox.write(["x".repeat(1000)]) as Promise<void>;
   expect(outbox.write(["x".repeat(20)])).toBe(full);
   expect(wire.log).not.toContain("give up");
@@ -105,10 +106,30 @@ test("a client for which too much comes on top is given up at once, however larg
 test("a client that has caught up is not given up later", async () => {
   vi.useFakeTimers();
   const wire = new FakeWire();
-  const outbox = new Outbox(wire, limits);
+  const outbox = new Outbox(wire, limits, new Memory().of("a").open());
   void outbox.write(["12345678901"]);
   wire.deliver();
   expect(vi.getTimerCount()).toBe(0);
   vi.useRealTimers();
   expect(wire.log).not.toContain("give up");
+});
+
+test("what a client does not read is held against its tenant, and given back when it has left", () => {
+  const KIB = 1024;
+  const memory = new Memory({ serverBytes: 200 * KIB, tenantBytes: 200 * KIB });
+  const wire = new FakeWire();
+  const outbox = new Outbox(wire, { ...limits, outboxHighWater: KIB * KIB }, memory.of("a").open());
+  const frame = "x".repeat(50 * KIB);
+  void outbox.write([frame]);
+  expect(memory.used).toBe(0);
+  void outbox.write([frame, frame]);
+  expect(memory.used).toBe(150 * KIB);
+  wire.deliver(1);
+  wire.deliver(1);
+  expect(memory.used).toBe(0);
+  void outbox.write([frame, frame, frame]);
+  expect(wire.log.at(-1)).not.toBe("give up");
+  void outbox.write([frame]);
+  expect(wire.log.at(-1)).toBe("give up");
+  expect(memory.used).toBe(0);
 });

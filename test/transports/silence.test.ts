@@ -202,7 +202,7 @@ describe("over SSE", () => {
     const timers = time.timers();
     const body = JSON.stringify({ model: MODEL, input: "x", stream: true });
     const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
-    const head = `POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+    const head = `POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
     socket.write(`${head}\r\nconnection: close\r\n\r\n${body}`);
     await gate.reached;
     expect(time.timers()).toBe(timers + 1);

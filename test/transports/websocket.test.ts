@@ -236,15 +236,26 @@ describe("a continuation", () => {
   const failing: readonly (readonly [string, object])[] = [
     ["cannot be read", { input: 7 }],
     ["names an unknown model", { model: "gone", input: "x" }],
-    ["answers a call that nobody made", { input: [{ type: "function_call_output", call_id: "no", output: "" }] }],
+    ["leaves a call open", { input: [{ type: "function_call", call_id: "c", name: "f", arguments: "{}" }] }],
   ];
 
-  test.each(failing)("that %s evicts what it names from the connection", async (_name, fields) => {
-    const server = await startServer({ steps: [answer("1")] });
+  test.each(failing)("that %s leaves what it names in place", async (_name, fields) => {
+    const server = await startServer({ steps: [answer("1"), answer("2")] });
     const client = await server.connect();
     const { response } = await client.turn({ input: "one", store: false });
     const failed = await client.turn({ ...fields, previous_response_id: response.id });
     expect(failed.last.type).toBe("error");
+    const retry = await client.turn({ input: "two", previous_response_id: response.id });
+    expect(retry.last.type).toBe("response.completed");
+  });
+
+  test("that answers a call that nobody made evicts what it names from the connection", async () => {
+    const server = await startServer({ steps: [answer("1")] });
+    const client = await server.connect();
+    const { response } = await client.turn({ input: "one", store: false });
+    const input = [{ type: "function_call_output", call_id: "no", output: "" }];
+    const failed = await client.turn({ input, previous_response_id: response.id });
+    expect(failed.last.error?.code).toBe("tool_call_not_found");
     const retry = await client.turn({ input: "two", previous_response_id: response.id });
     expect(retry.last.error?.code).toBe("previous_response_not_found");
   });

@@ -89,11 +89,7 @@ export type InputItems = [
   Assignable<Omit<ResponseInputItem.Message, "type"> & { type: "message" }, Static<typeof ITEM_SCHEMAS.message>>,
   Assignable<ResponseOutputMessage, Static<typeof ITEM_SCHEMAS.message>>,
   Assignable<ResponseFunctionToolCall, Static<typeof ITEM_SCHEMAS.function_call>>,
-  // Only an output of OpenAI's own programs may do without the id of its call.
-  Assignable<
-    ResponseInputItem.FunctionCallOutput & { call_id: string },
-    Static<typeof ITEM_SCHEMAS.function_call_output>
-  >,
+  Assignable<ResponseInputItem.FunctionCallOutput, Static<typeof ITEM_SCHEMAS.function_call_output>>,
   Assignable<ResponseCustomToolCall, Static<typeof ITEM_SCHEMAS.custom_tool_call>>,
   Assignable<ResponseCustomToolCallOutput, Static<typeof ITEM_SCHEMAS.custom_tool_call_output>>,
   Assignable<ResponseReasoningItem, Static<typeof ITEM_SCHEMAS.reasoning>>,
@@ -111,7 +107,13 @@ export type InputItemKeys = [
   Nothing<UnknownKeys<Static<typeof ITEM_SCHEMAS.function_call>, ResponseFunctionToolCall>>,
   Nothing<UnknownKeys<Static<typeof ITEM_SCHEMAS.function_call_output>, ResponseInputItem.FunctionCallOutput>>,
   Nothing<UnknownKeys<Static<typeof ITEM_SCHEMAS.custom_tool_call>, ResponseCustomToolCall>>,
-  Nothing<UnknownKeys<Static<typeof ITEM_SCHEMAS.custom_tool_call_output>, ResponseCustomToolCallOutput>>,
+  // Clients that keep outputs without a call name their tool in outputs of both kinds.
+  Nothing<
+    Exclude<
+      UnknownKeys<Static<typeof ITEM_SCHEMAS.custom_tool_call_output>, ResponseCustomToolCallOutput>,
+      "name" | "namespace"
+    >
+  >,
   Nothing<UnknownKeys<Static<typeof ITEM_SCHEMAS.reasoning>, ResponseReasoningItem>>,
   Nothing<UnknownKeys<Static<typeof PART_SCHEMAS.input_image>, OpenAI.Responses.ResponseInputImage>>,
 ];

@@ -7,7 +7,8 @@ import { sampleSchema } from "../../src/backends/sim-arguments.ts";
 import { simAnswer } from "../../src/backends/sim-answer.ts";
 import { contextAt, follow } from "../../src/backends/sim-context.ts";
 import { CustomInput } from "../../src/backends/custom-input.ts";
-import { checkInput, commitNode, NO_MODEL, type ResponseNode } from "../../src/core/node.ts";
+import { commitNode, NO_MODEL, type ResponseNode } from "../../src/core/node.ts";
+import { checkItemIds, pairedInput } from "../../src/core/pairing.ts";
 import { settingsInForce } from "../../src/core/standing.ts";
 import type { BackendRequest } from "../../src/core/ports.ts";
 import { OpenCalls } from "../../src/protocol/open-calls.ts";
@@ -118,7 +119,10 @@ describe("twice the input takes twice the steps", () => {
     test.runIf(isPaired)("when they are paired with their outputs", () => {
       doubled((size) => {
         const items = counted(make(size));
-        return () => checkInput(null, items);
+        return () => {
+          checkItemIds(null, items);
+          pairedInput(null, items);
+        };
       });
     });
 
@@ -148,7 +152,7 @@ describe("twice the input takes twice the steps", () => {
     doubled((size) => {
       const tip = chain(size, (i) => [call(i)], NO_MODEL);
       const answers = times(size, (i) => output(i)).toReversed();
-      return () => checkInput(tip, answers);
+      return () => pairedInput(tip, answers);
     });
   });
 

@@ -27,17 +27,21 @@ export const EVICTION: Group = {
       },
     },
     {
-      id: "eviction.invalid-continuation",
-      level: "must",
-      title: "A continuation that fails for its own mistake evicts too.",
-      rule: "V1",
-      from: "OpenAI; Open Responses: any 4xx or 5xx",
-      mend: "Evict also where the request is refused before it reaches the conversation, as by validation.",
+      id: "eviction.invalid-request",
+      level: "should",
+      title:
+        "A continuation that is refused for what is wrong in the request leaves its parent there: it can be mended.",
+      rule: "V5",
+      from: "a request that reached no model has changed nothing; OpenAI loses no stored parent by it",
+      mend: "Evict for an output without a call and for a turn that broke, and for nothing that validation refuses.",
       run: async (trial) => {
         const socket = await trial.connect();
         const first = await socket.completed({ input: SAY_OK, store: false });
-        await socket.refused({ input: SAY_OK, store: false, previous_response_id: first.id, max_output_tokens: -1 });
-        await notFound(socket, first.id);
+        const next = { input: SAY_OK, store: false, previous_response_id: first.id };
+        await socket.refused({ ...next, max_output_tokens: -1 });
+        await socket.refused({ ...next, input: 42 });
+        const second = await socket.completed(next);
+        same(second["previous_response_id"], first.id, "'previous_response_id' of the response");
       },
     },
     {

@@ -7,7 +7,7 @@ import type { Json, WireResponse } from "../types.ts";
 import { demand, same, skip } from "../violation.ts";
 import { errorOf, inputTokens } from "../wire.ts";
 
-const INVALID = 42;
+const ORPHAN = { type: "function_call_output", call_id: "call_conformance_missing", output: "x" };
 const LONG_MEMORY = `${filler(300)} ${SAY_OK}`;
 
 /** Forks: a response of one lane continued on another. */
@@ -129,7 +129,7 @@ export const FORKS: Group = {
         await trial.requires(LANES);
         const socket = await trial.connect();
         const parent = await socket.completed({ input: SAY_OK, store: false, stream_id: "main" });
-        await socket.refused({ ...next(parent, "fork"), input: INVALID });
+        await socket.failed({ ...next(parent, "fork"), input: [ORPHAN] });
         const orphan = { type: "function_call_output", call_id: "call_conformance_missing", output: "x" };
         const { last } = await socket.turn({ ...next(parent, "fork"), input: [orphan] });
         demand(last.type !== "response.completed", "An output for a call that does not exist was taken.", {
@@ -149,7 +149,7 @@ export const FORKS: Group = {
         await trial.requires(LANES);
         const socket = await trial.connect();
         const parent = await socket.completed({ input: SAY_OK, store: false, stream_id: "main" });
-        await socket.refused({ ...next(parent, "main"), input: INVALID });
+        await socket.failed({ ...next(parent, "main"), input: [ORPHAN] });
         for (const lane of ["fork", "main"]) {
           const frame = await socket.refused(next(parent, lane));
           same(errorOf(frame, "The error event")["code"], "previous_response_not_found", "'code' of the error");
@@ -169,7 +169,7 @@ export const FORKS: Group = {
         const socket = await trial.connect();
         const ours = await socket.completed({ input: SAY_OK, store: false, stream_id: "ours" });
         const theirs = await socket.completed({ input: SAY_OK, store: false, stream_id: "theirs" });
-        await socket.refused({ ...next(theirs, "theirs"), input: INVALID });
+        await socket.failed({ ...next(theirs, "theirs"), input: [ORPHAN] });
         await socket.completed(next(ours, "ours"));
       },
     },

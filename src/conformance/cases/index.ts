@@ -26,6 +26,7 @@ import { STORE } from "./store.ts";
 import { TENANCY } from "./tenancy.ts";
 import { TOKENS } from "./tokens.ts";
 import { TOOL_KINDS } from "./tool-kinds.ts";
+import { TOOL_OUTPUTS } from "./tool-outputs.ts";
 import { TOOLS } from "./tools.ts";
 import { WARMUP } from "./warmup.ts";
 
@@ -38,6 +39,7 @@ export const GROUPS: readonly Group[] = [
   SNAPSHOTS,
   TOOLS,
   TOOL_KINDS,
+  TOOL_OUTPUTS,
   FORMATS,
   CONTINUATION,
   EVICTION,

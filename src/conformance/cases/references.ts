@@ -67,6 +67,26 @@ export const REFERENCES: Group = {
       },
     },
     {
+      id: "references.duplicate",
+      level: "should",
+      title: "An item that the chain has is refused beside previous_response_id, whole or by its id.",
+      rule: "I8",
+      from: "OpenAI: Duplicate item found with id …",
+      mend: "Look each id of the input up among those of the chain; taking the item doubles the context in silence.",
+      run: async (trial) => {
+        const socket = await trial.connect();
+        const first = await socket.completed({ input: SAY_OK, store: false });
+        for (const items of [first.output, first.output.map(reference)]) {
+          const fields = { input: [...items, user(SAY_OK)], store: false, previous_response_id: first.id };
+          const error = errorOf(await socket.refused(fields), "The error event");
+          const { id } = items[0] ?? {};
+          demand(String(error["message"]).includes(String(id)), "The message does not say which item.", {
+            got: error["message"],
+          });
+        }
+      },
+    },
+    {
       id: "references.unknown",
       level: "should",
       title: "A reference to an item that nobody knows is refused, by its id and with 'param' \"input\".",

@@ -1,4 +1,4 @@
-import { SseDecoder } from "../../protocol/codec.ts";
+import { SseDecoder } from "../../protocol/sse-decoder.ts";
 import { type Finding, ok, problem, skipped, warning } from "../finding.ts";
 import { adviceFor, answeredBy } from "../front.ts";
 import { type Answer, apiErrorOf, ask, isObject, parseObject } from "../http.ts";
@@ -102,7 +102,7 @@ async function streamOver(visit: Visit, fields: Frame): Promise<Streamed> {
     json: fields,
     timeoutMs: visit.turnMs,
     onData: (chunk) => {
-      for (const data of decoder.push(chunk)) {
+      for (const { data } of decoder.push(chunk)) {
         const event = parseObject(data);
         if (typeof event["type"] !== "string") continue;
         arrivals.push(performance.now() - start);
