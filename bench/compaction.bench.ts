@@ -7,6 +7,7 @@
 
 import { readFileSync } from "node:fs";
 import { ChatContexts } from "../src/backends/chat-context.ts";
+import { COMMON_DIALECT } from "../src/backends/dialect.ts";
 import { chatTools } from "../src/backends/chat-tools.ts";
 import { ASK_FOR_SUMMARY } from "../src/core/compaction-prompt.ts";
 import { Engine } from "../src/core/engine.ts";
@@ -31,7 +32,7 @@ const tokensOf = (bytes: number): number => Math.ceil(bytes / 4);
 
 /** A model server that remembers the prefixes of its requests, and answers what was recorded. */
 class CachingModel implements Backend {
-  readonly #contexts = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" });
+  readonly #contexts = new ChatContexts({ ...COMMON_DIALECT, reasoning: "none" });
   readonly #cached: Buffer[] = [];
   answer: readonly Item[] = [];
   read = 0;

@@ -203,6 +203,7 @@ function createBackend(config: Config, log: Log): Backend {
     const { simRounds: rounds, simTools: tools, simDelayMs: delayMs, simRate: tokensPerSecond } = config;
     return new SimBackend({ rounds, tools, delayMs, tokensPerSecond });
   }
+  const { reasoningPassback: reasoning, backendMaxTokensField: maxTokens } = config;
   return new ChatCompletionsBackend({
     url: config.backend,
     key: config.backendKey ?? null,
@@ -212,10 +213,9 @@ function createBackend(config: Config, log: Log): Backend {
     silenceTimeoutMs: config.silenceTimeout * 1000,
     retries: config.backendRetries,
     retryDelayMs: 250,
-    reasoningField: config.reasoningPassback === "none" ? null : config.reasoningPassback,
+    dialects: { reasoning, maxTokens, ...config.backendDialect },
     thinkTags: config.thinkTags,
     strictTools: config.strictTools,
-    maxTokensField: config.backendMaxTokensField,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),
     defaultBody: operatorFields(config.backendDefaultBody, "--backend-default-body"),
     allowFields: allowableFields(config.backendAllowFields),

@@ -10,6 +10,7 @@ import {
   secondsOrNever,
   url,
 } from "./setting-kinds.ts";
+import { dialect } from "./setting-dialect.ts";
 
 /** The rows of `settings.ts` about the model and what serves it, and about the simulator that stands in for it. */
 export const MODEL_SETTINGS = {
@@ -100,6 +101,10 @@ export const MODEL_SETTINGS = {
       default: "auto",
       description: "How input tokens are counted; auto: by the model server where it can, else by o200k_base.",
     }),
+    group: "Model",
+  },
+  backendDialect: {
+    ...dialect("What the model server demands of requests, where it is not to be learned: docs/model-servers.md."),
     group: "Model",
   },
   backendExtraBody: {

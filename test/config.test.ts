@@ -64,6 +64,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   backendMaxTokensField: "max_completion_tokens",
   prefill: "true",
   tokenizer: "cl100k_base",
+  backendDialect: '{"system":"first","models":{"m":{"omit":["strict"]}}}',
   backendExtraBody: '{"a":1}',
   simDelayMs: "1",
   simRate: "1",

@@ -1,6 +1,7 @@
 // Contexts: what a turn costs before its request is written, however much has been said before it.
 
 import { ChatContexts } from "../../src/backends/chat-context.ts";
+import { COMMON_DIALECT } from "../../src/backends/dialect.ts";
 import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import { checkItemIds, pairedInput } from "../../src/core/pairing.ts";
 import { Assembler } from "../../src/core/assembler.ts";
@@ -44,7 +45,7 @@ function messagesOf(characters: number): readonly object[] {
 }
 
 function newContexts(): ChatContexts {
-  return new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" });
+  return new ChatContexts({ ...COMMON_DIALECT, reasoning: "none" });
 }
 
 function noCompaction(): never {

@@ -1,6 +1,7 @@
 // Whole turns of one session, from the request to the committed node: everything but sockets and the model.
 
 import { ChatContexts } from "../../src/backends/chat-context.ts";
+import { COMMON_DIALECT } from "../../src/backends/dialect.ts";
 import { Engine } from "../../src/core/engine.ts";
 import { type Backend, type BackendEvent, DEFAULT_LIMITS } from "../../src/core/ports.ts";
 import type { Session } from "../../src/core/session.ts";
@@ -17,7 +18,7 @@ const BATCH: readonly BackendEvent[] = Array.from({ length: 8 }, () => ({ type: 
 
 /** Maps the context as for a chat server, and always says the same. */
 class MappingBackend implements Backend {
-  readonly #contexts = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" });
+  readonly #contexts = new ChatContexts({ ...COMMON_DIALECT, reasoning: "none" });
 
   async *stream({ parent, input, open }: Parameters<Backend["stream"]>[0]) {
     const mapping = this.#contexts.messages(parent, input, open);

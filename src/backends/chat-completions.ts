@@ -3,14 +3,20 @@ import { type Dispatcher, Pool } from "undici";
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
 import { ChatAnswer } from "./chat-answer.ts";
-import { type ChatHead, chatHead, type ChatRequestOptions } from "./chat-request.ts";
+import { chatHead, type ChatRequestOptions } from "./chat-request.ts";
 import { ChatContexts } from "./chat-context.ts";
-import { type Dialect, LEAD, LEAD_SEPARATOR, type ReasoningField } from "./chat-writer.ts";
-import { parseRetryAfter, quotationIn, refusedByServer, unreachable, wantsSystemFirst } from "./chat-errors.ts";
+import { quotationIn, readRefusal, type Refusal, refusedByServer, unreachable } from "./chat-errors.ts";
 import { ChatTokens } from "./chat-tokens.ts";
 import { LeftOut } from "./left-out.ts";
 import { redact } from "./redact.ts";
 import { ServerCounter } from "./server-counter.ts";
+import type { Dialect, DialectChange } from "./dialect.ts";
+import { keyOfMessages } from "./dialect.ts";
+import { DialectLearner, type LessonTried } from "./dialect-learner.ts";
+import { type DialectSettings, ModelDialects } from "./model-dialects.ts";
+import { readModelList } from "./model-list.ts";
+import { contentOf, isSameBody, type RequestBody, requestBody, requestPieces } from "./request-body.ts";
+import { nextTry, type Retry, retryOf } from "./retry-policy.ts";
 import { type Encoding, Tokenizer } from "./tokenizer.ts";
 import type { ChatTools } from "./chat-tools.ts";
 import { Rope } from "./rope.ts";
@@ -22,8 +28,8 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
   /** Base URL, such as `http://127.0.0.1:8000/v1`. */
   readonly url: string;
   readonly key: string | null;
-  /** The field that takes earlier reasoning back to the model; null keeps it from the model. */
-  readonly reasoningField: ReasoningField;
+  /** What is known of the models' dialects; the rest is learned from refusals. */
+  readonly dialects?: DialectSettings;
   /** How thinking between tags is told apart from text. */
   readonly thinkTags: ThinkTagsMode;
   readonly connectTimeoutMs: number;
@@ -45,13 +51,7 @@ export type ChatCompletionsOptions = ChatRequestOptions & {
 /** Where a backend says what an operator should know. */
 type BackendLog = { warn(fields: object, message: string): void };
 
-/** Statuses that another try may mend. */
-const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
-/** A server that asks for a longer wait than this is left to the client's own patience. */
-const LONGEST_RETRY_WAIT_SECONDS = 10;
 const ERROR_BODY_BYTES = 64 * 1024;
-/** Below this one copy is cheaper than several writes. */
-const SMALL_BODY = 128 * 1024;
 
 /** Any server that speaks OpenAI's `/v1/chat/completions`: vLLM, SGLang, llama.cpp, Ollama, a hosted API. */
 export class ChatCompletionsBackend implements Backend {
@@ -59,9 +59,9 @@ export class ChatCompletionsBackend implements Backend {
   readonly #pool: Pool;
   readonly #path: string;
   readonly #headers: { readonly [name: string]: string };
-  readonly #contexts: Contexts;
-  /** Models whose template has refused words of the system that do not come first, by the backend's name. */
-  readonly #systemFirst = new Set<string>();
+  readonly #dialects: ModelDialects;
+  /** Contexts of each dialect that was spoken. */
+  readonly #contexts: Contexts = new Map();
   readonly #tokens: ChatTokens;
   /** Null when the model server is not to be asked. */
   readonly #counter: ServerCounter | null;
@@ -83,18 +83,22 @@ export class ChatCompletionsBackend implements Backend {
     const isAuto = options.tokenizer === "auto";
     this.#tokens = new ChatTokens(new Tokenizer(isAuto ? "o200k_base" : options.tokenizer));
     this.#counter = isAuto ? new ServerCounter(this.#pool, this.#path, this.#headers) : null;
-    this.#contexts = openContexts(options.reasoningField, new Map());
+    this.#dialects = new ModelDialects(options.dialects);
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
-    const head = chatHead(request, this.#options);
+    const dialect = this.#dialects.of(request.model);
+    const head = chatHead(request, this.#options, dialect);
     this.#leftOut.report(request, head, this.#options.log);
-    const mapping = this.#map(request, head.tools);
+    const mapping = this.#map(request, head.tools, dialect);
     const step = mapping.next();
     const messages = step.done ? step.value : mapping;
     let sent: RequestBody | null = null;
-    const open = (watchdog: Watchdog): Promise<UpstreamCall> =>
-      this.#open(head, messages, request, watchdog, (body) => (sent = body));
+    const open = async (watchdog: Watchdog): Promise<UpstreamCall> => {
+      const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
+      sent = requestBody(head, rope, dialect);
+      return this.#open(request, { dialect, body: sent }, watchdog);
+    };
     const redact = (error: unknown, said: string): Promise<void> =>
       redactQuotation(error, [...(sent === null ? [] : contentOf(sent)), Buffer.from(said)]);
     const { silenceTimeoutMs, thinkTags } = this.#options;
@@ -102,17 +106,17 @@ export class ChatCompletionsBackend implements Backend {
   }
 
   async models(): Promise<readonly string[]> {
-    const { statusCode, body } = await this.#pool.request({
+    const path = `${this.#path}/models`;
+    const { statusCode, headers, body } = await this.#pool.request({
       method: "GET",
-      path: `${this.#path}/models`,
+      path,
       headers: this.#headers,
       headersTimeout: this.#options.connectTimeoutMs,
       bodyTimeout: this.#options.connectTimeoutMs,
     });
     const text = await body.text();
-    if (statusCode !== 200) throw refusedByServer(statusCode, undefined, text);
-    const { data } = JSON.parse(text) as { data?: readonly { id?: unknown }[] };
-    return (data ?? []).flatMap((model) => (typeof model.id === "string" ? model.id : []));
+    if (statusCode !== 200) throw refusedByServer(this.#refusal({ status: statusCode, headers, body: text, path }));
+    return readModelList(text);
   }
 
   async prefill(request: BackendRequest, signal: AbortSignal): Promise<void> {
@@ -132,66 +136,89 @@ export class ChatCompletionsBackend implements Backend {
 
   /** The request as the model server's own counter takes it: nothing but what the model reads. */
   async #countable(request: BackendRequest): Promise<Buffer> {
-    const { tools } = chatHead(request, this.#options);
+    const dialect = this.#dialects.of(request.model);
+    const { tools, instructions } = chatHead(request, this.#options, dialect);
     const json = JSON.stringify({ model: request.model, add_generation_prompt: true }).slice(0, -1);
-    const { instructions } = request.settings;
-    const system = instructions === null ? "" : JSON.stringify({ role: "system", content: instructions });
-    const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[${system}`;
-    const messages = await mappedInSteps(this.#map(request, tools));
-    return Buffer.concat(requestPieces(head, messages.pieces(), request));
+    const head = `${json}${tools.json === null ? "" : `,"tools":${tools.json}`},"messages":[`;
+    const messages = await mappedInSteps(this.#map(request, tools, dialect));
+    return Buffer.concat(requestPieces({ json: head, instructions }, messages, dialect));
   }
 
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
 
-  #map({ model, parent, input, open }: BackendRequest, tools: ChatTools): Generator<void, Rope> {
+  #map({ parent, input, open }: BackendRequest, tools: ChatTools, dialect: Dialect): Generator<void, Rope> {
     let contexts = tools.renamed.size === 0 ? this.#contexts : this.#contextsOfRenamed.get(tools);
-    if (contexts === undefined) {
-      contexts = openContexts(this.#options.reasoningField, tools.renamed);
-      this.#contextsOfRenamed.set(tools, contexts);
-    }
-    const late = this.#systemFirst.has(model) ? contexts.user : contexts.system;
-    return late.messages(parent, input, open);
+    if (contexts === undefined) this.#contextsOfRenamed.set(tools, (contexts = new Map()));
+    const key = keyOfMessages(dialect);
+    let own = contexts.get(key);
+    if (own === undefined) contexts.set(key, (own = new ChatContexts(dialect, tools.renamed)));
+    return own.messages(parent, input, open);
   }
 
-  /** Has the answer begin. @throws ApiError */
-  async #open(
-    head: ChatHead,
-    messages: Rope | Generator<void, Rope>,
-    request: BackendRequest,
-    watchdog: Watchdog,
-    sending: (body: RequestBody) => void,
-  ): Promise<UpstreamCall> {
-    const send = (rope: Rope): Promise<UpstreamCall> => {
-      const body = requestBody(head, rope.pieces(), request);
-      sending(body);
-      return this.#send(body, watchdog);
-    };
-    const rope = messages instanceof Rope ? messages : await mappedInSteps(messages);
-    try {
-      return await send(rope);
-    } catch (error) {
-      if (this.#systemFirst.has(request.model) || !wantsSystemFirst(error)) throw error;
-      this.#systemFirst.add(request.model);
-      const { log } = this.#options;
-      log.warn({ model: request.model }, "the model takes words of the system only first: later ones are the user's");
-      return send(await mappedInSteps(this.#map(request, head.tools)));
+  /**
+   * Has the answer begin. A refusal that names what the server wants is answered with another form of the request, until
+   * the server takes one, or names nothing more that can be changed.
+   * @throws ApiError
+   */
+  async #open(request: BackendRequest, first: Form, watchdog: Watchdog): Promise<UpstreamCall> {
+    const learner = new DialectLearner(first.dialect);
+    let form = first;
+    for (;;) {
+      const result = await this.#send(form.body, watchdog);
+      if (result instanceof UpstreamCall) {
+        this.#learned(request.model, learner.onSuccess());
+        return result;
+      }
+      const next = await this.#otherForm(request, form, learner.onRefusal(result));
+      if (next === null) {
+        const { proven, error } = learner.onFailure(result);
+        this.#learned(request.model, proven);
+        throw error;
+      }
+      learner.try(next.lesson, result.error);
+      form = next;
     }
+  }
+
+  /** The request in the form that a lesson asks for; null when no lesson changes anything in it. */
+  async #otherForm(
+    request: BackendRequest,
+    { body }: Form,
+    lessons: readonly LessonTried[],
+  ): Promise<(Form & { readonly lesson: LessonTried }) | null> {
+    for (const lesson of lessons) {
+      const { dialect } = lesson;
+      const head = chatHead(request, this.#options, dialect);
+      const other = requestBody(head, await mappedInSteps(this.#map(request, head.tools, dialect)), dialect);
+      if (!isSameBody(body, other)) return { dialect, body: other, lesson };
+    }
+    return null;
+  }
+
+  #learned(model: string, change: DialectChange): void {
+    const news = this.#dialects.learn(model, change);
+    if (news === null) return;
+    this.#options.log.warn({ model, learned: news }, "learned from a refusal how this model server wants its requests");
   }
 
   /** Sends the request, again if need be, until an event stream begins. @throws ApiError */
-  async #send(body: RequestBody, watchdog: Watchdog): Promise<UpstreamCall> {
+  async #send(body: RequestBody, watchdog: Watchdog): Promise<UpstreamCall | Refused> {
+    const { retries, retryDelayMs, firstByteTimeoutMs, log } = this.#options;
+    const begun = performance.now();
     for (let attempt = 0; ; attempt += 1) {
       const result = await this.#attempt(body, watchdog);
       if ("call" in result) return result.call;
-      if (!result.transient || attempt >= this.#options.retries) throw result.error;
-      const asked = (result.error.retryAfter ?? 0) * 1000;
-      if (asked > LONGEST_RETRY_WAIT_SECONDS * 1000) throw result.error;
-      // The jitter keeps clients that failed together from coming back together.
-      const backoff = this.#options.retryDelayMs * 2 ** attempt * (0.5 + Math.random());
-      this.#options.log.warn({ attempt: attempt + 1, err: result.error.cause }, "trying the model server again");
-      await watchdog.wait(Math.max(asked, backoff));
+      const { error, retry } = result;
+      const elapsedMs = performance.now() - begun;
+      const pause = nextTry(
+        { retry, wait: error.retryAfter, attempt, elapsedMs },
+        { retries, retryDelayMs, loadingMs: firstByteTimeoutMs },
+      );
+      if (pause === null) return result;
+      log.warn({ attempt: attempt + 1, err: error.cause }, "trying the model server again");
+      await watchdog.wait(pause);
     }
   }
 
@@ -211,35 +238,47 @@ export class ChatCompletionsBackend implements Backend {
     } catch (error) {
       const explained = watchdog.explain(error);
       if (explained !== null) throw explained;
-      return { error: unreachable(error), transient: true };
+      return { error: unreachable(error), retry: "again", refusal: null };
     }
     const { status, headers } = answer;
     // The body tells what it is: content types are often wrong or missing.
     if (status >= 200 && status < 300) return { call };
     const text = await readBeginning(call);
     watchdog.relax();
-    const retryAfter = headers["retry-after"];
-    const seconds = parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter);
-    const error = refusedByServer(status, seconds === undefined ? undefined : String(seconds), text);
+    const refusal = this.#refusal({ status, headers, body: text, path: request.path });
+    const error = refusedByServer(refusal);
     await redactQuotation(error, contentOf(body));
-    return { error, transient: TRANSIENT.has(status) };
+    return { error, retry: retryOf(refusal), refusal };
+  }
+
+  #refusal({ path, ...answer }: Answered): Refusal {
+    const { url, key } = this.#options;
+    return readRefusal({ ...answer, url: `${new URL(url).origin}${path}`, secrets: key === null ? [] : [key] });
   }
 }
 
-type Attempt = { readonly call: UpstreamCall } | { readonly error: ApiError; readonly transient: boolean };
+type Attempt = { readonly call: UpstreamCall } | Refused;
 
-/** Contexts by whose words those of the system are where they do not come first. */
-type Contexts = { readonly [Late in Dialect["lateSystem"]]: ChatContexts };
-
-function openContexts(reasoningField: ReasoningField, renamed: Dialect["renamed"]): Contexts {
-  const open = (lateSystem: Dialect["lateSystem"]) => new ChatContexts({ reasoningField, renamed, lateSystem });
-  return { system: open("system"), user: open("user") };
-}
-
-type RequestBody = {
-  readonly bytes: Uint8Array | readonly Uint8Array[];
-  readonly headers: { readonly "content-type": string; readonly "content-length": string };
+/** Why there is no answer. */
+type Refused = {
+  readonly error: ApiError;
+  readonly retry: Retry;
+  /** What the server said; null where it said nothing that can be learned from. */
+  readonly refusal: Refusal | null;
 };
+
+type Answered = {
+  readonly status: number;
+  readonly headers: AnswerHead["headers"];
+  readonly body: string;
+  readonly path: string;
+};
+
+/** Contexts by the name of their messages' form. */
+type Contexts = Map<string, ChatContexts>;
+
+/** A request as one dialect says it. */
+type Form = { readonly dialect: Dialect; readonly body: RequestBody };
 
 /** What a mapping comes to. Between its steps others have their turn. */
 async function mappedInSteps(mapping: Generator<void, Rope>): Promise<Rope> {
@@ -250,38 +289,10 @@ async function mappedInSteps(mapping: Generator<void, Rope>): Promise<Rope> {
   }
 }
 
-/** The head, then the messages as they are: what was serialised once is only copied to the socket. */
-function requestBody(head: ChatHead, messages: readonly Uint8Array[], request: BackendRequest): RequestBody {
-  const pieces = requestPieces(head.json, messages, request);
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  return {
-    bytes: length <= SMALL_BODY ? Buffer.concat(pieces, length) : pieces,
-    headers: { "content-type": "application/json", "content-length": String(length) },
-  };
-}
-
-function contentOf({ bytes }: RequestBody): readonly Uint8Array[] {
-  return bytes instanceof Uint8Array ? [bytes] : bytes;
-}
-
 /** Makes an error loggable: cuts from the server's words in it what quotes the content. */
 async function redactQuotation(error: unknown, content: readonly Uint8Array[]): Promise<void> {
   const quotation = quotationIn(error);
   if (quotation !== null) quotation.redacted = await redact(quotation.message, content);
-}
-
-const LEAD_BYTES = Buffer.from(LEAD);
-
-function requestPieces(head: string, messages: readonly Uint8Array[], request: BackendRequest): readonly Uint8Array[] {
-  const [first, ...others] = messages;
-  const end = Buffer.from("]}");
-  if (first === undefined) return [Buffer.from(head), end];
-  // Each message brings a comma; the first one has nothing to be separated from, unless instructions precede it.
-  if (request.settings.instructions === null) return [Buffer.from(head), first.subarray(1), ...others, end];
-  if (!LEAD_BYTES.equals(first.subarray(0, LEAD_BYTES.length))) return [Buffer.from(head), ...messages, end];
-  // The instructions are the beginning of the message with which the system goes on.
-  const opened = head.slice(0, -'"}'.length) + LEAD_SEPARATOR;
-  return [Buffer.from(opened), first.subarray(LEAD_BYTES.length), ...others, end];
 }
 
 /** The beginning of an error's text, so that a large page of HTML costs nothing. */

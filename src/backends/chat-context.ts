@@ -1,12 +1,14 @@
 import type { ResponseNode } from "../core/node.ts";
 import { isItem, type Item } from "../protocol/items.ts";
-import { type ChatState, ChatWriter, type Dialect, type Open, START } from "./chat-writer.ts";
+import { type ChatForm, type ChatState, ChatWriter, type Open, START } from "./chat-writer.ts";
+import type { Dialect } from "./dialect.ts";
 import { inChatTerms } from "./foreign-items.ts";
+import { MessageShaper } from "./message-shaper.ts";
 import type { Rope } from "./rope.ts";
 
 /**
- * Items as chat messages. The mapping is a function of the sequence of items alone: however turns cut it, the same items
- * give the same bytes. It is also incremental: a node's context is its parent's plus its own items, and old messages are
+ * Items as chat messages. The mapping is a function of the sequence of items and of the dialect alone: however turns cut it,
+ * the same items give the same bytes. It is also incremental: a node's context is its parent's plus its own items, and old messages are
  * never made again.
  *
  * | items | message |
@@ -21,6 +23,8 @@ import type { Rope } from "./rope.ts";
  * | `compaction` | the messages that it stands for; of those before it none, where it stands for them as well |
  * | anything else | nothing |
  *
+ * This is the common form; `message-shaper.ts` gives it that of the model's dialect.
+ *
  * Chat servers demand that the answers of calls follow the message that made them, so what comes between is put behind
  * the last answer. That every function call has its answer is certain; a call of another kind that has none when the
  * conversation goes on is answered with nothing, and one of an async tool with the word that its output is to come.
@@ -33,12 +37,13 @@ const STEP_ITEMS = 2048;
 
 /** Builds contexts of one dialect, and keeps each beside the frozen node or input that it belongs to. */
 export class ChatContexts {
-  readonly #dialect: Dialect;
+  readonly #form: ChatForm;
   readonly #ofNode = new WeakMap<ResponseNode, ChatState>();
   readonly #ofInput = new WeakMap<readonly Item[], ChatState>();
 
-  constructor(dialect: Dialect) {
-    this.#dialect = dialect;
+  /** @param renamed names of functions that are not those that `chatName` gives, by `keyOf` */
+  constructor(dialect: Dialect, renamed: ChatForm["renamed"] = new Map()) {
+    this.#form = { dialect, renamed };
   }
 
   /**
@@ -70,7 +75,7 @@ export class ChatContexts {
   }
 
   *#after(state: ChatState, items: readonly Item[], open: Open): Generator<void, ChatState> {
-    const writer = new ChatWriter(state, this.#dialect, open);
+    const writer = new ChatWriter(state, this.#form, open);
     let seen = 0;
     for (const item of items) {
       writer.add(item);
@@ -85,11 +90,12 @@ export class ChatContexts {
 
   /** With the last assistant message finished, as the end of a request wants it. */
   #close(state: ChatState, open: Open): Rope {
-    const { run, isLeadOpen, open: calls, deferred } = state;
-    if (run === null && !isLeadOpen && calls.length === 0 && deferred.length === 0) return state.closed;
-    const writer = new ChatWriter(state, this.#dialect, open);
+    const { run, isLeadOpen, open: calls, deferred, shape } = state;
+    const isShaped = MessageShaper.isFinished(shape, this.#form.dialect);
+    if (run === null && !isLeadOpen && calls.length === 0 && deferred.length === 0 && isShaped) return state.closed;
+    const writer = new ChatWriter(state, this.#form, open);
     writer.finish();
-    return writer.end().closed;
+    return writer.closed();
   }
 }
 

@@ -1,6 +1,5 @@
 import type { BackendRequest } from "../core/ports.ts";
 import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
-import type { TextFormat } from "../protocol/items.ts";
 import {
   type CallableTool,
   distinctChoices,
@@ -9,14 +8,14 @@ import {
   ToolIndex,
   toolKey,
 } from "../protocol/tools.ts";
+import { effortIn, formatIn, offeredTools, offerIn } from "./dialect-fields.ts";
+import type { Dialect } from "./dialect.ts";
 import { isSettable, passFields } from "./extra-fields.ts";
 import { type ChatTools, chatTools, chatName } from "./chat-tools.ts";
 
 /** The head of a chat-completions request: everything but the messages. */
 
 export type ChatRequestOptions = {
-  /** What the server calls the bound of its output; most know `max_tokens`, OpenAI wants `max_completion_tokens`. */
-  readonly maxTokensField: "max_tokens" | "max_completion_tokens";
   /** Refuse tools that chat servers cannot run, instead of leaving them out. */
   readonly strictTools: boolean;
   /** The operator's fields of every request, whatever the client says. */
@@ -30,6 +29,8 @@ export type ChatRequestOptions = {
 export type ChatHead = {
   /** The request's JSON up to and including `"messages":[`. */
   readonly json: string;
+  /** What comes before the messages: the instructions, and what the dialect has to say in words; null for nothing. */
+  readonly instructions: string | null;
   readonly tools: ChatTools;
   /** Names of the tools that the model may call; null when it may call any that it was given. */
   readonly allowed: ReadonlySet<string> | null;
@@ -38,26 +39,24 @@ export type ChatHead = {
 };
 
 /** @throws ApiError `unsupported_tool`, `invalid_value`: a tool is asked for that may not be left out, or that is not there */
-export function chatHead(request: BackendRequest, options: ChatRequestOptions): ChatHead {
+export function chatHead(request: BackendRequest, options: ChatRequestOptions, dialect: Dialect): ChatHead {
   const { settings } = request;
   const tools = chatTools(settings.tools);
   const [omitted] = tools.omitted;
   if (options.strictTools && omitted !== undefined) throw unsupportedTool(omitted, "tools");
   const { choice, only } = chatToolChoice(settings.tool_choice, tools, options);
-  const json = only === null ? tools.json : offerOnly(tools, only);
+  const offer = offerIn(dialect, choice, only);
+  const json = offeredTools(tools, offer.only, dialect);
   const hasTools = json !== null;
+  const format = formatIn(dialect, settings.text.format);
   const { passed, dropped } = passFields(settings.extra, options.allowFields);
-  const body: Record<string, unknown> = {
-    ...settable(options.defaultBody),
-    ...passed,
-    model: request.model,
-    stream: true,
+  const known: Record<string, unknown> = {
     stream_options: { include_usage: true },
     ...given({
-      tool_choice: hasTools ? choice : null,
+      tool_choice: hasTools ? offer.choice : null,
       parallel_tool_calls: hasTools ? settings.parallel_tool_calls : null,
-      response_format: responseFormat(settings.text.format),
-      reasoning_effort: settings.reasoning.effort,
+      response_format: format.field,
+      reasoning_effort: effortIn(dialect, settings.reasoning.effort),
       temperature: settings.temperature,
       top_p: settings.top_p,
       presence_penalty: settings.presence_penalty,
@@ -65,15 +64,23 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions): 
       logprobs: settings.logprobs || null,
       top_logprobs: settings.logprobs ? settings.top_logprobs : null,
       user: settings.user,
-      [options.maxTokensField]: settings.max_output_tokens,
+      [dialect.maxTokens]: settings.max_output_tokens,
     }),
+  };
+  for (const field of dialect.omit) delete known[field];
+  const body: Record<string, unknown> = {
+    ...settable(options.defaultBody),
+    ...passed,
+    model: request.model,
+    stream: true,
+    ...known,
     ...settable(options.extraBody),
   };
   let head = JSON.stringify(body).slice(0, -1);
   if (json !== null) head += `,"tools":${json}`;
   head += ',"messages":[';
-  if (settings.instructions !== null) head += JSON.stringify({ role: "system", content: settings.instructions });
-  return { json: head, tools, allowed: only, dropped };
+  const said = [settings.instructions, format.words].filter((text) => text !== null);
+  return { json: head, instructions: said.length === 0 ? null : said.join("\n\n"), tools, allowed: only, dropped };
 }
 
 /** Only what the client has said: of the rest the configuration, or the model server, has its own idea. */
@@ -143,17 +150,4 @@ class Chooser {
   #nameOf({ namespace, name }: CallableTool): string {
     return this.#tools.renamed.get(toolKey(namespace, name)) ?? chatName(namespace, name);
   }
-}
-
-/** The tools' JSON with only these among them. */
-function offerOnly(tools: ChatTools, only: ReadonlySet<string>): string | null {
-  const offered = tools.functions.filter((entry) => only.has(entry.function.name));
-  return offered.length === 0 ? null : JSON.stringify(offered);
-}
-
-function responseFormat(format: TextFormat): object | undefined {
-  if (format.type === "text") return undefined;
-  if (format.type === "json_object") return { type: "json_object" };
-  const { type, ...schema } = format;
-  return { type, json_schema: schema };
 }

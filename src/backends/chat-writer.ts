@@ -13,27 +13,20 @@ import {
 import { toolKey } from "../protocol/tools.ts";
 import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
 import { chatName } from "./chat-tools.ts";
+import type { Dialect } from "./dialect.ts";
 import { inChatTerms, outputName } from "./foreign-items.ts";
+import { asUsersText, LEAD, LEAD_SEPARATOR } from "./instructions.ts";
+import { type ChatMessage, type ChatToolCall, MessageShaper, type ShapeState, UNSHAPED } from "./message-shaper.ts";
 import { type OpenCall, PendingCalls } from "./pending-calls.ts";
 import { Rope } from "./rope.ts";
-import { findLongTexts, type LongText, shareTexts } from "./shared-text.ts";
-
-/** The field of an assistant message that takes reasoning back; null leaves reasoning out. */
-export type ReasoningField = "reasoning_content" | "reasoning" | null;
+import { findLongTexts, type LongText, ownersOf, shareTexts } from "./shared-text.ts";
 
 /** What messages look like beside the items that they are made of. */
-export type Dialect = {
-  readonly reasoningField: ReasoningField;
+export type ChatForm = {
+  readonly dialect: Dialect;
   /** Names of functions that are not those that `chatName` gives, by `toolKey`. */
   readonly renamed: ReadonlyMap<string, string>;
-  /** Whose words those of the system are where they do not come first: many templates take them nowhere else. */
-  readonly lateSystem: "system" | "user";
 };
-
-/** How the messages begin where the system has the first word. */
-export const LEAD = ',{"role":"system","content":"';
-/** What stands between the texts of the first message. */
-export const LEAD_SEPARATOR = "\\n\\n";
 
 /** The assistant message that is still growing: between two writers nobody changes it, and each goes on with a copy. */
 type Run = {
@@ -41,12 +34,6 @@ type Run = {
   reasoning: string;
   readonly calls: ChatToolCall[];
   readonly open: OpenCall[];
-};
-
-type ChatToolCall = {
-  readonly id: string;
-  readonly type: "function";
-  readonly function: { readonly name: string; readonly arguments: string };
 };
 
 export type Open = BackendRequest["open"];
@@ -62,6 +49,8 @@ export type ChatState = {
   readonly deferred: readonly Item[];
   /** Names of the calls, by id, that were answered with something in the place of an output: that may still come. */
   readonly late: ReadonlyMap<string, string>;
+  /** What the dialect still holds back. */
+  readonly shape: ShapeState;
 };
 
 export const START: ChatState = {
@@ -71,6 +60,7 @@ export const START: ChatState = {
   open: [],
   deferred: [],
   late: new Map(),
+  shape: UNSHAPED,
 };
 
 /** What the model reads of a call of an async tool until its output is there. */
@@ -78,7 +68,8 @@ const STILL_RUNNING = "The tool is still running. Go on without its output: it c
 
 /** Writes messages behind a state. It copies what it changes, once, so that the state stays what it was. */
 export class ChatWriter {
-  readonly #dialect: Dialect;
+  readonly #form: ChatForm;
+  #shaper: MessageShaper;
   readonly #openCompaction: Open;
   #base: Rope;
   #text = "";
@@ -89,14 +80,15 @@ export class ChatWriter {
   #deferred: Item[];
   #late: ReadonlyMap<string, string>;
 
-  constructor(state: ChatState, dialect: Dialect, open: Open) {
+  constructor(state: ChatState, form: ChatForm, open: Open) {
+    this.#form = form;
+    this.#shaper = this.#newShaper(state.shape);
     this.#base = state.closed;
     this.#isLeadOpen = state.isLeadOpen;
     this.#run = state.run && { ...state.run, calls: [...state.run.calls], open: [...state.run.open] };
     this.#open = new PendingCalls(state.open);
     this.#deferred = [...state.deferred];
     this.#late = state.late;
-    this.#dialect = dialect;
     this.#openCompaction = open;
   }
 
@@ -125,7 +117,13 @@ export class ChatWriter {
       open,
       deferred: this.#deferred,
       late: this.#late,
+      shape: this.#shaper.state,
     };
+  }
+
+  /** The messages of a request. What of them is written again in the next one keeps its own texts. */
+  closed(): Rope {
+    return this.#base.append(this.#text);
   }
 
   add(item: Item): void {
@@ -156,21 +154,22 @@ export class ChatWriter {
   /** Templates of many models take nothing but one string for the system, at the very beginning. */
   #system(item: MessageItem & Item): void {
     const text = plainText(item.content);
-    const isFirst = this.#base.length === 0 && this.#text === "";
+    const { system } = this.#form.dialect;
+    const isFirst = system !== "none" && this.#base.length === 0 && this.#text === "" && !this.#shaper.hasBegun;
     if (!isFirst && !this.#isLeadOpen) {
-      const asUser = { role: "user", content: `<system>\n${text}\n</system>` };
-      const message = this.#dialect.lateSystem === "user" ? asUser : { role: "system", content: text };
-      this.#message(message, item, item.content);
+      const asUser: ChatMessage = { role: "user", content: asUsersText(text) };
+      this.#message(system === "anywhere" ? { role: "system", content: text } : asUser, item, item.content);
       return;
     }
     this.#isLeadOpen = true;
-    this.#write((isFirst ? LEAD : LEAD_SEPARATOR) + JSON.stringify(text).slice(1, -1), item, item.content);
+    this.#write((isFirst ? LEAD : LEAD_SEPARATOR) + JSON.stringify(text).slice(1, -1), ownersOf(item, item.content));
   }
 
   finish(): void {
     this.#closeRun();
     if (this.#isAnswered()) this.#addDeferred();
     this.#closeLead();
+    this.#shaper.finish();
   }
 
   #closeLead(): void {
@@ -204,6 +203,7 @@ export class ChatWriter {
       this.#open = new PendingCalls();
       this.#deferred = [];
       this.#late = START.late;
+      this.#shaper = this.#newShaper(START.shape);
     }
     for (const each of items) this.add(each);
   }
@@ -219,7 +219,7 @@ export class ChatWriter {
     } else if (isToolCall(item)) {
       const text =
         item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
-      const name = this.#dialect.renamed.get(toolKey(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
+      const name = this.#form.renamed.get(toolKey(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
       run.calls.push({ id: item.call_id, type: "function", function: { name, arguments: text } });
       const instead = isAsyncCall(item) ? STILL_RUNNING : isForeign ? "" : null;
       run.open.push({ id: item.call_id, name, isForeign, instead });
@@ -230,16 +230,18 @@ export class ChatWriter {
     const run = this.#run;
     if (run === null) return;
     this.#run = null;
-    const { reasoningField } = this.#dialect;
-    const reasoning = reasoningField === null ? "" : run.reasoning;
+    const { reasoning: field } = this.#form.dialect;
+    const reasoning = field === "none" ? "" : run.reasoning;
     const hasCalls = run.calls.length > 0;
     if (run.text === null && reasoning === "" && !hasCalls) return;
-    // Not null, as OpenAI has it for calls without text: some servers refuse that, and all take an empty string.
-    const message: Record<string, unknown> = { role: "assistant", content: run.text ?? "" };
-    if (reasoning !== "" && reasoningField !== null) message[reasoningField] = reasoning;
-    if (hasCalls) message["tool_calls"] = run.calls;
     for (const call of run.open) this.#open.add(call);
-    this.#message(message);
+    this.#message({
+      role: "assistant",
+      // Not null, as OpenAI has it for calls without text: some servers refuse that, and nearly all take an empty string.
+      content: run.text ?? "",
+      ...(reasoning !== "" && { [field]: reasoning }),
+      ...(hasCalls && { tool_calls: run.calls }),
+    });
   }
 
   #toolOutput(item: ToolOutputItem & Item, origin: Item): void {
@@ -275,13 +277,18 @@ export class ChatWriter {
   }
 
   /** @param item what the message is made of, with its parts where it has any */
-  #message(message: object, item?: Item, content?: string | readonly Part[]): void {
+  #message(message: ChatMessage, item?: Item, content?: string | readonly Part[]): void {
     this.#closeLead();
-    this.#write(`,${JSON.stringify(message)}`, item, content);
+    this.#shaper.message(message, item === undefined ? [] : ownersOf(item, content));
   }
 
-  #write(json: string, item?: Item, content?: string | readonly Part[]): void {
-    const owners = item === undefined ? [] : [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
+  #newShaper(state: ShapeState): MessageShaper {
+    return new MessageShaper(state, this.#form.dialect, (message, owners) =>
+      this.#write(`,${JSON.stringify(message)}`, owners),
+    );
+  }
+
+  #write(json: string, owners: readonly object[]): void {
     for (const found of findLongTexts(json, owners, this.#text.length)) this.#longTexts.push(found);
     this.#text += json;
   }

@@ -1,3 +1,4 @@
+import type { Item, Part } from "../protocol/items.ts";
 import type { Rope } from "./rope.ts";
 
 /**
@@ -81,4 +82,9 @@ export function shareTexts(texts: readonly LongText[], written: string, rope: Ro
 function readFrom(written: Buffer, owner: object, field: string): void {
   const get = (): string => JSON.parse(`"${written.toString("utf8")}"`) as string;
   Object.defineProperty(owner, field, { enumerable: true, get });
+}
+
+/** What the texts of an item may belong to: the item, and its parts where it has any. */
+export function ownersOf(item: Item, content?: string | readonly Part[]): readonly object[] {
+  return [item, ...(Array.isArray(content) ? (content as readonly Part[]) : [])];
 }

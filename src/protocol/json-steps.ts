@@ -1,4 +1,5 @@
 import { ApiError } from "./errors.ts";
+import { parseExactJson } from "./exact-json.ts";
 
 /** Reads JSON in steps, so that a large message holds up nothing else, and no further than its limits. */
 
@@ -80,7 +81,7 @@ type Open = {
 };
 
 /**
- * The value of JSON text in UTF-8, as `JSON.parse` gives it. Containers that are larger than a piece are put together from
+ * The value of JSON text in UTF-8, as `parseExactJson` gives it. Containers that are larger than a piece are put together from
  * their members, and long texts from their parts; everything else is parsed in pieces.
  * @param pieceBytes what is parsed at once
  * @throws ApiError `invalid_json`, `invalid_value`, `request_too_large`
@@ -131,7 +132,7 @@ class JsonReader {
     }
     if (this.#open.length > 0) throw new SyntaxError("the text ends too early");
     // What is neither array nor object is a single value.
-    return this.#root === null ? JSON.parse(this.#text(0, length)) : this.#root.value;
+    return this.#root === null ? parseExactJson(this.#text(0, length)) : this.#root.value;
   }
 
   #text(from: number, to: number): string {
@@ -214,7 +215,7 @@ class JsonReader {
     const parent = this.#open.at(-1);
     if (owner.members !== null) this.#parseRest(owner, this.#at, true);
     else if (parent === undefined) {
-      this.#root = { value: JSON.parse(this.#text(0, this.#at + 1)) };
+      this.#root = { value: parseExactJson(this.#text(0, this.#at + 1)) };
       this.#checkEnd();
     }
     if (owner.members === null) return;
@@ -253,7 +254,7 @@ class JsonReader {
       if (text.trim() !== "") throw new SyntaxError("a member ends in the middle");
       return;
     }
-    const parsed = JSON.parse(owner.isObject ? `{${text}}` : `[${text}]`) as Members;
+    const parsed = parseExactJson(owner.isObject ? `{${text}}` : `[${text}]`) as Members;
     const names = Object.keys(parsed);
     if (names.length === 0 && !(isEnd && isFirst)) throw new SyntaxError("a member is missing");
     for (const name of names) put(owner.members, name, (parsed as Record<string, unknown>)[name]);

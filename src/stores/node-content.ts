@@ -1,3 +1,4 @@
+import { parseExactJson } from "../protocol/exact-json.ts";
 import type { ResponseNode } from "../core/node.ts";
 import type { JsonValue, StoredResponse } from "../core/ports.ts";
 import type { Response } from "../protocol/response.ts";
@@ -33,7 +34,7 @@ export function encodeContent({ input, response }: StoredResponse, leavesHead: b
 /** @param head what the row has left to an ancestor; null when it has left nothing */
 export function decodeContent(content: Uint8Array | string, head: Head | null): StoredResponse {
   const text = typeof content === "string" ? content : decoder.decode(content);
-  const { input, response } = JSON.parse(text) as StoredResponse;
+  const { input, response } = parseExactJson(text) as StoredResponse;
   if (head === null) return { input, response };
   return { input, response: { ...response, instructions: head.instructions, tools: head.tools } };
 }
@@ -43,5 +44,5 @@ export function encodeRecording(recording: JsonValue): Uint8Array {
 }
 
 export function decodeRecording(content: Uint8Array | string): JsonValue {
-  return JSON.parse(typeof content === "string" ? content : decoder.decode(content)) as JsonValue;
+  return parseExactJson(typeof content === "string" ? content : decoder.decode(content)) as JsonValue;
 }

@@ -5,6 +5,7 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Lease } from "../core/budget.ts";
 import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { canonicalUrl } from "./canonical-url.ts";
 import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
@@ -50,6 +51,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     serverFactory: (handler) => server.on("request", handler),
     genReqId: () => runtime.newId("request"),
     bodyLimit: limits.maxMessageBytes,
+    rewriteUrl: ({ url = "/" }) => canonicalUrl(url),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1000 },
     frameworkErrors: fail,
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, context),
@@ -129,7 +131,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
       serveConversations(api, context);
-      route(api, "GET", "/models", async (request) => models.list(request.getDecorator<Permit>("permit")));
+      route(api, "GET", "/models", async (request) =>
+        models.list(request.getDecorator<Permit>("permit"), request.query),
+      );
       // Names of models have slashes, which some clients encode and others do not.
       route(api, "GET", "/models/*", async (request) =>
         models.get((request.params as { readonly "*": string })["*"], request.getDecorator<Permit>("permit")),

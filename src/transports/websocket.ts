@@ -6,6 +6,7 @@ import type { Echo } from "../protocol/echo.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { CloseReason } from "../protocol/table.ts";
 import { Admission } from "./admission.ts";
+import { canonicalUrl } from "./canonical-url.ts";
 import { Connection, ServerSocket } from "./connection.ts";
 import type { TransportContext } from "./context.ts";
 import { DEFLATE, wantsDeflate } from "./deflate.ts";
@@ -113,7 +114,7 @@ export class WebSockets {
     const { url = "", headers } = request;
     checkUrl(url, limits);
     await door.checkHost(request);
-    const path = splitTarget(url).path.split("?", 1)[0] ?? "";
+    const path = canonicalUrl(splitTarget(url).path).split("?", 1)[0] ?? "";
     if (!(RESPONSES_PATHS as readonly string[]).includes(path.replace(/\/$/, ""))) {
       throw new ApiError("not_found", `There is no WebSocket at '${path}'.`);
     }

@@ -28,13 +28,11 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
   const backend = new ChatCompletionsBackend({
     url: upstream.url,
     key: "upstream-key",
-    reasoningField: "reasoning_content",
     connectTimeoutMs: 5000,
     firstByteTimeoutMs: 60_000,
     silenceTimeoutMs: 60_000,
     retries: 2,
     retryDelayMs: 1,
-    maxTokensField: "max_tokens",
     thinkTags: "auto",
     strictTools: false,
     extraBody: {},
@@ -245,18 +243,64 @@ describe("what goes wrong", () => {
       "context window",
     ],
     [422, { detail: "bad field" }, "invalid_prompt", "bad field"],
-    [401, { error: { message: "Incorrect API key: sk-secret" } }, "server_error", "does not accept this server's key"],
-    [404, { error: { message: "secret" } }, "model_not_found", "does not know this model"],
-    [500, { error: { message: "secret" } }, "server_error", "had an error (500)"],
-    [503, "<html>secret</html>", "server_error", "had an error (503)"],
-    [429, { error: { message: "secret" } }, "rate_limit_exceeded", "rate limit"],
+    [413, "Request Entity Too Large", "context_length_exceeded", "context window"],
+    [
+      413,
+      { error: { message: "Limit 6000 tokens", code: "rate_limit_exceeded" } },
+      "rate_limit_exceeded",
+      "Limit 6000",
+    ],
+    [422, { detail: [{ loc: ["body", "seed"], msg: "must be positive" }] }, "invalid_prompt", "seed: must be positive"],
+    [400, [{ error: { message: "Unknown name", code: 400 } }], "invalid_prompt", "Unknown name"],
+    [400, { errors: [{ code: 5006, message: "bad input" }] }, "invalid_prompt", "bad input"],
+    [400, "not supported by this model", "invalid_prompt", "not supported by this model"],
+    [400, { error: { message: { msg: "bad" } } }, "invalid_prompt", "bad"],
+    [
+      400,
+      { error: { message: "max_tokens is too large: 9. This model supports at most 8" } },
+      "invalid_value",
+      "too large",
+    ],
+    [
+      401,
+      { error: { message: "Incorrect API key: sk-secret" } },
+      "invalid_prompt",
+      "does not accept this server's key",
+    ],
+    [401, { error: { message: "Bad key upstream-key." } }, "invalid_prompt", "Bad key [hidden]."],
+    [402, { error: { message: "Insufficient Balance" } }, "insufficient_quota", "Insufficient Balance"],
+    [403, { error: { message: "Your input was flagged" } }, "invalid_prompt", "Your input was flagged"],
+    [403, { error: { message: "This key has no permission" } }, "invalid_prompt", "does not accept this server's key"],
+    [404, { error: { message: "model 'x' not found" } }, "model_not_found", "model 'x' not found"],
+    [
+      404,
+      { error: { message: "No endpoints found that support tool use." } },
+      "invalid_prompt",
+      "that support tool use",
+    ],
+    [404, "<html>404 page not found</html>", "invalid_prompt", "/v1/chat/completions (404, 404 page not found)"],
+    [404, { detail: "Not Found" }, "invalid_prompt", "end in /v1?"],
+    [405, { detail: "Method Not Allowed" }, "invalid_prompt", "end in /v1?"],
+    [500, { error: { message: "boom" } }, "server_error", "had an error (500): boom."],
+    [500, { error: { message: "Jinja Exception: no user message" } }, "invalid_prompt", "Jinja Exception"],
+    [503, "<html><p>down <b>now</b></p></html>", "server_error", "had an error (503): down now."],
+    [429, { error: { message: "slow down" } }, "rate_limit_exceeded", "It says: slow down"],
+    [429, { error: { message: "You exceeded your current quota" } }, "insufficient_quota", "current quota"],
   ])("status %i with %j is %s", async (status, body, code, words) => {
     upstream.otherwise(refuse(status, body));
     const error = await failure(open());
     expect(error.code).toBe(code);
     expect(error.message).toContain(words);
-    expect(error.message).not.toContain("secret");
-    expect(error.cause).toBeInstanceOf(Error);
+    expect(error.message).not.toMatch(/secret|upstream-key/);
+    expect(String(error.cause)).toContain(`answered ${status} (${upstream.url}/chat/completions)`);
+  });
+
+  test("a redirect is not followed, and is told", async () => {
+    upstream.script(refuse(307, "", { location: "https://me:pass@elsewhere.example/v1/chat/completions?key=1" }));
+    const error = await failure(open());
+    expect(error.message).toContain("redirects");
+    expect(error.message).toContain("to https://elsewhere.example/v1/chat/completions (307)");
+    expect(upstream.calls).toHaveLength(1);
   });
 
   test("a server that is down", async () => {
@@ -302,13 +346,14 @@ describe("what goes wrong", () => {
   });
 
   test("an error that the server reports in its stream", async () => {
-    upstream.script(answer(delta({ content: "a" }), { error: { message: "secret", code: 500 } }));
+    upstream.script(answer(delta({ content: "a" }), { error: { message: "boom", code: 500 } }));
     const error = await failure(open());
-    expect(error.message).toBe("The model server reported an error while it generated.");
+    expect(error.message).toBe("The model server reported an error while it generated: boom.");
   });
 
   test.each([
-    [{ code: 429, message: "secret" }, "rate_limit_exceeded", "try again later", undefined],
+    [{ code: 429, message: "sk-secret" }, "rate_limit_exceeded", "try again later", undefined],
+    [{ code: "insufficient_quota", message: "x" }, "insufficient_quota", "is used up: x.", undefined],
     [{ type: "rate_limit_error", message: "Please try again in 1.5s." }, "rate_limit_exceeded", "try again in 2s", 2],
     [{ code: "rate_limit_exceeded", message: "Try again in 200ms" }, "rate_limit_exceeded", "try again in 1s", 1],
     [{ code: 400, message: "tool schema is not valid" }, "invalid_prompt", "tool schema is not valid", undefined],
@@ -410,24 +455,45 @@ describe("words of the system", () => {
   });
 
   test("are refused for good by a model that wants something else", async () => {
-    upstream.script(refuse(400, { error: { message: "roles must alternate" } }));
+    upstream.script(refuse(400, { error: { message: "no words of this kind" } }));
     expect(await failure(open(), { fields: { input } })).toMatchObject({ code: "invalid_prompt" });
     expect(upstream.calls).toHaveLength(1);
   });
 });
 
 describe("trying again", () => {
-  test.each([500, 502, 503, 504, 429, 408])("status %i before the first byte is tried again", async (status) => {
-    upstream.script(refuse(status, {}), refuse(status, {}), text("third time"));
-    expect((await ask(open()))[0]).toEqual({ type: "text.delta", delta: "third time" });
-    expect(upstream.calls).toHaveLength(3);
-    expect(upstream.calls[2]?.raw).toBe(upstream.calls[0]?.raw);
-  });
+  test.each([500, 502, 503, 504, 429, 408, 409, 520, 524, 529])(
+    "status %i before the first byte is tried again",
+    async (status) => {
+      upstream.script(refuse(status, {}), refuse(status, {}), text("third time"));
+      expect((await ask(open()))[0]).toEqual({ type: "text.delta", delta: "third time" });
+      expect(upstream.calls).toHaveLength(3);
+      expect(upstream.calls[2]?.raw).toBe(upstream.calls[0]?.raw);
+    },
+  );
 
-  test("a refusal of the request itself is not", async () => {
-    upstream.script(refuse(400, { error: { message: "no" } }));
+  test.each([
+    [400, { error: { message: "no" } }],
+    [402, {}],
+    [403, {}],
+    [429, { error: { code: "insufficient_quota" } }],
+    [500, { error: { message: "Jinja Exception: bad" } }],
+    [500, { error: { type: "exceed_context_size_error", message: "x" } }],
+    [501, {}],
+  ])("a refusal of the request itself is not: %i %j", async (status, body) => {
+    upstream.script(refuse(status, body));
     await failure(open());
     expect(upstream.calls).toHaveLength(1);
+  });
+
+  test("a server that is loading its model is waited for, as long as it may take to begin to answer", async () => {
+    const loading = refuse(503, { error: { message: "Loading model", code: 503 } });
+    upstream.script(loading, loading, loading, loading, text("ready"));
+    expect((await ask(open({ retries: 0 })))[0]).toEqual({ type: "text.delta", delta: "ready" });
+    expect(upstream.calls).toHaveLength(5);
+    upstream.otherwise(loading);
+    const error = await failure(open({ firstByteTimeoutMs: 100, retryDelayMs: 10 }));
+    expect(error.message).toContain("had an error (503): Loading model.");
   });
 
   test("a server that closes the connection without an answer", async () => {

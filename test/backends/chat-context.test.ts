@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ChatContexts } from "../../src/backends/chat-context.ts";
+import { COMMON_DIALECT, type Dialect } from "../../src/backends/dialect.ts";
 import { commitNode, type ResponseNode } from "../../src/core/node.ts";
 import type { Item } from "../../src/protocol/items.ts";
 import type { Response } from "../../src/protocol/response.ts";
 import { compactions, open } from "../support/compactions.ts";
 
-const contexts = (field: "reasoning_content" | "reasoning" | null = "reasoning_content") =>
-  new ChatContexts({ reasoningField: field, renamed: new Map(), lateSystem: "system" });
+const contexts = (reasoning: Dialect["reasoning"] = "reasoning_content") =>
+  new ChatContexts({ ...COMMON_DIALECT, reasoning });
 
 /** The bytes of a mapping, run through to its end. */
 function textOf(mapping: ReturnType<ChatContexts["messages"]>): string {
@@ -25,7 +26,7 @@ function messagesOf(parent: ResponseNode | null, input: readonly Item[], chat = 
 let count = 0;
 function node(parent: ResponseNode | null, input: readonly Item[], output: readonly Item[]): ResponseNode {
   count += 1;
-  const response = { id: `resp_${count}`, output } as unknown as Response;
+  const response = { id: `resp_${count}`, output, tools: [], instructions: null } as unknown as Response;
   return commitNode({ id: response.id, tenant: "test", parent, input, response });
 }
 
@@ -130,7 +131,7 @@ describe("messages", () => {
       { role: "system", content: "onetwo" },
       { role: "system", content: "three" },
     ]);
-    const late = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "user" });
+    const late = new ChatContexts({ ...COMMON_DIALECT, reasoning: "none", system: "first" });
     expect(messagesOf(null, [system("zero"), ...items], late)).toEqual([
       { role: "system", content: "zero" },
       { role: "user", content: "go" },
@@ -166,7 +167,7 @@ describe("messages", () => {
 
   test("calls without text have empty content, and reasoning alone leaves no message unless it is passed back", () => {
     expect(messagesOf(null, [call("c1"), output("c1")])[0]).toMatchObject({ role: "assistant", content: "" });
-    expect(messagesOf(null, [user("a"), thought("secret"), user("b")], contexts(null))).toEqual([
+    expect(messagesOf(null, [user("a"), thought("secret"), user("b")], contexts("none"))).toEqual([
       { role: "user", content: "a" },
       { role: "user", content: "b" },
     ]);
@@ -212,7 +213,7 @@ describe("messages", () => {
       );
     expect(names()).toEqual(["agents__spawn", "agents__js"]);
     const renamed = new Map([['["agents","spawn"]', "agents__spawn_2"]]);
-    expect(names(new ChatContexts({ reasoningField: null, renamed, lateSystem: "system" }))).toEqual([
+    expect(names(new ChatContexts({ ...COMMON_DIALECT, reasoning: "none" }, renamed))).toEqual([
       "agents__spawn_2",
       "agents__js",
     ]);

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { chatHead, type ChatRequestOptions } from "../../src/backends/chat-request.ts";
+import { changed, COMMON_DIALECT, type DialectChange } from "../../src/backends/dialect.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 import { parseCreateRequest } from "../../src/protocol/request.ts";
 import { open } from "../support/compactions.ts";
 
 const OPTIONS: ChatRequestOptions = {
-  maxTokensField: "max_tokens",
   strictTools: false,
   extraBody: {},
   defaultBody: {},
@@ -14,11 +14,12 @@ const OPTIONS: ChatRequestOptions = {
 const weather = { type: "function", name: "weather", parameters: { type: "object", properties: {} } };
 const time = { type: "function", name: "time", description: "Tells it", parameters: null, strict: true };
 
-function head(fields: object, options: Partial<ChatRequestOptions> = {}) {
+function head(fields: object, options: Partial<ChatRequestOptions> = {}, dialect: DialectChange = {}) {
   const settings = parseCreateRequest({ model: "m", input: "hi", ...fields });
   const made = chatHead(
     { model: "upstream", parent: null, input: settings.input, settings, session: {}, open },
     { ...OPTIONS, ...options },
+    changed(COMMON_DIALECT, dialect),
   );
   return { ...made, body: JSON.parse(`${made.json}]}`) as Record<string, unknown> };
 }
@@ -42,7 +43,7 @@ test("a bare request asks for a stream with usage and nothing else", () => {
 });
 
 test("settings go by the names of chat", () => {
-  const { body } = head({
+  const { body, ...made } = head({
     instructions: "Be brief.",
     temperature: 0.5,
     top_p: 0.9,
@@ -73,9 +74,10 @@ test("settings go by the names of chat", () => {
     tools: [{ type: "function", function: { name: "weather", parameters: { type: "object", properties: {} } } }],
     parallel_tool_calls: false,
     tool_choice: "required",
-    messages: [{ role: "system", content: "Be brief." }],
+    messages: [],
   });
-  expect(head({ max_output_tokens: 50 }, { maxTokensField: "max_completion_tokens" }).body).toMatchObject({
+  expect(made.instructions).toBe("Be brief.");
+  expect(head({ max_output_tokens: 50 }, {}, { maxTokens: "max_completion_tokens" }).body).toMatchObject({
     max_completion_tokens: 50,
   });
 });

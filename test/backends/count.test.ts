@@ -25,13 +25,12 @@ function open(options: Partial<ChatCompletionsOptions> = {}): void {
   backend = new ChatCompletionsBackend({
     url: upstream.url,
     key: "upstream-key",
-    reasoningField: null,
+    dialects: { reasoning: "none" },
     connectTimeoutMs: 5000,
     firstByteTimeoutMs: 60_000,
     silenceTimeoutMs: 60_000,
     retries: 0,
     retryDelayMs: 1,
-    maxTokensField: "max_tokens",
     thinkTags: "auto",
     strictTools: false,
     extraBody: {},
@@ -149,7 +148,7 @@ describe("by an encoding", () => {
   test("a chain counts as the same items in one request", async () => {
     open({ tokenizer: "o200k_base" });
     const said = [message("user", "one two three"), message("assistant", "four five"), message("user", "six")];
-    const response = { id: "resp_1", output: said.slice(1, 2) } as unknown as Response;
+    const response = { id: "resp_1", output: said.slice(1, 2), tools: [], instructions: null } as unknown as Response;
     const node = commitNode({ id: "resp_1", tenant: "t", parent: null, input: said.slice(0, 1), response });
     expect(await count({ input: said.slice(2) }, node)).toBe(await count({ input: said }));
   });

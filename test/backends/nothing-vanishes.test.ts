@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ChatContexts } from "../../src/backends/chat-context.ts";
+import { COMMON_DIALECT } from "../../src/backends/dialect.ts";
 import { pairedInput } from "../../src/core/pairing.ts";
 import type { Item, Part } from "../../src/protocol/items.ts";
 import { parseItems } from "../../src/protocol/input.ts";
@@ -110,14 +111,14 @@ test("no part of any item is lost on the way to the model", () => {
     fc.property(
       fc.array(round, { maxLength: 8 }),
       fc.array(fc.nat({ max: 7 }), { maxLength: 20 }),
-      fc.constantFrom("system", "user"),
-      (rounds, picks, lateSystem) => {
+      fc.constantFrom("anywhere" as const, "first" as const, "none" as const),
+      (rounds, picks, system) => {
         const sent = shuffle(
           rounds.map(({ value }) => value),
           picks,
         );
         const items = pairedInput(null, parseItems(sent, "input"));
-        const chat = new ChatContexts({ reasoningField: "reasoning_content", renamed: new Map(), lateSystem });
+        const chat = new ChatContexts({ ...COMMON_DIALECT, system });
         const mapping = chat.messages(null, items, open);
         let step = mapping.next();
         while (!step.done) step = mapping.next();

@@ -1,18 +1,15 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ChatContexts } from "../../src/backends/chat-context.ts";
+import { COMMON_DIALECT } from "../../src/backends/dialect.ts";
 import { LONG_TEXT } from "../../src/backends/shared-text.ts";
 import type { Item } from "../../src/protocol/items.ts";
 
 /** Maps items in a request of their own; they stand in the request and may be changed by it. */
 function map(items: readonly Item[]): string {
-  const mapping = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" }).messages(
-    null,
-    items,
-    () => {
-      throw new Error("no compaction here");
-    },
-  );
+  const mapping = new ChatContexts({ ...COMMON_DIALECT, reasoning: "none" }).messages(null, items, () => {
+    throw new Error("no compaction here");
+  });
   for (;;) {
     const { done, value } = mapping.next();
     if (done) return Buffer.concat(value.pieces()).toString("utf8");

@@ -98,6 +98,11 @@ describe("JSON that is read in steps", () => {
     expect(outcome(() => read(json, 1))).toBe("no JSON");
   });
 
+  test("keeps integers that no number holds, as JSON at once does", () => {
+    const json = `{"tools":[${"1,".repeat(40)}123456789012345678901],"seed":-9007199254740993,"text":"${"x".repeat(40)}"}`;
+    expect(JSON.stringify(read(json))).toBe(json);
+  });
+
   test("may begin with the mark of UTF-8, and must be UTF-8", () => {
     expect(read(Buffer.from('\ufeff{"a":[1,2,3,4,5,6,7,8]}'))).toEqual({ a: [1, 2, 3, 4, 5, 6, 7, 8] });
     expect(outcome(() => read(Buffer.from([0x22, 0xff, 0x22])))).toBe("no JSON");

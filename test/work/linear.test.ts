@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ChatContexts } from "../../src/backends/chat-context.ts";
+import { changed, COMMON_DIALECT } from "../../src/backends/dialect.ts";
 import { chatHead } from "../../src/backends/chat-request.ts";
 import { LONG_TEXT } from "../../src/backends/shared-text.ts";
 import { sampleSchema } from "../../src/backends/sim-arguments.ts";
@@ -65,7 +66,6 @@ const asked = (fields: Partial<BackendRequest>): BackendRequest => ({
   ...fields,
 });
 const OPTIONS = {
-  maxTokensField: "max_tokens",
   strictTools: false,
   extraBody: {},
   defaultBody: {},
@@ -85,10 +85,22 @@ function chain(size: number, input: (index: number) => readonly Item[], model = 
   return tip;
 }
 
+const DEMANDING = changed(COMMON_DIALECT, {
+  system: "none",
+  sameRole: "joined",
+  firstMessage: "user",
+  afterTool: "assistant",
+  callsPerMessage: "one",
+  callIds: "alphanumeric9",
+  reasoningOn: "all",
+  emptyMessages: "avoided",
+});
+
 function mapAll(parent: ResponseNode | null, input: readonly Item[]): void {
-  const contexts = new ChatContexts({ reasoningField: null, renamed: new Map(), lateSystem: "system" });
-  const mapping = contexts.messages(parent, input, open);
-  while (!mapping.next().done);
+  for (const dialect of [COMMON_DIALECT, DEMANDING]) {
+    const mapping = new ChatContexts(dialect).messages(parent, input, open);
+    while (!mapping.next().done);
+  }
 }
 
 const added = (index: number): Item => ({
@@ -207,7 +219,7 @@ describe("twice the input takes twice the steps", () => {
   test.each(Object.entries(CHOICES))("for a choice of %s", (_, body) => {
     doubled((size) => {
       const request = asked({ settings: settings(body(size)) });
-      return () => chatHead(request, OPTIONS);
+      return () => chatHead(request, OPTIONS, COMMON_DIALECT);
     });
     doubled((size) => {
       const request = asked({ settings: settings(body(size)), input: [user("hi")] });
