@@ -76,8 +76,9 @@ export class KeyRing implements Access {
     this.#wrongKeys.check(address, name);
     try {
       const tenant = this.#configured.find(hash);
+      // A configured key has no other name than its tenant's.
       const permit =
-        tenant === undefined ? await this.#findStored(key, name) : unlimited(tenant, async () => undefined);
+        tenant === undefined ? await this.#findStored(key, name) : unlimited(tenant, tenant, async () => undefined);
       this.#wrongKeys.right(address, name);
       return permit;
     } catch (error) {
@@ -100,7 +101,7 @@ export class KeyRing implements Access {
 
   /** Good until the first key is made. */
   #openPermit(): Permit {
-    return unlimited(DEFAULT_TENANT, async () => {
+    return unlimited(DEFAULT_TENANT, null, async () => {
       if (await this.needsKey()) throw new ApiError("invalid_api_key", NO_KEY);
     });
   }
@@ -110,6 +111,7 @@ export class KeyRing implements Access {
     const allowance = () => this.#allowances.of(hash);
     return {
       tenant: key.tenant,
+      keyName: key.name,
       admit: async (model) => {
         key = await this.#read(hash);
         if (!allowsModel(key.models, model)) throw modelNotFound(model);
@@ -133,9 +135,10 @@ export class KeyRing implements Access {
   }
 }
 
-function unlimited(tenant: Tenant, admit: Permit["admit"]): Permit {
+function unlimited(tenant: Tenant, keyName: string | null, admit: Permit["admit"]): Permit {
   return {
     tenant,
+    keyName,
     admit,
     charge: () => undefined,
     allowsModel: () => true,

@@ -9,6 +9,7 @@ import { createHttpApp, createNodeServer, type Tls } from "./http.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./limits.ts";
 import { type Load, LoopLoad } from "./load.ts";
 import { DEFAULT_TRANSPORT_POLICY, type TransportPolicy } from "./policy.ts";
+import type { Report } from "./report.ts";
 import { watchAnswers } from "./slow-answers.ts";
 import { WebSockets } from "./websocket.ts";
 
@@ -30,6 +31,8 @@ export type ListenerOptions = {
   readonly onCut?: (reason: CutReason) => void;
   /** Takes unexpected errors, whose text no client sees. */
   readonly onError: (error: unknown, requestId: string) => void;
+  /** Takes what was refused and closed. */
+  readonly report?: Report;
 };
 
 /**
@@ -60,6 +63,7 @@ export class Listener {
       isTemporary: options.isTemporary ?? false,
       onError,
       onCut: options.onCut ?? (() => undefined),
+      report: options.report ?? (() => undefined),
       limits: this.#limits,
       policy,
       door: new Door({ policy, access }),

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ApiError } from "../../src/protocol/errors.ts";
+import { parseExactJson } from "../../src/protocol/exact-json.ts";
 import { finish } from "../../src/protocol/input.ts";
 import { checkJsonLimits, jsonInSteps, type JsonLimits } from "../../src/protocol/json-steps.ts";
 
@@ -54,7 +55,7 @@ describe("JSON that is read in steps", () => {
   test("is what JSON.parse makes of it, in pieces of any size", () => {
     fc.assert(
       fc.property(written, fc.integer({ min: 1, max: 64 }), (json, pieceBytes) => {
-        const expected: unknown = JSON.parse(json);
+        const expected: unknown = parseExactJson(json);
         const actual = read(json, pieceBytes);
         expect(actual).toEqual(expected);
         expect(JSON.stringify(actual)).toBe(JSON.stringify(expected));
@@ -74,7 +75,7 @@ describe("JSON that is read in steps", () => {
         const place = Math.floor(at * json.length);
         const damaged = json.slice(0, place) + put + json.slice(place + cut);
         expect(outcome(() => read(damaged, pieceBytes))).toEqual(
-          outcome(() => JSON.parse(Buffer.from(damaged).toString())),
+          outcome(() => parseExactJson(Buffer.from(damaged).toString())),
         );
       }),
       { numRuns: 3000 },

@@ -86,6 +86,10 @@ export class TestServer {
       ...(options.tls && { tls: options.tls }),
       onCut: (reason) => this.cuts.push(reason),
       onError: (error) => this.errors.push(error),
+      report: (report) => {
+        if (report.kind === "refused" && report.status >= 500 && report.cause !== undefined)
+          this.errors.push(report.cause);
+      },
     });
   }
 
