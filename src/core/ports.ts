@@ -1,5 +1,6 @@
 import type { Annotation, CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import type { OpaqueEvent } from "../protocol/opaque.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/table.ts";
@@ -94,6 +95,7 @@ export type BackendEvent =
   | { readonly type: "call.done"; readonly key: number }
   /** Belongs to the text that is open; without any it is dropped. */
   | { readonly type: "annotation"; readonly annotation: Annotation }
+  | OpaqueEvent
   | { readonly type: "item"; readonly item: Item }
   | { readonly type: "usage"; readonly usage: Usage }
   | { readonly type: "finish"; readonly reason: FinishReason };
