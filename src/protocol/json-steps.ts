@@ -32,24 +32,17 @@ export function checkJsonLimits(bytes: Uint8Array, limits: JsonLimits): void {
   let depth = 0;
   let values = 0;
   for (let at = 0; at < bytes.length; at += 1) {
-    switch (bytes[at]) {
-      case QUOTE:
-        for (at += 1; at < bytes.length && bytes[at] !== QUOTE; at += 1) if (bytes[at] === BACKSLASH) at += 1;
-        break;
-      case COMMA:
-        values += 1;
-        break;
-      case OPEN_ARRAY:
-      case OPEN_OBJECT:
-        values += 1;
-        depth += 1;
-        if (depth > limits.maxDepth) throw tooDeep(limits);
-        break;
-      case CLOSE_ARRAY:
-      case CLOSE_OBJECT:
-        depth -= 1;
-        break;
-      default:
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      for (at += 1; at < bytes.length && bytes[at] !== QUOTE; at += 1) if (bytes[at] === BACKSLASH) at += 1;
+    } else if (byte === COMMA) {
+      values += 1;
+    } else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
+      values += 1;
+      depth += 1;
+      if (depth > limits.maxDepth) throw tooDeep(limits);
+    } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) {
+      depth -= 1;
     }
   }
   if (values > limits.maxValues) throw tooManyValues(limits);

@@ -35,10 +35,10 @@ describe("running turns", () => {
 
 const waiting = (gate: Gate) => [[{ type: "text.delta" as const, delta: "x" }], gate, finish()];
 
-describe("a turn beyond the limit", () => {
-  const post = (server: Awaited<ReturnType<typeof startServer>>, key?: string) =>
-    server.http(key).create({ input: "a", store: false });
+const post = (server: Awaited<ReturnType<typeof startServer>>, key?: string) =>
+  server.http(key).create({ input: "a", store: false });
 
+describe("a turn beyond the limit", () => {
   test("is refused with 429 over HTTP before its body is read, and its model is not asked", async () => {
     const gate = new Gate();
     const server = await startServer({ steps: [waiting(gate), answer("b")], limits: { turnsPerTenant: 1 } });

@@ -16,8 +16,7 @@ function make() {
       wrong.check(address, hash);
       return true;
     } catch (error) {
-      expect(error).toBeInstanceOf(ApiError);
-      expect(error).toMatchObject({ code: "rate_limit_exceeded", retryAfter: expect.any(Number) as number });
+      if (!(error instanceof ApiError) || error.code !== "rate_limit_exceeded" || !error.retryAfter) throw error;
       return false;
     }
   };

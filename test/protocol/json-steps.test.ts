@@ -51,6 +51,13 @@ const written = fc.tuple(value, fc.constantFrom(undefined, 1, "\t"), fc.boolean(
     : json;
 });
 
+const steps = (size: number, make: (size: number) => unknown): number => {
+  const reading = jsonInSteps(Buffer.from(JSON.stringify(make(size))), NO_LIMITS, 64);
+  for (let count = 0; ; count += 1) if (reading.next().done) return count;
+};
+const deep = (levels: number): string => `${"[".repeat(levels)}${"]".repeat(levels)}`;
+const many = (count: number): string => `[${"0,".repeat(count)}0]`;
+
 describe("JSON that is read in steps", () => {
   test("is what JSON.parse makes of it, in pieces of any size", () => {
     fc.assert(
@@ -110,10 +117,6 @@ describe("JSON that is read in steps", () => {
   });
 
   test("takes as many steps as it has pieces: twice the text, twice the steps", () => {
-    const steps = (size: number, make: (size: number) => unknown): number => {
-      const reading = jsonInSteps(Buffer.from(JSON.stringify(make(size))), NO_LIMITS, 64);
-      for (let count = 0; ; count += 1) if (reading.next().done) return count;
-    };
     const shapes: readonly ((size: number) => unknown)[] = [
       (size) => Array.from({ length: size }, (_, index) => ({ index })),
       (size) => ({ input: "é\n".repeat(size) }),
@@ -128,9 +131,6 @@ describe("JSON that is read in steps", () => {
 });
 
 describe("the limits of JSON", () => {
-  const deep = (levels: number): string => `${"[".repeat(levels)}${"]".repeat(levels)}`;
-  const many = (count: number): string => `[${"0,".repeat(count)}0]`;
-
   test.each([
     ["in steps", (json: string) => read(json, 8)],
     ["at once", (json: string) => checkJsonLimits(Buffer.from(json), LIMITS)],
