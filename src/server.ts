@@ -205,7 +205,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 function createBackend(config: Config, log: Log): Backend {
   if (config.backend === undefined) {
     const { simRounds: rounds, simTools: tools, simDelayMs: delayMs, simRate: tokensPerSecond } = config;
-    return new SimBackend({ rounds, tools, delayMs, tokensPerSecond });
+    return new SimBackend({ rounds, tools, mcpTools: config.mcpTools, delayMs, tokensPerSecond });
   }
   const { reasoningPassback: reasoning, backendMaxTokensField: maxTokens } = config;
   return new ChatCompletionsBackend({
@@ -220,6 +220,7 @@ function createBackend(config: Config, log: Log): Backend {
     dialects: { reasoning, maxTokens, ...config.backendDialect },
     thinkTags: config.thinkTags,
     strictTools: config.strictTools,
+    mcpTools: config.mcpTools,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),
     defaultBody: operatorFields(config.backendDefaultBody, "--backend-default-body"),
     allowFields: allowableFields(config.backendAllowFields),

@@ -61,6 +61,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   reasoningPassback: "none",
   thinkTags: "off",
   strictTools: "true",
+  mcpTools: "omit",
   backendMaxTokensField: "max_completion_tokens",
   prefill: "true",
   tokenizer: "cl100k_base",

@@ -84,7 +84,9 @@ describe("startServer", () => {
     ];
     const server = await start({ apiKeys });
     expect((await create(server, { model: "sim", input: "Hello" })).status).toBe(401);
-    const [a, b] = ["key-a-of-sixteen-letters", "key-b-of-sixteen-letters"].map((key) => ({ authorization: `Bearer ${key}` }));
+    const [a, b] = ["key-a-of-sixteen-letters", "key-b-of-sixteen-letters"].map((key) => ({
+      authorization: `Bearer ${key}`,
+    }));
     const { id } = (await (await create(server, { model: "sim", input: "Hello" }, a)).json()) as { id: string };
     const next = { model: "sim", input: "Go on", previous_response_id: id };
     expect((await create(server, next, a)).status).toBe(200);

@@ -1,4 +1,5 @@
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
+import { checkMcp, type McpTools } from "./mcp-tools.ts";
 import { inputTokens, type SimAnswer, simAnswer, type ToolPolicy } from "./sim-answer.ts";
 import type { SimTools } from "./sim-tools.ts";
 
@@ -7,6 +8,8 @@ export type SimOptions = {
   readonly rounds?: number;
   /** Which tools it calls unasked: those that only read (`safe`), every one, or none. */
   readonly tools?: SimTools;
+  /** What becomes of tools that reach for an MCP server. */
+  readonly mcpTools?: McpTools;
   /** Milliseconds to the first token. */
   readonly delayMs?: number;
   /** Tokens per second after that; 0 is as fast as they are taken. */
@@ -24,16 +27,19 @@ const TOKENS_PER_BATCH = 64;
  */
 export class SimBackend implements Backend {
   readonly #policy: ToolPolicy;
+  readonly #mcpTools: McpTools;
   readonly #delayMs: number;
   readonly #tokensPerSecond: number;
 
-  constructor({ rounds = 3, tools = "safe", delayMs = 0, tokensPerSecond = 0 }: SimOptions = {}) {
+  constructor({ rounds = 3, tools = "safe", mcpTools = "refuse", delayMs = 0, tokensPerSecond = 0 }: SimOptions = {}) {
     this.#policy = { tools, rounds };
+    this.#mcpTools = mcpTools;
     this.#delayMs = delayMs;
     this.#tokensPerSecond = tokensPerSecond;
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
+    checkMcp(request.settings.tools, this.#mcpTools);
     return this.#speak(simAnswer(request, this.#policy), signal);
   }
 

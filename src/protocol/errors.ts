@@ -150,6 +150,13 @@ export function unknownParameter(param: string): ApiError {
   return new ApiError("unknown_parameter", `Unknown parameter: '${param}'.`, { param });
 }
 
+/** A choice that demands a call where there is nothing to call. */
+export function nothingToChoose(): ApiError {
+  const message =
+    "Tool choice 'required' must be specified with 'tools' parameter: there is no tool here that can be called.";
+  return new ApiError("invalid_value", message, { param: "tool_choice" });
+}
+
 export function unknownToolChoice(name: string): ApiError {
   const message = `Tool choice '${name}' not found in 'tools' parameter.`;
   return new ApiError("invalid_value", message, { param: "tool_choice" });

@@ -18,6 +18,7 @@ import { checkOrigin } from "./origins.ts";
 import { reportRefusal, routeOf, who } from "./report.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
 import { Rounds } from "./rounds.ts";
+import { authorizationOf, selectProtocol } from "./subprotocol-key.ts";
 import { wantsKeepalive } from "./silence.ts";
 
 /** The library counts in 32 bits, and takes anything larger for no limit at all. */
@@ -71,6 +72,7 @@ export class WebSockets {
       maxPayload: Math.min(limits.maxMessageBytes, LARGEST_MESSAGE),
       perMessageDeflate: perMessageDeflate ?? false,
       skipUTF8Validation: false,
+      handleProtocols: selectProtocol,
       ...timeouts,
     });
     upgrades.on("headers", (headers, request) => {
@@ -127,7 +129,7 @@ export class WebSockets {
       throw new ApiError("websocket_disabled", "This server takes no WebSocket connections: use HTTP.");
     }
     checkOrigin(policy, headers);
-    return access.authenticate(headers.authorization, request.socket.remoteAddress);
+    return access.authenticate(authorizationOf(headers), request.socket.remoteAddress);
   }
 
   /** Whether there can be a further connection. @throws ApiError when there cannot */
