@@ -24,11 +24,17 @@ export class RunningTurns {
 
   /**
    * Counts a turn in.
+   * @param refused told before it throws
    * @returns what counts it out again
    * @throws ApiError `too_many_turns`
    */
-  enter(tenant: Tenant): () => void {
-    this.check(tenant);
+  enter(tenant: Tenant, refused?: () => void): () => void {
+    try {
+      this.check(tenant);
+    } catch (error) {
+      refused?.();
+      throw error;
+    }
     this.#all += 1;
     this.#ofTenant.set(tenant, (this.#ofTenant.get(tenant) ?? 0) + 1);
     return () => {

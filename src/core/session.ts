@@ -220,8 +220,7 @@ export class Session {
   }
 
   async #runTurn(request: CreateRequest, { lane, sink, pinned, steers }: Conduct): Promise<TurnEnd> {
-    // What it throws refuses the turn, and its steers come back with the refusal.
-    const leave = this.#enter(steers);
+    const leave = this.#allTurns.enter(this.tenant, () => steers?.giveBack());
     const memory = new ContextMemory(this.#account.open(), this.#ports.limits.contextBytes);
     const turn = new Turn(this.#ports, {
       request: steers === null ? request : { ...request, input: [...steers.items, ...request.input] },
@@ -260,16 +259,6 @@ export class Session {
     if (end.outcome === "refused" && end.error !== null) markReported(end.error);
     this.#settleSteers(turn, end, sink, lane);
     return end;
-  }
-
-  /** Counts a turn in. @throws ApiError `too_many_turns` */
-  #enter(steers: Steers | null): () => void {
-    try {
-      return this.#allTurns.enter(this.tenant);
-    } catch (error) {
-      steers?.giveBack();
-      throw error;
-    }
   }
 
   /** The steers that this continuation applies. */

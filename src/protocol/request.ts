@@ -182,13 +182,11 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   return finish(createRequestInSteps(value));
 }
 
-/** The same, in steps that each take little time. */
 export function* createRequestInSteps(value: unknown): Generator<void, CreateRequest> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ApiError("invalid_type", "The request body must be a JSON object.");
   }
   const body = checkedBody(value);
-  yield;
   for (const { field, asks, message } of UNSUPPORTED_FIELDS) {
     if (asks((body as Record<string, unknown>)[field])) {
       throw new ApiError("unsupported_parameter", message, { param: field });
@@ -312,7 +310,7 @@ function parseThresholds(management: NonNullable<RawBody["context_management"]>)
 
 function lowest(values: readonly (number | null | undefined)[]): number | null {
   const named = values.filter((value) => typeof value === "number");
-  return named.length === 0 ? null : named.reduce((least, value) => Math.min(least, value));
+  return named.reduce<number | null>((least, value) => Math.min(least ?? value, value), null);
 }
 
 /** The shape that `checkBody` has proved. */

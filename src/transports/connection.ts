@@ -14,10 +14,11 @@ import { Age } from "./age.ts";
 import { Inbox } from "./inbox.ts";
 import { viewOf } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
-import { Liveness, type Peer } from "./liveness.ts";
+import { Liveness } from "./liveness.ts";
 import { type Load, overloaded } from "./load.ts";
-import { MessageDeadline, type Sender } from "./message-deadline.ts";
+import { MessageDeadline } from "./message-deadline.ts";
 import { Outbox } from "./outbox.ts";
+import { peerOf } from "./peer.ts";
 import { Reader } from "./reader.ts";
 import { type Report, reportRefusal, type Who } from "./report.ts";
 import { messageBytes } from "./request-memory.ts";
@@ -338,18 +339,4 @@ export class Connection {
   #heed(full: void | Promise<void>): void {
     if (full !== undefined) this.#inbox.holdUntil(full).catch((error: unknown) => this.#fail(error));
   }
-}
-
-/** The client, for those that watch over its life: it answers pings, and its messages come to an end. */
-function peerOf(stream: Socket, socket: ServerSocket, inbox: Inbox, ends: Pick<Peer & Sender, "giveUp" | "cut">) {
-  return {
-    get received(): number {
-      return stream.bytesRead;
-    },
-    get isHeld(): boolean {
-      return inbox.isHeld;
-    },
-    ping: () => socket.ping(),
-    ...ends,
-  };
 }
