@@ -26,6 +26,8 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   websocket: "off",
   allowOrigins: "https://app.example.com",
   allowedHosts: "models.example.com",
+  dataPermissions: "refuse",
+  storeTimeout: "3",
   backendDefaultBody: '{"top_k":1}',
   backendAllowFields: "priority",
   connectionMinutes: "0",

@@ -66,7 +66,7 @@ export class SimBackend implements Backend {
       // A timer may be late by several tokens: they are all due then.
       const late = performance.now() - firstAt - sent * interval;
       const due = interval === 0 ? TOKENS_PER_BATCH : 1 + Math.max(0, Math.floor(late / interval));
-      yield tokens.slice(sent, sent + due);
+      yield oneByOne(tokens.slice(sent, sent + due));
       sent += due;
     }
     if (!signal.aborted) yield end;
@@ -85,4 +85,11 @@ function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(end, milliseconds);
     signal.addEventListener("abort", end);
   });
+}
+
+/** Each call ends before the next begins. */
+function oneByOne(tokens: readonly BackendEvent[]): readonly BackendEvent[] {
+  return tokens.flatMap((token) =>
+    token.type === "call" && token.key > 0 ? [{ type: "call.done", key: token.key - 1 } as const, token] : token,
+  );
 }

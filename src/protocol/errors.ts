@@ -142,6 +142,10 @@ export function compactionUnreadable(param: string): ApiError {
   return new ApiError("invalid_value", message, { param });
 }
 
+export function reasoningUnreadable(param: string): ApiError {
+  return new ApiError("invalid_value", "The encrypted content of this item is not that of reasoning.", { param });
+}
+
 export function modelNotFound(model: string): ApiError {
   return new ApiError("model_not_found", `The requested model '${model}' does not exist.`, { param: "model" });
 }

@@ -126,6 +126,7 @@ export const ERROR = {
   websocket_disabled: { status: 426, type: "invalid_request_error", ours: true },
   request_headers_too_large: { status: 431, type: "invalid_request_error", ours: true },
   upstream_unavailable: { status: 502, type: "server_error", ours: true },
+  store_unavailable: { status: 503, type: "server_error", ours: true },
   server_shutting_down: { status: 503, type: "server_error", ours: true },
 } as const satisfies Record<string, ErrorRow>;
 

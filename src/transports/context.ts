@@ -24,6 +24,8 @@ export type TransportContext = {
   /** What the page calls this server's version. */
   readonly version: string;
   readonly isTemporary: boolean;
+  /** Rejects while the store cannot be used. */
+  readonly probe: () => Promise<unknown>;
   /** Whether new work is to be refused. */
   readonly isDraining: () => boolean;
   /** Told of each client that was cut, and why. */

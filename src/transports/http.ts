@@ -82,8 +82,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     }));
   }
   route(app, "GET", "/readyz", async (_request, reply) => {
-    if (isDraining()) reply.code(503);
-    return { status: isDraining() ? "draining" : "ready" };
+    const status = isDraining() ? "draining" : await storeStatus(context);
+    if (status !== "ready") reply.code(503);
+    return { status };
   });
 
   const guarded = (api: FastifyInstance): void => {
@@ -151,6 +152,22 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   return app;
 }
 
+/** How long a load balancer waits for what it asks. */
+const PROBE_MS = 2000;
+
+async function storeStatus({ probe }: TransportContext): Promise<"ready" | "no_store"> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(late.reject, PROBE_MS);
+  try {
+    await Promise.race([probe(), late.promise]);
+    return "ready";
+  } catch {
+    return "no_store";
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Clients of other APIs hear how they can use this one. */
 function refuseOtherApis(api: FastifyInstance): void {
   const refusals = { "/chat/completions": useResponses("Chat Completions"), "/messages": useResponses("Messages") };
@@ -190,6 +207,7 @@ function answerError(context: TransportContext, thrown: unknown, request: Fastif
   const permit = (request as { readonly permit?: Permit | null }).permit ?? null;
   const route = routeOf({ method: request.method, url: request.url });
   reportRefusal(context.report, error, { what: "request", route, ...who("http", request.id, permit) });
+  if (reply.raw.writableEnded) return;
   if (reply.raw.headersSent) {
     // Half an answer is on its way, and no error can be told in the middle of it.
     reply.raw.destroy();

@@ -29,6 +29,8 @@ export type ListenerOptions = {
   readonly tls?: Tls;
   /** Told of each client that was cut, and why. */
   readonly onCut?: (reason: CutReason) => void;
+  /** Rejects while the store cannot be used; asked by `/readyz`. */
+  readonly probe?: () => Promise<unknown>;
   /** Takes unexpected errors, whose text no client sees. */
   readonly onError: (error: unknown, requestId: string) => void;
   /** Takes what was refused and closed. */
@@ -63,6 +65,7 @@ export class Listener {
       isTemporary: options.isTemporary ?? false,
       onError,
       onCut: options.onCut ?? (() => undefined),
+      probe: options.probe ?? (async () => undefined),
       report: options.report ?? (() => undefined),
       limits: this.#limits,
       policy,
