@@ -8,12 +8,13 @@ import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
 import { isContinuable, type ResponseNode } from "./node.ts";
 import { checkItemIds } from "./pairing.ts";
-import type { EnginePorts, Tenant } from "./ports.ts";
+import type { EnginePorts, Tenant, Permit } from "./ports.ts";
 import { Claims } from "./claims.ts";
 import { Compactions } from "./compacted.ts";
 import type { Followed } from "./run.ts";
 import { type RunOptions, Runs } from "./runs.ts";
 import { RunningTurns } from "./running-turns.ts";
+import { withModel } from "./sole-model.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { openReasoning } from "./sealed-reasoning.ts";
@@ -63,6 +64,11 @@ export class Engine {
   /** Refuses early what would be refused later: before a body is read. @throws ApiError `too_many_turns` */
   checkRoom(tenant: Tenant): void {
     this.#turns.check(tenant);
+  }
+
+  /** The request with the model that it leaves out. @throws ApiError `missing_required_parameter` */
+  named(request: CreateRequest, permit: Permit): Promise<CreateRequest> {
+    return withModel(request, this.#ports.models, permit);
   }
 
   /** The names of the models that are served. */

@@ -13,7 +13,8 @@ export async function countInputTokens(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<InputTokens> {
-  const counted = await readBody(request.body, limits, countRequestInSteps);
+  const asked = await readBody(request.body, limits, countRequestInSteps);
+  const counted = await engine.named(asked, permit);
   if (!permit.allowsModel(counted.model)) throw modelNotFound(counted.model);
   const left = new AbortController();
   reply.raw.once("close", () => left.abort());
