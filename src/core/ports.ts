@@ -179,7 +179,7 @@ export class NotPut extends Error {
   }
 }
 
-/** What a store has of one node: its response and its own input. */
+/** What a store has of one node. */
 export type StoredResponse = Pick<ResponseNode, "input" | "response">;
 
 /** Seals texts that clients keep for the server and cannot read. All of it is per tenant. */
@@ -199,7 +199,6 @@ export interface Access {
   needsKey(): Promise<boolean>;
   /**
    * @param authorization the header of that name
-   * @param address where the client connects from
    * @throws ApiError `invalid_api_key`, and `rate_limit_exceeded` after many wrong keys from the address
    */
   authenticate(authorization: string | undefined, address?: string): Promise<Permit>;
@@ -301,13 +300,11 @@ export type EnginePorts = {
   readonly memory?: Memory;
 };
 
-/** Every bound of the engine, by name. */
 export type Limits = {
   /** Bytes of nodes that one session keeps. */
   readonly sessionBytes: number;
-  /** Turns of one server that run at the same time, over all transports … */
+  /** Turns that run at the same time, over all transports: of one server, and of one tenant. */
   readonly turns: number;
-  /** … and those of one tenant. */
   readonly turnsPerTenant: number;
   /** Turns of one session that run at the same time, over all its lanes. */
   readonly turnsInFlight: number;

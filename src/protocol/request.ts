@@ -295,7 +295,6 @@ function rounded(integer: string): number {
   return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number(integer), Number.MAX_SAFE_INTEGER));
 }
 
-/** The lowest thresholds that were named. */
 function parseThresholds(management: NonNullable<RawBody["context_management"]>): CompactionThresholds | null {
   if (management.length === 0) return null;
   management.forEach(({ type }, index) => {
@@ -311,7 +310,7 @@ function parseThresholds(management: NonNullable<RawBody["context_management"]>)
 
 function lowest(values: readonly (number | null | undefined)[]): number | null {
   const named = values.filter((value) => typeof value === "number");
-  return named.reduce<number | null>((least, value) => Math.min(least ?? value, value), null);
+  return named.length === 0 ? null : named.reduce((least, value) => Math.min(least, value));
 }
 
 /** The shape that `checkBody` has proved. */
