@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, renameSync, statSync } from "node:fs";
+import { openSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { destination } from "pino";
 import type { ParsedConfig } from "../config.ts";
@@ -67,10 +67,10 @@ async function probe(url: string): Promise<Found> {
 async function startOwn({ config }: ParsedConfig, notes: readonly string[]): Promise<UsedServer> {
   const logFile = join(config.dataDir, "run.log");
   const { createLog } = await import("../observe.ts");
-  const { StartError, startServer } = await import("../server.ts");
+  const { makeFolder, StartError, startServer } = await import("../server.ts");
   const log = createLog({
     level: config.logLevel,
-    destination: destination({ dest: openLog(config.dataDir, logFile), sync: false }),
+    destination: destination({ dest: openLog(config.dataDir, logFile, makeFolder), sync: false }),
   });
   try {
     const server = await startServer(config, { log, isTemporary: true });
@@ -87,9 +87,9 @@ async function startOwn({ config }: ParsedConfig, notes: readonly string[]): Pro
   }
 }
 
-function openLog(folder: string, file: string): number {
+function openLog(folder: string, file: string, makeFolder: (path: string) => void): number {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     if (size > LOG_BYTES) renameSync(file, `${file}.1`);
     return openSync(file, "a", 0o600);
