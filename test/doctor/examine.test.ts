@@ -3,6 +3,7 @@ import { examine } from "../../src/doctor/index.ts";
 import { parseTarget } from "../../src/doctor/target.ts";
 import { startServer } from "../../src/index.ts";
 import { brokenServer, listen, refusing } from "./broken-server.ts";
+import type { RequestListener } from "node:http";
 import { createServer } from "node:net";
 import { onTestFinished } from "vitest";
 
@@ -82,7 +83,10 @@ test("a machine where nothing listens ends the examination", async () => {
 });
 
 test("a server of another make is examined too", async () => {
-  const url = await brokenServer({ onUpgrade: refusing(404) });
+  const onRequest: RequestListener = ({ method }, response) => {
+    response.writeHead(method === "POST" ? 400 : 404).end();
+  };
+  const url = await brokenServer({ onRequest, onUpgrade: refusing(404) });
   const { findings } = await examine({ url, largestBytes: 1000 });
   expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual([
     "proxy ok",
