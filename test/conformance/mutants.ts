@@ -42,6 +42,13 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "kinds.history",
   },
   {
+    name: "all calls are done at the end of the response",
+    file: "core/assembler.ts",
+    find: "return this.#closeCall(event.key);",
+    replace: "return;",
+    caughtBy: "tools.one-by-one",
+  },
+  {
     name: "numbers begin at 1",
     file: "core/open-item.ts",
     find: "#sequence = 0;",
@@ -72,7 +79,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the first snapshot is already completed",
     file: "core/assembler.ts",
-    find: 'const response = this.#response("in_progress", NO_ITEMS);',
+    find: 'const response = this.#response(background ? "queued" : "in_progress", NO_ITEMS);',
     replace: 'const response = this.#response("completed", NO_ITEMS);',
     caughtBy: "events.snapshots",
   },
@@ -135,7 +142,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "output_text has no annotations",
     file: "core/open-item.ts",
-    find: "return Object.freeze({ type: kind, text, annotations: NONE, logprobs });",
+    find: "return Object.freeze({ type: kind, text, annotations, logprobs });",
     replace: "return Object.freeze({ type: kind, text }) as never;",
     caughtBy: "snapshots.items",
   },
@@ -247,15 +254,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "store: false is stored",
     file: "core/turn.ts",
-    find: "if (this.request.store) await this.#ports.store.put(",
-    replace: "await this.#ports.store.put(",
+    find: "if (!this.request.store) return;",
+    replace: "",
     caughtBy: "store.false-over-http",
   },
   {
     name: "store: true is not stored",
     file: "core/turn.ts",
-    find: "if (this.request.store) await this.#ports.store.put(",
-    replace: "if (this.request === null) await this.#ports.store.put(",
+    find: "if (!this.request.store) return;",
+    replace: "if (this.request !== null) return;",
     caughtBy: "store.after-cut",
   },
   {
@@ -542,7 +549,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "two turns may run in one conversation",
     file: "core/conversation-hold.ts",
-    find: "if (value.lock !== null && value.lock.until > now) throw conversationLocked();",
+    find: "if (!isOver(found, now)) throw conversationLocked();",
     replace: "",
     caughtBy: "conversations.locked",
     rate: 200,
@@ -550,15 +557,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a turn adds nothing to its conversation",
     file: "core/conversation-turn.ts",
-    find: "await this.#hold?.move(node.id);",
-    replace: "void node;",
+    find: "return this.#hold?.ending(node.id) ?? null;",
+    replace: "return node === null ? (this.#hold?.ending(node) ?? null) : null;",
     caughtBy: "conversations.turns",
   },
   {
-    name: "a turn with store: false is added to its conversation",
+    name: "a turn with store: false changes its conversation",
     file: "core/conversation-turn.ts",
     find: "if (!this.#adds) return this.#conversations.chain(this.#id);",
-    replace: "void this.#adds;",
+    replace: "if (!this.#adds) await (await this.#conversations.hold(this.#id, responseId)).move(null);",
     caughtBy: "conversations.unstored",
   },
   {

@@ -97,7 +97,7 @@ test("a server of another make is examined too", async () => {
     "models warning",
     "upgrade problem",
     "message skipped",
-    "body problem",
+    "body ok",
     "stream skipped",
     "tools skipped",
     "tools-http skipped",
