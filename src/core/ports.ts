@@ -1,5 +1,6 @@
 import type { Annotation, CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import type { OpaqueEvent } from "../protocol/opaque.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/table.ts";
@@ -62,6 +63,8 @@ export type BackendRequest = {
   readonly open: (item: CompactionItem) => Compacted;
   /** Stands for the client's connection: a key for what happens once per connection. */
   readonly session: object;
+  /** How often the request may be sent again to a server that refuses it; undefined leaves it to the backend. */
+  readonly retries?: number | undefined;
 };
 
 /** What a compaction item stands for. */
@@ -94,6 +97,7 @@ export type BackendEvent =
   | { readonly type: "call.done"; readonly key: number }
   /** Belongs to the text that is open; without any it is dropped. */
   | { readonly type: "annotation"; readonly annotation: Annotation }
+  | OpaqueEvent
   | { readonly type: "item"; readonly item: Item }
   | { readonly type: "usage"; readonly usage: Usage }
   | { readonly type: "finish"; readonly reason: FinishReason };

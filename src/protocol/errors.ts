@@ -1,4 +1,4 @@
-import { ERROR, type ErrorCode, EVENT } from "./table.ts";
+import { ERROR, type ErrorCode, EVENT, SENT_WITHOUT_CODE } from "./table.ts";
 
 type ApiErrorOptions = {
   /** The request field at fault, as a path (`input[0].content`). */
@@ -142,12 +142,23 @@ export function compactionUnreadable(param: string): ApiError {
   return new ApiError("invalid_value", message, { param });
 }
 
+export function reasoningUnreadable(param: string): ApiError {
+  return new ApiError("invalid_value", "The encrypted content of this item is not that of reasoning.", { param });
+}
+
 export function modelNotFound(model: string): ApiError {
   return new ApiError("model_not_found", `The requested model '${model}' does not exist.`, { param: "model" });
 }
 
 export function unknownParameter(param: string): ApiError {
   return new ApiError("unknown_parameter", `Unknown parameter: '${param}'.`, { param });
+}
+
+/** A choice that demands a call where there is nothing to call. */
+export function nothingToChoose(): ApiError {
+  const message =
+    "Tool choice 'required' must be specified with 'tools' parameter: there is no tool here that can be called.";
+  return new ApiError("invalid_value", message, { param: "tool_choice" });
 }
 
 export function unknownToolChoice(name: string): ApiError {
@@ -164,12 +175,13 @@ export type ErrorObject = {
   readonly message: string;
   readonly type: string;
   readonly param: string | null;
-  readonly code: string;
+  readonly code: string | null;
   readonly headers?: { readonly [name: string]: string };
 };
 
 function errorObject(error: ApiError): ErrorObject {
-  return { message: error.message, type: ERROR[error.code].type, param: error.param, code: error.code };
+  const code = SENT_WITHOUT_CODE.has(error.code) ? null : error.code;
+  return { message: error.message, type: ERROR[error.code].type, param: error.param, code };
 }
 
 /** The headers that tell a client when to come back. */
@@ -202,7 +214,7 @@ export function errorFrame(error: ApiError): ErrorFrame {
 export type ErrorEvent = {
   readonly type: typeof EVENT.error;
   readonly sequence_number: number;
-  readonly code: string;
+  readonly code: string | null;
   readonly message: string;
   readonly param: string | null;
   readonly error: ErrorObject;

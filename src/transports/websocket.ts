@@ -7,6 +7,7 @@ import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/error
 import type { CloseReason } from "../protocol/table.ts";
 import { Admission } from "./admission.ts";
 import { canonicalUrl } from "./canonical-url.ts";
+import { retriesFor } from "./client-retries.ts";
 import { Connection, ServerSocket } from "./connection.ts";
 import type { TransportContext } from "./context.ts";
 import { DEFLATE, wantsDeflate } from "./deflate.ts";
@@ -17,6 +18,7 @@ import { checkOrigin } from "./origins.ts";
 import { reportRefusal, routeOf, who } from "./report.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
 import { Rounds } from "./rounds.ts";
+import { authorizationOf, selectProtocol } from "./subprotocol-key.ts";
 import { wantsKeepalive } from "./silence.ts";
 
 /** The library counts in 32 bits, and takes anything larger for no limit at all. */
@@ -68,6 +70,7 @@ export class WebSockets {
       maxPayload: Math.min(limits.maxMessageBytes, LARGEST_MESSAGE),
       perMessageDeflate: perMessageDeflate ?? false,
       skipUTF8Validation: false,
+      handleProtocols: selectProtocol,
       ...timeouts,
     });
     upgrades.on("headers", (headers, request) => {
@@ -124,7 +127,7 @@ export class WebSockets {
       throw new ApiError("websocket_disabled", "This server takes no WebSocket connections: use HTTP.");
     }
     checkOrigin(policy, headers);
-    return access.authenticate(headers.authorization);
+    return access.authenticate(authorizationOf(headers));
   }
 
   /** Whether there can be a further connection. @throws ApiError when there cannot */
@@ -141,7 +144,13 @@ export class WebSockets {
     const connection = new Connection({
       socket,
       stream: request.socket,
-      session: engine.openSession({ tenant: permit.tenant, permit, transport: "websocket", requestId }),
+      session: engine.openSession({
+        tenant: permit.tenant,
+        permit,
+        transport: "websocket",
+        requestId,
+        retries: retriesFor(request.headers),
+      }),
       account: engine.memory.of(permit.tenant),
       limits,
       load,

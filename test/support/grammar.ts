@@ -75,13 +75,14 @@ const CONTENT: { readonly [type: string]: readonly string[] } = {
 /** What may be said of a response beside its output, and of these what may also be said after its end. */
 const ASIDES = new Set([
   "keepalive",
+  "response.inject.failed",
   "response.interrupt.accepted",
   "response.interrupt.failed",
   "response.steer.accepted",
   "response.steer.pending",
   "response.steer.failed",
 ]);
-const AFTER_THE_END = new Set(["response.steer.pending", "response.steer.failed"]);
+const AFTER_THE_END = new Set(["response.inject.failed", "response.steer.pending", "response.steer.failed"]);
 
 /**
  * Checks all events of one response, from the first to the last, and returns the response that its terminal event shows.
@@ -291,7 +292,8 @@ class Stream {
       if (phase !== undefined) demand(phase === "commentary" || phase === "final_answer", "a phase is one of two");
       const own = isMessage ? { status, ...(phase !== undefined && { phase }) } : { summary: item.summary };
       equal(done, { ...item.added, content: item.content, ...own }, "the item");
-      demand(item.content.length + item.summary.length > 0, "the item is empty");
+      const isSealed = typeof done["encrypted_content"] === "string";
+      demand(isSealed || item.content.length + item.summary.length > 0, "the item is empty");
     } else if (item.type === "compaction") {
       const encrypted_content = string(done["encrypted_content"], "item.encrypted_content");
       equal(done, { ...item.added, encrypted_content }, "the compaction");
