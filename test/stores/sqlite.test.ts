@@ -15,6 +15,7 @@ import { storeContract } from "./store-contract.ts";
 const folder = mkdtempSync(join(tmpdir(), "turnwire-sqlite-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const content = (bytes: number) => [{ type: "message", role: "user", content: "x".repeat(bytes) }];
 const SUCCESS = [() => true, () => false] as const;
 
 /** Why no small disk can be made here; null when one can. */
@@ -62,8 +63,8 @@ describe("only in SQLite", () => {
   test("what was deleted is in no file any more once the store is closed", async () => {
     const file = newFile();
     const store = await openDurableStore(`sqlite:${file}`);
-    const content = "canary ".repeat(20_000);
-    await store.put(makeNode("a", { input: [{ type: "message", role: "user", content }] }));
+    const canary = "canary ".repeat(20_000);
+    await store.put(makeNode("a", { input: [{ type: "message", role: "user", content: canary }] }));
     await store.put(makeNode("b"));
     await store.delete("acme", "a");
     await store.close();
@@ -79,7 +80,6 @@ describe("only in SQLite", () => {
         execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", disk]);
         const store = await openDurableStore(`sqlite:${join(disk, "turnwire.db")}`, { memoryBytes: 0 });
         try {
-          const content = (bytes: number) => [{ type: "message", role: "user", content: "x".repeat(bytes) }];
           await store.put(makeNode("large", { input: content(5 << 20) }));
           const lease = { tenant: "acme", kind: "thing", id: "a", value: 1, node: null, expiresAt: null };
           await store.records.write({ ...lease, about: "running" }, 0);
