@@ -82,10 +82,12 @@ test("a machine where nothing listens ends the examination", async () => {
   expect(findings.map(({ check }) => check)).toEqual(["proxy", "connect"]);
 });
 
+/** A server that knows POST and refuses what is posted. */
+const onRequest: RequestListener = ({ method }, response) => {
+  response.writeHead(method === "POST" ? 400 : 404).end();
+};
+
 test("a server of another make is examined too", async () => {
-  const onRequest: RequestListener = ({ method }, response) => {
-    response.writeHead(method === "POST" ? 400 : 404).end();
-  };
   const url = await brokenServer({ onRequest, onUpgrade: refusing(404) });
   const { findings } = await examine({ url, largestBytes: 1000 });
   expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual([
