@@ -8,18 +8,19 @@ import { SimBackend } from "./backends/sim.ts";
 import { completeConfig, isLoopback } from "./config.ts";
 import { Memory } from "./core/budget.ts";
 import { Engine } from "./core/engine.ts";
-import type { Backend, Limits, Observer, Runtime, Store } from "./core/ports.ts";
+import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
 import { DEFAULT_TENANT, KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, observers, withContentLog } from "./observe.ts";
 import { wrongNode } from "./node-version.ts";
 import { logTransports } from "./observe-transports.ts";
-import { cutLog, engineLimits, transportLimits } from "./server-limits.ts";
 import { systemRuntime } from "./runtime.ts";
 import { createSeal, openConfiguredStore } from "./configured-store.ts";
 import type { Config } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 import { type Sizes, sizesOf } from "./sizes.ts";
+import type { CutReason } from "./transports/context.ts";
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./transports/limits.ts";
 import { hostInUrl, Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
 
@@ -272,4 +273,50 @@ function notHere({ host }: Config): string {
 function whyNotListening(error: unknown, config: Config): unknown {
   const words = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""]?.(config);
   return words === undefined ? error : new StartError(words, { cause: error });
+}
+
+function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    turns: config.maxTurns,
+    turnsPerTenant: config.maxTurnsPerTenant,
+    sessionBytes: config.sessionBytes,
+    laneNames: config.maxLanes,
+    turnsInFlight: config.maxTurnsInFlight,
+    queuedTurns: config.maxQueuedTurns,
+    detachedRuns: config.maxDetachedTurns,
+    detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
+    compactTokens: config.compactTokens,
+    compactBytes: config.compactBytes,
+    contextBytes,
+    acceptMs: config.acceptTimeout * 1000,
+  };
+}
+
+function transportLimits(config: Config): Partial<TransportLimits> {
+  return {
+    maxMessageBytes: config.maxMessageBytes,
+    connectionMs: config.connectionMinutes * 60_000,
+    pingMs: config.pingSeconds * 1000,
+    silenceMs: config.keepaliveSeconds * 1000,
+    maxConnections: config.maxConnections,
+    maxConnectionsPerTenant: config.maxConnectionsPerTenant,
+    maxDeflateConnections: config.maxDeflateConnections,
+    maxLoopDelayMs: config.maxLoopDelayMs,
+    maxValues: config.maxMessageValues,
+    slowClientMs: config.slowReaderSeconds * 1000,
+    requestMs: config.slowMessageSeconds * 1000,
+    messageMs: config.slowMessageSeconds * 1000,
+    requestHeaderMs: Math.min(DEFAULT_TRANSPORT_LIMITS.requestHeaderMs, config.slowMessageSeconds * 1000),
+  };
+}
+
+/** One line for each client that was cut, with how many there were for the same reason. */
+function cutLog(log: Log): (reason: CutReason) => void {
+  const counts = new Map<CutReason, number>();
+  return (reason) => {
+    const count = (counts.get(reason) ?? 0) + 1;
+    counts.set(reason, count);
+    log.warn({ reason, count }, "cut a client");
+  };
 }
