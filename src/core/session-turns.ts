@@ -1,4 +1,5 @@
 import type { ApiError } from "../protocol/errors.ts";
+import type { Lease } from "./budget.ts";
 import type { Detached } from "./detached.ts";
 import type { Job } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
@@ -17,6 +18,8 @@ export type TurnSink = {
   readonly detached?: Detached;
   /** Size of the request as it came, in bytes. */
   readonly bytesIn: number;
+  /** What the request holds, until the response that is made of it is kept. */
+  readonly lease?: Lease;
   /** Bytes sent of this turn so far. */
   readonly bytesOut: () => number;
 };

@@ -218,7 +218,11 @@ export class Session {
       conversation: this.#conversation(request, memory),
       resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id, memory)),
       items: this.#items,
-      keep: (node) => this.#cache.keep(node, { lane, numbers: turn.numbers }),
+      keep: (node) => {
+        // The response holds what its request has held.
+        sink.lease?.release();
+        this.#cache.keep(node, { lane, numbers: turn.numbers });
+      },
       begun: () => this.#running.set(turn.responseId, { turn, lane, steers: new Steers(turn) }),
     });
     this.#turns.add(turn);

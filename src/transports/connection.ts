@@ -193,7 +193,7 @@ export class Connection {
       await this.#session.reject(toApiError(thrown), this.#sink(data.length, null));
       return;
     }
-    await this.#begin(data);
+    await this.#begin(data, lease);
   }
 
   /** Something in here does not work; what the state of the connection is then nobody can tell. */
@@ -203,7 +203,7 @@ export class Connection {
   }
 
   /** Resolves when what the frame began has ended. What became of it the client hears, and the observer, elsewhere. */
-  async #begin(data: Buffer): Promise<void> {
+  async #begin(data: Buffer, lease: Lease): Promise<void> {
     const pending = this.#reader.read(data);
     const reading = pending instanceof Promise ? await pending : pending;
     if (this.#state !== "open") return;
@@ -215,7 +215,7 @@ export class Connection {
     this.#wrong.end();
     switch (event.type) {
       case "create":
-        await this.#create(event.request, data.length, event.streamId);
+        await this.#create(event.request, data.length, event.streamId, lease);
         return;
       case "steer":
         this.#session.steer(event.steer, (answer, lane) => {
@@ -234,8 +234,8 @@ export class Connection {
     }
   }
 
-  async #create(request: CreateRequest, bytes: number, streamId: string | null): Promise<void> {
-    const sink = this.#sink(bytes, streamId, viewOf(request, this.#echo));
+  async #create(request: CreateRequest, bytes: number, streamId: string | null, lease: Lease): Promise<void> {
+    const sink = { ...this.#sink(bytes, streamId, viewOf(request, this.#echo)), lease };
     const lane = streamId ?? DEFAULT_LANE;
     if (this.#load.isOverloaded) {
       const answered = this.#session.reject(overloaded(this.#limits), sink, lane);

@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
+import { MEMORY_MUTANTS } from "../e2e/memory-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 
 /** Loaded before a server (`node --import`): breaks the one rule that the variable MUTANT names, in the source as it is read. */
 
-const mutant = MUTANTS.find(({ name }) => name === process.env["MUTANT"]);
+const mutant = [...MUTANTS, ...MEMORY_MUTANTS].find(({ name }) => name === process.env["MUTANT"]);
 if (mutant === undefined) throw new Error(`there is no mutant '${process.env["MUTANT"]}'`);
 const target = new URL(`../../src/${mutant.file}`, import.meta.url).href;
 
