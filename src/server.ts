@@ -15,7 +15,7 @@ import { KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
-import { type Sizes, sizesOf } from "./sizes.ts";
+import { quotaOf, type Sizes, sizesOf } from "./sizes.ts";
 import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
 import { CipherSeal } from "./stores/cipher-seal.ts";
 import { keyFile, newKey } from "./stores/key-file.ts";
@@ -183,6 +183,7 @@ async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
   try {
     return await openStore(url, {
       memoryBytes: sizesOf(config).storeBytes,
+      quota: quotaOf(config, url),
       ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
       keys: parseStoreKeys(config.storeKeys ?? ""),
       onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),

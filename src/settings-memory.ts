@@ -64,6 +64,16 @@ export const MEMORY_SETTINGS = {
     ...size({ default: "64MiB", description: "Context that one connection may hold." }),
     group: "Memory",
   },
+  storeQuotaBytes: {
+    ...sizeOrAuto(
+      "What the store may hold; more is refused. auto: nine tenths of the disk space that sqlite: has, no limit for others.",
+    ),
+    group: "Memory",
+  },
+  storeQuotaBytesPerTenant: {
+    ...sizeOrAuto("The same, of one tenant; auto: half of --store-quota-bytes."),
+    group: "Memory",
+  },
   memoryBytes: {
     ...sizeOrAuto("Memory for all requests, sessions, runs and unread answers; auto: half of the heap."),
     group: "Memory",

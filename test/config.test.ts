@@ -74,6 +74,8 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   compactBytes: "1MiB",
   storeBytes: "1MiB",
   sessionBytes: "1MiB",
+  storeQuotaBytes: "1GiB",
+  storeQuotaBytesPerTenant: "1GiB",
   memoryBytes: "1GiB",
   memoryBytesPerTenant: "1GiB",
   contextBytes: "1MiB",

@@ -43,6 +43,7 @@ export class Conversations {
     readonly metadata: Metadata;
   }): Promise<Conversation> {
     const { runtime, store } = this.#ports;
+    await this.checkRoom();
     const name = this.#name(runtime.newId("conversation"));
     const node = await this.#put(null, await this.#resolve(items));
     const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lock: null };
@@ -105,6 +106,11 @@ export class Conversations {
       await hold.release();
     }
     return this.get(id);
+  }
+
+  /** @throws ApiError `tenant_storage_exceeded`, `server_storage_exceeded` */
+  async checkRoom(): Promise<void> {
+    await this.#ports.store.checkRoom?.(this.#tenant);
   }
 
   /** @throws ApiError `conversation_locked` */

@@ -108,6 +108,12 @@ export interface Store {
   readonly records: Records;
   /** Keeps a node. Idempotent by id; when it resolves the node is as durable as this store makes it. */
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
+  /**
+   * Whether the tenant can store anything, asked before the work is done that would have to be stored. A store without a
+   * quota need not have it.
+   * @throws ApiError `tenant_storage_exceeded`, `server_storage_exceeded`
+   */
+  checkRoom?(tenant: Tenant): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
   get(tenant: Tenant, id: string, admit?: Admit): Promise<StoredResponse | undefined>;
   /** What was recorded with the node; undefined when it is unknown, null when there was nothing. */

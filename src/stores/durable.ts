@@ -3,7 +3,7 @@ import { chainBytes, type ResponseNode, restoreNode } from "../core/node.ts";
 import type { Admit, JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import { Cipher, type StoreKey } from "./cipher.ts";
-import type { Database, Key, NewRow, Part, StoredRow } from "./database.ts";
+import type { Database, Key, NewRow, Part, StoredRow, Usage } from "./database.ts";
 import { DurableRecords } from "./durable-records.ts";
 import { isName, keyOf } from "./key.ts";
 import {
@@ -122,6 +122,11 @@ export class DurableStore implements Store {
     if (key === undefined) return false;
     this.#cache.delete(keyOf(tenant, id));
     return this.#database.hide(key);
+  }
+
+  usage(tenant: Tenant): Promise<Usage> {
+    this.#assertOpen();
+    return this.#database.usage(tenant);
   }
 
   /** Lets go of what is too old or too much, as is done from time to time anyway. */

@@ -87,6 +87,10 @@ export const EXPIRE = `
   UPDATE turnwire_nodes SET listed = false, stored_at = 0 WHERE listed AND seq IN (
     SELECT seq FROM turnwire_nodes WHERE listed AND stored_at <= $1 ORDER BY stored_at LIMIT $2)`;
 
+export const USAGE = `
+  SELECT coalesce(sum(bytes) FILTER (WHERE tenant = $1), 0)::bigint AS tenant, coalesce(sum(bytes), 0)::bigint AS "all"
+  FROM turnwire_usage`;
+
 /** An index has the sizes, so no content is read for it. */
 export const SIZE = "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM turnwire_nodes";
 

@@ -11,6 +11,7 @@ import type {
   RecordRow,
   StoredRow,
   SweepStep,
+  Usage,
   WriteOutcome,
 } from "./database.ts";
 import { migrate } from "./postgres-schema.ts";
@@ -154,6 +155,11 @@ export class PostgresDatabase implements Database {
 
   async expireRecords(now: number, limit: number): Promise<number> {
     return (await this.#pool.query(records.EXPIRE, [now, limit])).rowCount ?? 0;
+  }
+
+  async usage(tenant: string): Promise<Usage> {
+    const [row] = await this.#read<Usage>(sql.USAGE, [tenant]);
+    return row ?? { tenant: 0, all: 0 };
   }
 
   async size(): Promise<number> {

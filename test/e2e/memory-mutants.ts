@@ -49,4 +49,11 @@ export const MEMORY_MUTANTS = [
     replace: "const admit = undefined;\n      void [ContextMemory, leaseOf];",
     caughtBy: "replays that are not read",
   },
+  {
+    name: "a tenant may store what it likes",
+    file: "stores/quota.ts",
+    find: "if (usage.tenant + bytes > this.#quota.tenantBytes) {",
+    replace: "if (usage.tenant + bytes > Infinity) {",
+    caughtBy: "responses that fill the store",
+  },
 ] as const;
