@@ -9,7 +9,9 @@ export type TurnFields = {
   readonly responseId: string;
   readonly previousResponseId: string | null;
   readonly tenant: string;
+  readonly keyName: string | null;
   readonly session: string;
+  readonly requestId: string | null;
   readonly transport: string;
   readonly model: string;
   readonly outcome: string;

@@ -91,8 +91,10 @@ function stdout(): DestinationStream {
   const lines = pino.destination({ dest: 1, sync: false, minLength: TOGETHER_BYTES, maxLength: BUFFER_BYTES });
   let timer: NodeJS.Timeout | null = null;
   const handOver = (): void => {
-    timer = null;
-    lines.flush();
+    // While lines are being written, a flush does nothing: what has come since then would wait for many more.
+    const { _writing: isWriting } = lines as unknown as { readonly _writing: boolean };
+    timer = isWriting ? setTimeout(handOver, TOGETHER_MS).unref() : null;
+    if (timer === null) lines.flush();
   };
   return {
     write(line) {
@@ -168,7 +170,9 @@ function turnFields(report: TurnReport): TurnFields {
     responseId: report.responseId,
     previousResponseId: report.previousResponseId === null ? null : idOf(report.previousResponseId),
     tenant: report.tenant,
+    keyName: report.keyName,
     session: report.session,
+    requestId: report.requestId,
     transport: report.transport,
     model: named(report.model),
     outcome: report.outcome,
@@ -220,5 +224,20 @@ export function withContentLog(store: Store, log: Log): Store {
     load: (tenant, id, admit) => store.load(tenant, id, admit),
     delete: (tenant, id) => store.delete(tenant, id),
     close: () => store.close(),
+  };
+}
+
+/** The log and an embedder's observer: a mistake in the latter does not reach the turn that it observes. */
+export function observers(first: Observer, second: Observer | undefined, log: Log): Observer {
+  if (second === undefined) return first;
+  return {
+    observe(event) {
+      first.observe(event);
+      try {
+        second.observe(event);
+      } catch (error) {
+        log.error({ err: error }, "the observer failed");
+      }
+    },
   };
 }

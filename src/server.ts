@@ -12,7 +12,8 @@ import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
 import { KeyRing } from "./keys/key-ring.ts";
-import { createLog, flushLog, type Log, LogObserver, withContentLog } from "./observe.ts";
+import { createLog, flushLog, type Log, LogObserver, observers, withContentLog } from "./observe.ts";
+import { logTransports } from "./observe-transports.ts";
 import { systemRuntime } from "./runtime.ts";
 import type { Config } from "./settings.ts";
 import { quotaOf, type Sizes, sizesOf } from "./sizes.ts";
@@ -43,11 +44,12 @@ export type RunningServer = {
   readonly close: () => Promise<void>;
 };
 
-/** Parts that take the place of what the configuration would choose. The server closes them when it ends. */
+/** What takes the place of what the configuration would choose. The server closes all parts when it ends. */
 export type ServerParts = {
   readonly backend?: Backend;
   readonly store?: Store;
   readonly runtime?: Runtime;
+  readonly limits?: Partial<Limits>;
   readonly log?: Log;
   /** Sees what the log sees, besides it. */
   readonly observer?: Observer;
@@ -78,7 +80,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     runtime,
     observer: observers(new LogObserver(log), parts.observer, log),
     seal: createSeal(config, log),
-    limits: engineLimits(config, sizes),
+    limits: { ...engineLimits(config, sizes), ...parts.limits },
     memory: new Memory({ serverBytes: sizes.memoryBytes, tenantBytes: sizes.memoryBytesPerTenant }),
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
@@ -100,6 +102,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     },
     ...(tls !== undefined && { tls }),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
+    report: logTransports(log),
   });
   const release = (): Promise<void> =>
     inTurn([() => listener.close(), () => backend.close(), () => store.close(), () => flushLog(log)]);
@@ -113,6 +116,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     throw whyNotListening(error, config);
   });
 
+  engine.runs.sweepRegularly((err) => log.error({ err }, "could not end the runs of stopped servers"));
   const shutDown = async (): Promise<void> => {
     listener.stopAccepting();
     await drain(engine, config.graceSeconds);
@@ -264,21 +268,6 @@ function withCoalescing(backend: Backend, { coalesceMs }: Config): Backend {
   return coalesceMs === 0 ? backend : new CoalescingBackend(backend, coalesceMs);
 }
 
-/** The log, and whoever else wants to know; a stranger's mistake does not reach the turn that it looks at. */
-function observers(first: Observer, second: Observer | undefined, log: Log): Observer {
-  if (second === undefined) return first;
-  return {
-    observe(event) {
-      first.observe(event);
-      try {
-        second.observe(event);
-      } catch (error) {
-        log.error({ err: error }, "the observer failed");
-      }
-    },
-  };
-}
-
 /** Runs every step, also after one that failed; then fails as the first of those did. */
 async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];
@@ -325,10 +314,8 @@ function readPem(file: string): Buffer {
 }
 
 function whyNotOpen({ host }: Config): string {
-  return (
-    `--host "${host}" lets other machines connect, but there are no API keys: make one with 'turnwire keys add', or add ` +
-    "--api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model"
-  );
+  const ways = "--api-key tenant=key, or --allow-unauthenticated if whoever reaches the port may use the model";
+  return `--host "${host}" lets other machines connect, but there are no API keys: make one with 'turnwire keys add', or add ${ways}`;
 }
 
 /** Failures of `listen` that an operator can mend, in words. */
@@ -345,6 +332,6 @@ function notHere({ host }: Config): string {
 }
 
 function whyNotListening(error: unknown, config: Config): unknown {
-  const explain = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""];
-  return explain === undefined ? error : new StartError(explain(config), { cause: error });
+  const words = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""]?.(config);
+  return words === undefined ? error : new StartError(words, { cause: error });
 }

@@ -62,7 +62,9 @@ describe("a turn", () => {
         responseId: id,
         previousResponseId: null,
         tenant: "default",
+        keyName: null,
         session: expect.stringMatching(/^sess_/),
+        requestId: expect.stringMatching(/^req_/),
         transport: "http",
         model: "m",
         outcome: "completed",
@@ -98,7 +100,7 @@ describe("a turn", () => {
   test("that the model server refused is a warning, without what it quoted of the request", async () => {
     const cause = new Error(`the model server answered 400: ${SECRET}`);
     const { lines, text } = await run([new ApiError("invalid_prompt", "It was refused.", { cause })], { store: false });
-    expect(lines("turn")).toMatchObject([{ level: "warn", outcome: "failed", errorCode: "invalid_prompt" }]);
+    expect(lines("turn")).toMatchObject([{ level: "warn", outcome: "refused", errorCode: "invalid_prompt" }]);
     expect(text()).not.toContain(SECRET);
   });
 
@@ -123,7 +125,10 @@ describe("a turn", () => {
   });
 
   test("that broke in a stream keeps its cause from the stream", async () => {
-    const { lines, wire } = await run([new Error(SECRET)], { input: "hello", stream: true });
+    const { lines, wire } = await run([[{ type: "text.delta", delta: "Hel" }], new Error(SECRET)], {
+      input: "hello",
+      stream: true,
+    });
     const [, id] = /"type":"response.failed".*"id":"(resp_[^"]+)"/.exec(wire) ?? [];
     expect(wire).not.toContain(SECRET);
     expect(lines("turn")).toMatchObject([
@@ -248,6 +253,8 @@ describe("at a terminal", () => {
     tenant: "acme",
     transport: "websocket",
     session: "sess_1",
+    requestId: "req_1",
+    keyName: "laptop",
     responseId: "resp_1",
     previousResponseId: null,
     model: "small\u001b[31m\n",

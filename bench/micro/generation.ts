@@ -121,7 +121,7 @@ export const generation: readonly Benchmark[] = [
     name: "ChatStream: an answer of 800 tokens",
     ours: always(() => {
       const events: BackendEvent[] = [];
-      const reader = new ChatStream(head);
+      const reader = new ChatStream(head, "", "auto");
       for (const each of data) reader.read(each, events);
       return events;
     }),

@@ -30,7 +30,9 @@ type ChatAnswerOptions = {
   readonly signal: AbortSignal;
   /** Milliseconds that may pass between two chunks. */
   readonly silenceTimeoutMs: number;
-  readonly thinkTags?: ThinkTagsMode;
+  readonly thinkTags: ThinkTagsMode;
+  /** Names the model server. */
+  readonly origin: string;
   /** Makes an error that the server reported in its stream loggable; `said` is what the model had said by then. */
   readonly redact: (error: unknown, said: string) => Promise<void>;
 };
@@ -52,7 +54,7 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
   constructor(options: ChatAnswerOptions) {
     this.#options = options;
     this.#watchdog = new Watchdog(options.signal);
-    this.#stream = new ChatStream(options.head, options.thinkTags);
+    this.#stream = new ChatStream(options.head, options.origin, options.thinkTags);
   }
 
   [Symbol.asyncIterator](): this {

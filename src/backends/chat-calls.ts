@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { BackendEvent } from "../core/ports.ts";
 import { ApiError } from "../protocol/errors.ts";
+import { keepOpaque } from "../protocol/opaque.ts";
 import { CallArguments, sameJson } from "./call-arguments.ts";
 import type { CallPiece, Fields } from "./call-pieces.ts";
 import { brokenStream, unreadable } from "./chat-errors.ts";
@@ -40,6 +41,7 @@ type Call = {
  */
 export class ChatCalls {
   readonly #head: Pick<ChatHead, "tools" | "allowed">;
+  readonly #origin: string;
   readonly #calls: Call[] = [];
   readonly #byIndex = new Map<number, Call>();
   readonly #byId = new Map<string, Call>();
@@ -48,8 +50,10 @@ export class ChatCalls {
   #last: Call | null = null;
   #lists = 0;
 
-  constructor(head: Pick<ChatHead, "tools" | "allowed">) {
+  /** @param origin names the model server */
+  constructor(head: Pick<ChatHead, "tools" | "allowed">, origin: string) {
     this.#head = head;
+    this.#origin = origin;
   }
 
   /** Whether there has been any. */
@@ -174,7 +178,10 @@ export class ChatCalls {
       call.hasTakenId = this.#byId.has(piece.id);
       if (!call.hasTakenId) this.#byId.set(piece.id, call);
     }
-    if (piece.extra !== null) call.extra = { ...call.extra, ...piece.extra };
+    if (piece.extra !== null) {
+      call.extra = { ...call.extra, ...piece.extra };
+      if (call.state !== "gathering") this.#sayExtra(call, events);
+    }
     if (call.state === "closed") {
       if (call.arguments.repeats(piece.text)) return;
       throw unreadable("went on with a tool call after its arguments were complete", call.name);
@@ -219,8 +226,14 @@ export class ChatCalls {
     }
     const { kind, name, namespace } = tool ?? { kind: "function", name: call.name, namespace: null };
     if (kind === "custom") call.custom = new CustomInput();
+    this.#sayExtra(call, events);
     const said = { type: "call", key: call.key, kind, callId: call.hasTakenId ? null : call.id, name } as const;
     events.push(namespace === null ? said : { ...said, namespace });
+  }
+
+  /** What the server wants to see again beside the call. */
+  #sayExtra({ key, extra, client }: Call, events: BackendEvent[]): void {
+    if (extra !== null && client === null) events.push({ type: "opaque", origin: this.#origin, key, fields: extra });
   }
 
   #say(call: Call, text: string, events: BackendEvent[]): void {
@@ -246,6 +259,7 @@ export class ChatCalls {
       const callId = call.hasTakenId ? null : call.id;
       const item = clientCall(call.client.type, callId ?? `call_${randomUUID()}`, call.arguments.text);
       if (item === undefined) throw brokenStream(`made a call of '${call.client.type}' that cannot be read`);
+      if (call.extra !== null) keepOpaque(item, { origin: this.#origin, call: call.extra });
       events.push({ type: "item", item });
       return;
     }

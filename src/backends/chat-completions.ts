@@ -58,6 +58,8 @@ export class ChatCompletionsBackend implements Backend {
   readonly #options: ChatCompletionsOptions;
   readonly #pool: Pool;
   readonly #path: string;
+  /** What opaque fields belong to. */
+  readonly #origin: string;
   readonly #headers: { readonly [name: string]: string };
   readonly #dialects: ModelDialects;
   /** Contexts of each dialect that was spoken. */
@@ -73,6 +75,7 @@ export class ChatCompletionsBackend implements Backend {
     const url = new URL(options.url);
     this.#options = options;
     this.#path = url.pathname.replace(/\/+$/, "");
+    this.#origin = url.origin + this.#path;
     this.#pool = new Pool(url.origin, {
       connections: null,
       connect: { timeout: options.connectTimeoutMs },
@@ -102,7 +105,7 @@ export class ChatCompletionsBackend implements Backend {
     const redact = (error: unknown, said: string): Promise<void> =>
       redactQuotation(error, [...(sent === null ? [] : contentOf(sent)), Buffer.from(said)]);
     const { silenceTimeoutMs, thinkTags } = this.#options;
-    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags, redact });
+    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags, origin: this.#origin, redact });
   }
 
   async models(): Promise<readonly string[]> {
@@ -153,7 +156,7 @@ export class ChatCompletionsBackend implements Backend {
     if (contexts === undefined) this.#contextsOfRenamed.set(tools, (contexts = new Map()));
     const key = keyOfMessages(dialect);
     let own = contexts.get(key);
-    if (own === undefined) contexts.set(key, (own = new ChatContexts(dialect, tools.renamed)));
+    if (own === undefined) contexts.set(key, (own = new ChatContexts(dialect, tools.renamed, this.#origin)));
     return own.messages(parent, input, open);
   }
 

@@ -42,8 +42,8 @@ export class ChatContexts {
   readonly #ofInput = new WeakMap<readonly Item[], ChatState>();
 
   /** @param renamed names of functions that are not those that `chatName` gives, by `keyOf` */
-  constructor(dialect: Dialect, renamed: ChatForm["renamed"] = new Map()) {
-    this.#form = { dialect, renamed };
+  constructor(dialect: Dialect, renamed: ChatForm["renamed"] = new Map(), origin: ChatForm["origin"] = null) {
+    this.#form = { dialect, renamed, origin };
   }
 
   /**

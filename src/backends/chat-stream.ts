@@ -13,6 +13,7 @@ import { takeLogprobs } from "./chat-logprobs.ts";
 import type { ChatHead } from "./chat-request.ts";
 import { chunkUsage } from "./chat-usage.ts";
 import { appendJoined } from "./join-deltas.ts";
+import { MessageFields } from "./message-fields.ts";
 import { type Spoken, ThinkTags, type ThinkTagsMode } from "./think-tags.ts";
 
 /** How long an answer that has finished may go on: its usage comes behind it, and whatever else is late does not count. */
@@ -22,6 +23,7 @@ export const GRACE_MS = { withUsage: 500, withoutUsage: 2000 } as const;
 export class ChatStream {
   readonly #calls: ChatCalls;
   readonly #annotations = new ChatAnnotations();
+  readonly #fields: MessageFields;
   readonly #thinkTags: ThinkTags;
   readonly #logprobs: TokenLogprob[] = [];
   /** Content of messages that came instead of deltas: each may repeat the one before. */
@@ -35,8 +37,10 @@ export class ChatStream {
   #usage: Usage | null = null;
   #ended = false;
 
-  constructor(head: Pick<ChatHead, "tools" | "allowed">, thinkTags: ThinkTagsMode = "auto") {
-    this.#calls = new ChatCalls(head);
+  /** @param origin names the model server */
+  constructor(head: Pick<ChatHead, "tools" | "allowed">, origin: string, thinkTags: ThinkTagsMode) {
+    this.#calls = new ChatCalls(head, origin);
+    this.#fields = new MessageFields(origin);
     this.#thinkTags = new ThinkTags(thinkTags);
   }
 
@@ -73,6 +77,7 @@ export class ChatStream {
       for (const annotation of this.#annotations.rest(this.#textLength))
         events.push({ type: "annotation", annotation });
     }
+    events.push(...this.#fields.take());
     this.#calls.end(this.#finish !== "stop", events);
     if (this.#usage !== null) events.push({ type: "usage", usage: this.#usage });
     events.push({ type: "finish", reason: this.#finish });
@@ -138,6 +143,7 @@ export class ChatStream {
   }
 
   #delta(delta: Fields, content: unknown, events: BackendEvent[]): void {
+    this.#fields.read(delta);
     const reasoning = reasoningText(delta);
     if (reasoning !== "") {
       this.#speak(this.#thinkTags.stop(), events);
@@ -151,6 +157,7 @@ export class ChatStream {
     if (!this.#thinkTags.isOver) this.#speak(this.#thinkTags.stop(), events);
     this.#annotate(events);
     this.#isTextOpen = false;
+    events.push(...this.#fields.take());
     this.#calls.read(pieces, events);
   }
 
@@ -180,6 +187,7 @@ export class ChatStream {
   #say(delta: string, events: BackendEvent[]): void {
     if (this.#calls.any) this.#calls.closeComplete(events);
     this.#textLength += delta.length;
+    if (!this.#isTextOpen) events.push(...this.#fields.take());
     this.#isTextOpen = true;
     const logprobs = this.#logprobs.splice(0);
     appendJoined(

@@ -10,12 +10,14 @@ import {
   type Part,
   type ToolOutputItem,
 } from "../protocol/items.ts";
+import { type OpaqueFields, opaqueOf } from "../protocol/opaque.ts";
 import { toolKey } from "../protocol/tools.ts";
 import { argumentsObject, chatContent, plainText } from "./chat-parts.ts";
 import { chatName } from "./chat-tools.ts";
 import type { Dialect } from "./dialect.ts";
 import { inChatTerms, outputName } from "./foreign-items.ts";
 import { asUsersText, LEAD, LEAD_SEPARATOR } from "./instructions.ts";
+import { joinFields } from "./message-fields.ts";
 import { type ChatMessage, type ChatToolCall, MessageShaper, type ShapeState, UNSHAPED } from "./message-shaper.ts";
 import { type OpenCall, PendingCalls } from "./pending-calls.ts";
 import { Rope } from "./rope.ts";
@@ -26,6 +28,8 @@ export type ChatForm = {
   readonly dialect: Dialect;
   /** Names of functions that are not those that `chatName` gives, by `toolKey`. */
   readonly renamed: ReadonlyMap<string, string>;
+  /** The model server, whose own opaque fields go back to it; without it none do. */
+  readonly origin: string | null;
 };
 
 /** The assistant message that is still growing: between two writers nobody changes it, and each goes on with a copy. */
@@ -34,6 +38,8 @@ type Run = {
   reasoning: string;
   readonly calls: ChatToolCall[];
   readonly open: OpenCall[];
+  /** What the model server wants to see again. */
+  fields: OpaqueFields;
 };
 
 export type Open = BackendRequest["open"];
@@ -148,7 +154,7 @@ export class ChatWriter {
       else this.#system(item);
       return;
     }
-    this.#extendRun(item, item !== origin);
+    this.#extendRun(item, origin);
   }
 
   /** Templates of many models take nothing but one string for the system, at the very beginning. */
@@ -208,8 +214,12 @@ export class ChatWriter {
     for (const each of items) this.add(each);
   }
 
-  #extendRun(item: Item, isForeign: boolean): void {
-    const run = (this.#run ??= { text: null, reasoning: "", calls: [], open: [] });
+  #extendRun(item: Item, origin: Item): void {
+    const run = (this.#run ??= { text: null, reasoning: "", calls: [], open: [], fields: {} });
+    const opaque = opaqueOf(origin);
+    const own = opaque !== undefined && opaque.origin === this.#form.origin ? opaque : undefined;
+    const isForeign = item !== origin;
+    if (own?.message !== undefined) run.fields = joinFields(run.fields, own.message);
     if (isItem(item, "message")) {
       run.text = apart(run.text ?? "", plainText(item.content));
     } else if (isItem(item, "reasoning")) {
@@ -220,7 +230,7 @@ export class ChatWriter {
       const text =
         item.type === "function_call" ? argumentsObject(item.arguments) : JSON.stringify({ input: item.input });
       const name = this.#form.renamed.get(toolKey(item.namespace, item.name)) ?? chatName(item.namespace, item.name);
-      run.calls.push({ id: item.call_id, type: "function", function: { name, arguments: text } });
+      run.calls.push({ id: item.call_id, type: "function", function: { name, arguments: text }, ...own?.call });
       const instead = isAsyncCall(item) ? STILL_RUNNING : isForeign ? "" : null;
       run.open.push({ id: item.call_id, name, isForeign, instead });
     }
@@ -240,6 +250,7 @@ export class ChatWriter {
       // Not null, as OpenAI has it for calls without text: some servers refuse that, and nearly all take an empty string.
       content: run.text ?? "",
       ...(reasoning !== "" && { [field]: reasoning }),
+      ...run.fields,
       ...(hasCalls && { tool_calls: run.calls }),
     });
   }

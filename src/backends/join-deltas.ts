@@ -30,6 +30,7 @@ function join(last: BackendEvent, next: BackendEvent): BackendEvent | null {
     case "call":
     case "call.done":
     case "annotation":
+    case "opaque":
     case "item":
     case "usage":
     case "finish":

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
+import type { OpaqueFields } from "../protocol/opaque.ts";
 import type { Dialect } from "./dialect.ts";
+import { joinFields } from "./message-fields.ts";
 
 /**
  * Messages in the dialect of a model. Takes them in the common form, one after another, and writes them in that of the
@@ -214,7 +216,7 @@ function joined(messages: readonly ChatMessage[]): ChatMessage {
   const [only] = messages;
   if (messages.length === 1 && only !== undefined) return only;
   const message: ChatMessage = {
-    ...(Object.assign({}, ...messages) as ChatMessage),
+    ...(messages.reduce<OpaqueFields>(joinFields, {}) as ChatMessage),
     content: joinedContent(messages.map(({ content }) => content)),
   };
   const calls = messages.flatMap(({ tool_calls: own = [] }) => own);

@@ -3,12 +3,14 @@ import type { ServerEvent, TerminalEvent } from "../protocol/events.ts";
 import { ID_PREFIX, itemId } from "../protocol/ids.ts";
 import { type Item, isToolCall, type MessagePhase, type OutputItem, type TokenLogprob } from "../protocol/items.ts";
 import { listedId } from "../protocol/listed-item.ts";
+import { copyOpaque } from "../protocol/opaque.ts";
 import { NO_USAGE, type Response, type Usage } from "../protocol/response.ts";
 import { EVENT } from "../protocol/table.ts";
 import { OpenCompaction } from "./open-compaction.ts";
 import { growthOf } from "./item-growth.ts";
 import { opensItem, type TurnEvent } from "./turn-event.ts";
 import { EventLog, OpenCall, OpenText, type TextKind } from "./open-item.ts";
+import { OpenOpaque } from "./open-opaque.ts";
 import type { BackendEvent, FinishReason } from "./ports.ts";
 import type { Move } from "./recording.ts";
 import type { Chance, ResponseFrame } from "./response-frame.ts";
@@ -28,6 +30,7 @@ export class Assembler {
   /** Items that are done, by output index; a hole stands for one that is open or was dropped. */
   readonly #output: OutputItem[] = [];
   readonly #calls = new Map<number, OpenCall>();
+  readonly #opaque = new OpenOpaque();
   #text: OpenText | null = null;
   #compaction: OpenCompaction | null = null;
   /** The item that grew last: the one that a cut-off finish has cut. */
@@ -90,17 +93,12 @@ export class Assembler {
 
   /** The first events: two, and between them that it was queued when it runs in the background. */
   start(): readonly ServerEvent[] {
-    if (this.#frame.background) {
-      const queued = this.#response("queued", NO_ITEMS);
-      this.#log.write({ type: EVENT.created, sequence_number: this.#log.next(), response: queued });
-      this.#log.write({ type: EVENT.queued, sequence_number: this.#log.next(), response: queued });
-      const begun = this.#response("in_progress", NO_ITEMS);
-      this.#log.write({ type: EVENT.inProgress, sequence_number: this.#log.next(), response: begun });
-      return this.#log.take();
-    }
-    const response = this.#response("in_progress", NO_ITEMS);
+    const { background } = this.#frame;
+    const response = this.#response(background ? "queued" : "in_progress", NO_ITEMS);
     this.#log.write({ type: EVENT.created, sequence_number: this.#log.next(), response });
-    this.#log.write({ type: EVENT.inProgress, sequence_number: this.#log.next(), response });
+    if (background) this.#log.write({ type: EVENT.queued, sequence_number: this.#log.next(), response });
+    const begun = background ? this.#response("in_progress", NO_ITEMS) : response;
+    this.#log.write({ type: EVENT.inProgress, sequence_number: this.#log.next(), response: begun });
     return this.#log.take();
   }
 
@@ -129,9 +127,9 @@ export class Assembler {
     const phase = this.#output.some(isToolCall) || this.#calls.size > 0 ? "commentary" : "final_answer";
     if (isCut) this.#closeText("incomplete");
     else this.#closeText("completed", phase);
-    for (const call of this.#calls.values()) {
+    for (const [key, call] of this.#calls) {
       // A client runs a call as soon as it is done, so one that was cut short is dropped: it is never done.
-      if (call !== cut) this.#output[call.index] = call.close();
+      if (call !== cut) this.#output[call.index] = this.#opaque.call(key, call.close());
     }
     this.#calls.clear();
     const output = this.#doneItems();
@@ -213,6 +211,7 @@ export class Assembler {
   }
 
   #accept(event: TurnEvent): void {
+    if (event.type === "opaque") return this.#opaque.take(event);
     if (event.type !== "usage" && event.type !== "finish" && event.type !== "call") this.#moves?.push(event);
     switch (event.type) {
       case "text.delta":
@@ -239,8 +238,8 @@ export class Assembler {
       case "item":
         return this.#wholeItem(event.item);
       case "reasoning.sealed":
-        this.#text?.seal(event.sealed);
-        return;
+        // Without open reasoning the seal makes an item of its own, which holds nothing else.
+        return this.#openText("reasoning").seal(event.sealed);
       case "compaction.begun":
         return this.#openCompaction();
       case "compaction.grown":
@@ -260,14 +259,19 @@ export class Assembler {
 
   #textDelta(kind: "message" | "reasoning", part: TextKind, delta: string, logprobs?: readonly TokenLogprob[]): void {
     if (delta === "") return;
-    if (this.#text?.kind !== kind) {
-      this.#closeText("completed", "commentary");
-      const index = this.#added++;
-      this.#text = new OpenText(kind, itemId(ID_PREFIX[kind], this.id, "output", index), index, this.#log);
-    }
+    const text = this.#openText(kind);
     this.#characters += delta.length;
-    this.#text.delta(part, delta, logprobs);
-    this.#last = this.#text;
+    text.delta(part, delta, logprobs);
+    this.#last = text;
+  }
+
+  /** The text item of this kind that is open, or a new one. */
+  #openText(kind: "message" | "reasoning"): OpenText {
+    if (this.#text?.kind === kind) return this.#text;
+    this.#closeText("completed", "commentary");
+    const index = this.#added++;
+    this.#text = new OpenText(kind, itemId(ID_PREFIX[kind], this.id, "output", index), index, this.#log);
+    return this.#text;
   }
 
   /** @param phase what a message was to the turn; left out where the output was cut before that could be known */
@@ -303,7 +307,7 @@ export class Assembler {
     const call = this.#calls.get(key);
     if (call === undefined) return;
     this.#calls.delete(key);
-    this.#output[call.index] = call.close();
+    this.#output[call.index] = this.#opaque.call(key, call.close());
   }
 
   #wholeItem(whole: Item): void {
@@ -311,6 +315,7 @@ export class Assembler {
     const output_index = this.#added++;
     const id = listedId(whole, this.id, "output", output_index);
     const item: Item = whole["id"] === id ? whole : { ...whole, id };
+    copyOpaque(whole, item);
     this.#output[output_index] = Object.freeze(item);
     const { beginning, grow } = growthOf(item);
     this.#log.write({ type: EVENT.itemAdded, sequence_number: this.#log.next(), output_index, item: beginning });
@@ -331,7 +336,7 @@ export class Assembler {
   }
 
   #doneItems(): readonly OutputItem[] {
-    return Object.freeze(this.#output.filter((item) => item !== undefined));
+    return this.#opaque.output(Object.freeze(this.#output.filter((item) => item !== undefined)));
   }
 
   #response(status: Response["status"], output: readonly OutputItem[]): Response {

@@ -1,3 +1,4 @@
+import { ApiError } from "../protocol/errors.ts";
 import { type CompactionEvent, isTooLong } from "./compaction.ts";
 import type { BackendEvent, Runtime } from "./ports.ts";
 
@@ -36,10 +37,21 @@ export async function accepted(
     await Promise.race([first, late.promise]);
   } catch (error) {
     // Agents know a context that is too long from `response.failed`, and compact it then.
-    if (!isTooLong(error)) throw error;
+    if (!isTooLong(error)) throw retriable(error);
   } finally {
     stop();
   }
+}
+
+/** Seconds after which a client may retry where the model server does not say. */
+const RETRY_AFTER = 1;
+
+/** A refusal that another try may mend says when: Codex ends its turn at a 429 that does not. */
+function retriable(error: unknown): unknown {
+  if (!(error instanceof ApiError) || error.retryAfter !== undefined) return error;
+  if (error.status !== 429 && error.status < 500) return error;
+  const { code, message, param, cause } = error;
+  return new ApiError(code, message, { param, cause, retryAfter: RETRY_AFTER });
 }
 
 /** Ends a backend that is left in the middle. */

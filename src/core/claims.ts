@@ -1,8 +1,9 @@
-import { idempotencyKeyInUse, idempotencyKeyReused } from "../protocol/errors.ts";
+import { idempotencyKeyReused } from "../protocol/errors.ts";
 import { measure } from "./node.ts";
-import type { Records, Runtime, StoreRecord, Tenant } from "./ports.ts";
-import type { Followed, Run } from "./run.ts";
-import { LEASE_MS } from "./run-records.ts";
+import type { RecordChange, Records, Runtime, StoreRecord, Tenant } from "./ports.ts";
+import { type Followed, Run } from "./run.ts";
+import { CLAIM } from "./run-kinds.ts";
+import type { RunLease } from "./run-lease.ts";
 
 export type ClaimOptions = {
   readonly tenant: Tenant;
@@ -11,18 +12,22 @@ export type ClaimOptions = {
   readonly fingerprint: string;
   /** Whether anything of it may be kept beyond memory. */
   readonly isStored: boolean;
+  /** Whether the client waits for the end alone, so that the request may still run again meanwhile. */
+  readonly isForEnd: boolean;
 };
 
-/** What claims need of whoever runs turns. */
+/** What claims need of the runs. */
 type Runner = {
-  readonly start: (responseId: string) => Run;
-  readonly follow: (tenant: Tenant, responseId: string) => Promise<Followed | undefined>;
+  /** @throws ApiError `too_many_runs` */
+  readonly check: () => void;
+  readonly reserve: (responseId: string, changes: readonly RecordChange[]) => Promise<RunLease | undefined>;
+  readonly start: (responseId: string, lease?: RunLease) => Run;
+  readonly join: (responseId: string) => Promise<Followed | undefined>;
 };
 
-type Claim = { readonly fingerprint: string; readonly responseId: string; readonly until: number };
+type Claim = { readonly fingerprint: string; readonly responseId: string };
 type Known = { readonly fingerprint: string; readonly run: Promise<Followed>; readonly at: number; bytes: number };
 
-const KIND = "claim";
 /** How long a key stands for its request. */
 const KEPT_MS = 24 * 60 * 60 * 1000;
 /** How many unstored responses are kept for requests that may come again, and their bytes. */
@@ -69,44 +74,55 @@ export class Claims {
         this.#forget(name);
         return found;
       }
+      runner.check();
       const responseId = this.#runtime.newId("response");
-      const until = this.#runtime.now() + LEASE_MS;
-      const value: Claim = { fingerprint: options.fingerprint, responseId, until };
-      const claim = { ...this.#named(options), value, node: null, expiresAt: this.#runtime.now() + KEPT_MS };
-      const version = await this.#records.write(claim, record?.version ?? 0);
-      if (version !== undefined) return this.#start(responseId, options, runner, name);
+      const value: Claim = { fingerprint: options.fingerprint, responseId };
+      const expiresAt = this.#runtime.now() + KEPT_MS;
+      const write = { ...this.#named(options), value, node: null, expiresAt, about: responseId };
+      // The key and the lease of its run are one: neither is there without the other.
+      const lease = await runner.reserve(responseId, [{ write, version: record?.version ?? 0 }]);
+      if (lease !== undefined) return this.#start(responseId, options, runner, name, lease);
     }
   }
 
   /** What became of the first request; undefined when its server has stopped before the end, so that it may run again. */
   async #existing(record: StoreRecord, options: ClaimOptions, runner: Runner): Promise<Followed | undefined> {
-    const { fingerprint, responseId, until } = record.value as Claim;
+    const { fingerprint, responseId } = record.value as Claim;
     if (fingerprint !== options.fingerprint) throw idempotencyKeyReused();
-    const followed = await runner.follow(options.tenant, responseId);
-    const { final } = followed ?? {};
-    if (final?.status === "failed" && !final.background) return undefined;
-    if (followed === undefined && until > this.#runtime.now()) throw idempotencyKeyInUse();
-    return followed;
+    let followed = await runner.join(responseId);
+    if (followed?.final === null && options.isForEnd && !(followed instanceof Run)) {
+      for await (const _ of followed.events());
+      followed = await runner.join(responseId);
+    }
+    const final = followed?.final;
+    // Failed in the foreground, or by the end of its server, which frees the key in either case.
+    if (final?.status === "failed" && (await this.#records.get(record))?.version !== record.version) return undefined;
+    return final?.status === "failed" && !final.background ? undefined : followed;
   }
 
-  async #start(responseId: string, options: ClaimOptions, runner: Runner, name: string): Promise<Followed> {
+  async #start(
+    responseId: string,
+    options: ClaimOptions,
+    runner: Runner,
+    name: string,
+    lease?: RunLease,
+  ): Promise<Followed> {
     try {
-      const run = runner.start(responseId);
+      const run = runner.start(responseId, lease);
       void run.ended.then(() => this.#settle(run, options, name));
       await run.begun;
       return run;
     } catch (error) {
-      await this.#release(options);
+      await lease?.drop();
       throw error;
     }
   }
 
   /** The run has ended: what is stored is found there, and what is not is kept here for a while. */
-  async #settle(run: Run, options: ClaimOptions, name: string): Promise<void> {
+  #settle(run: Run, options: ClaimOptions, name: string): void {
     const response = run.snapshot;
     if (response === null || (run.error !== null && !run.isBackground)) {
       this.#forget(name);
-      await this.#release(options);
     } else if (options.isStored) {
       this.#forget(name);
     } else {
@@ -131,12 +147,7 @@ export class Claims {
     this.#known.delete(name);
   }
 
-  async #release(options: ClaimOptions): Promise<void> {
-    // One that stays stands for nothing once its time is over.
-    if (options.isStored) await this.#records.delete(this.#named(options)).catch(() => undefined);
-  }
-
   #named({ tenant, key }: ClaimOptions) {
-    return { tenant, kind: KIND, id: key };
+    return { tenant, kind: CLAIM, id: key };
   }
 }

@@ -93,7 +93,7 @@ export function contextBytes(parent: ResponseNode | null, input: readonly Item[]
 }
 
 /** What counts of an event of a backend. */
-type OutputEvent = { readonly type: string; readonly delta?: string; readonly item?: Item };
+type OutputEvent = { readonly type: string; readonly delta?: string; readonly item?: Item; readonly fields?: object };
 
 /** What an event of a backend takes, beside the text that it brings. */
 const EVENT_BYTES = 128;
@@ -105,6 +105,7 @@ export function outputBytes(batch: readonly OutputEvent[]): number {
     bytes += EVENT_BYTES;
     if (event.delta !== undefined) bytes += OUTPUT_FACTOR * event.delta.length;
     else if (event.item !== undefined) bytes += OUTPUT_FACTOR * measure(event.item);
+    else if (event.fields !== undefined) bytes += OUTPUT_FACTOR * measure(event.fields);
   }
   return bytes;
 }

@@ -1,23 +1,21 @@
-import { conversationLocked, conversationNotFound } from "../protocol/errors.ts";
+import { type ApiError, conversationLocked, conversationNotFound } from "../protocol/errors.ts";
 import type { Metadata } from "../protocol/conversation.ts";
+import { type Ending, endLeases, heldFromNow, isOver, Lease, type Leased, LeaseLost, withLease } from "./lease.ts";
 import type { ResponseNode } from "./node.ts";
-import type { Admit, EnginePorts, RecordName, StoreRecord } from "./ports.ts";
+import type { Admit, EnginePorts, RecordChange, RecordName, Records, StoreRecord } from "./ports.ts";
 
-export type ConversationPorts = Pick<EnginePorts, "store" | "runtime">;
+export type ConversationPorts = Pick<EnginePorts, "store" | "runtime" | "limits">;
 
 /** What the record of a conversation holds, beside the node that it stands on. */
-export type ConversationValue = {
+export type ConversationValue = Leased & {
   /** Seconds since 1970. */
   readonly created_at: number;
   readonly metadata: Metadata;
-  /** Who is about to change its items; over when its time is, so that a server that died locks nothing for good. */
-  readonly lock: { readonly holder: string; readonly until: number } | null;
 };
 
-/** How long a lock lasts that nobody renews, and how often it is renewed; the clocks of servers may differ by the rest. */
-const LEASE_MS = 30_000;
-const RENEW_MS = 10_000;
-/** How often a write is tried that others come before. Only changes of metadata can, since the lock keeps all others out. */
+/** How many times in its length a lease is renewed. */
+const RENEWALS = 3;
+/** How often a write is tried that others come before. Only changes of metadata can, since the lease keeps all others out. */
 const TRIES = 32;
 
 export function valueOf(record: StoreRecord): ConversationValue {
@@ -45,19 +43,17 @@ export async function changeConversation(
 }
 
 /**
- * The right to change the items of a conversation, of one at a time among all servers that share the store: from `take` to
- * `move` or `release`, whichever comes first.
+ * The right to change the items of a conversation, of one at a time among all servers that share the store: a lease, from
+ * `take` to the put that it ends with, or to `release`.
  */
 export class ConversationHold {
-  readonly #ports: ConversationPorts;
-  readonly #name: RecordName;
-  readonly #holder: string;
+  readonly #records: Records;
+  readonly #lease: Lease;
   readonly #stopRenewing: () => void;
   #parent: ResponseNode | null = null;
-  #over = false;
 
   /**
-   * @param holder names whoever holds it
+   * @param holder names the turn or change that holds it
    * @throws ApiError `not_found`, `conversation_locked`
    */
   static async take(
@@ -66,13 +62,13 @@ export class ConversationHold {
     holder: string,
     admit?: Admit,
   ): Promise<ConversationHold> {
-    const now = ports.runtime.now();
+    const { runtime, limits } = ports;
+    const now = runtime.now();
     const record = await changeConversation(ports, name, (found) => {
-      const value = valueOf(found);
-      if (value.lock !== null && value.lock.until > now) throw conversationLocked();
-      return { value: { ...value, lock: { holder, until: now + LEASE_MS } } };
+      if (!isOver(found, now)) throw conversationLocked();
+      return { value: { ...valueOf(found), lease: heldFromNow({ runtime, leaseMs: limits.leaseMs }, holder) } };
     });
-    const hold = new ConversationHold(ports, name, holder);
+    const hold = new ConversationHold(ports, holder, record);
     try {
       hold.#parent = await chainOf(ports, record, admit);
       return hold;
@@ -82,15 +78,12 @@ export class ConversationHold {
     }
   }
 
-  private constructor(ports: ConversationPorts, name: RecordName, holder: string) {
-    this.#ports = ports;
-    this.#name = name;
-    this.#holder = holder;
-    this.#stopRenewing = ports.runtime.every(RENEW_MS, () => {
-      // One that cannot be renewed is lost, and whoever holds it learns of that in the end.
-      this.#change((value) => ({ ...value, lock: { holder, until: ports.runtime.now() + LEASE_MS } })).catch(
-        () => undefined,
-      );
+  private constructor({ store, runtime, limits: { leaseMs } }: ConversationPorts, holder: string, record: StoreRecord) {
+    this.#records = store.records;
+    this.#lease = new Lease({ records: store.records, runtime, leaseMs }, holder, record);
+    this.#stopRenewing = runtime.every(leaseMs / RENEWALS, () => {
+      // One that cannot be renewed is lost, and the put that it is for fails.
+      this.#lease.renew().catch(() => undefined);
     });
   }
 
@@ -99,40 +92,49 @@ export class ConversationHold {
     return this.#parent;
   }
 
+  /** Ends the hold, in the transaction that puts the node, with the conversation standing on it. */
+  ending(node: string | null): Ending {
+    return { lease: this.#lease, change: (record) => [changed({ ...record, node })] };
+  }
+
   /**
-   * Makes the conversation stand on another node, which is stored, and lets go of it.
-   * @throws ApiError `conversation_locked` when the lock was lost on the way: nothing has changed then
+   * Makes the conversation stand on a node that is stored.
+   * @throws ApiError `conversation_locked` when the hold was lost on the way: nothing has changed then
    */
   async move(node: string | null): Promise<void> {
-    this.#end();
-    await this.#change((value) => ({ ...value, lock: null }), node);
+    const ending = this.ending(node);
+    await endLeases([ending], (changes) => this.#apply(changes)).catch((error: unknown) => {
+      throw error instanceof LeaseLost ? lostHold(error) : error;
+    });
+    this.#stopRenewing();
   }
 
   /** Lets go of the conversation as it is. */
   async release(): Promise<void> {
-    if (this.#over) return;
-    this.#end();
-    // What cannot be released now is over with its time.
-    await this.#change((value) => ({ ...value, lock: null })).catch(() => undefined);
-  }
-
-  #end(): void {
-    this.#over = true;
     this.#stopRenewing();
+    if (this.#lease.isEnded) return;
+    const ending = { lease: this.#lease, change: (record: StoreRecord) => [changed(record)] };
+    // What cannot be released now is over with its time.
+    await endLeases([ending], (changes) => this.#apply(changes)).catch(() => undefined);
   }
 
-  async #change(change: (value: ConversationValue) => ConversationValue, node?: string | null): Promise<void> {
-    await changeConversation(this.#ports, this.#name, (record) => {
-      const value = valueOf(record);
-      if (value.lock?.holder !== this.#holder) throw conversationLocked();
-      return { value: change(value), ...(node !== undefined && { node }) };
-    });
+  async #apply(changes: readonly RecordChange[]): Promise<boolean> {
+    return (await this.#records.apply(changes)) !== undefined;
   }
+}
+
+function changed(record: StoreRecord): RecordChange {
+  return { write: withLease(record, null), version: record.version };
+}
+
+/** What a client is told whose hold on a conversation was lost. */
+export function lostHold({ of, found }: LeaseLost): ApiError {
+  return found === undefined ? conversationNotFound(of.id) : conversationLocked();
 }
 
 /** The chain that a conversation stands on; null for an empty one. @throws ApiError `not_found` when it is not kept any more */
 export async function chainOf(
-  { store }: ConversationPorts,
+  { store }: Pick<ConversationPorts, "store">,
   record: StoreRecord,
   admit?: Admit,
 ): Promise<ResponseNode | null> {

@@ -1,5 +1,6 @@
 import type { ConversationHold } from "./conversation-hold.ts";
 import type { Conversations } from "./conversations.ts";
+import type { Ending } from "./lease.ts";
 import type { ResponseNode } from "./node.ts";
 
 /**
@@ -30,17 +31,9 @@ export class ConversationTurn {
     return this.#hold.parent;
   }
 
-  /**
-   * The turn's node has been stored. Where it cannot become part of the conversation, it is no response either.
-   * @throws ApiError `conversation_locked` when the hold was lost on the way, `not_found` when the conversation is gone
-   */
-  async placed(node: ResponseNode): Promise<void> {
-    try {
-      await this.#hold?.move(node.id);
-    } catch (error) {
-      await this.#conversations.discard(node);
-      throw error;
-    }
+  /** What ends the hold in the transaction that puts the turn's node; null when nothing is held. */
+  ending(node: ResponseNode): Ending | null {
+    return this.#hold?.ending(node.id) ?? null;
   }
 
   /** Others may change the conversation from now on; before the end of the turn is told, since the client may go on at once. */

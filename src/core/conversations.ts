@@ -9,13 +9,15 @@ import {
   ConversationHold,
   type ConversationPorts,
   type ConversationValue,
+  lostHold,
   valueOf,
 } from "./conversation-hold.ts";
 import type { ContextMemory } from "./context-memory.ts";
 import { itemsOf, listed } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
+import { LeaseLost, putUnder } from "./lease.ts";
 import type { ResponseNode } from "./node.ts";
-import type { Limits, RecordName, StoreRecord, Tenant } from "./ports.ts";
+import type { RecordName, StoreRecord, Tenant } from "./ports.ts";
 
 /**
  * The conversations of one tenant. A conversation is a record that stands on the last node of a chain: a turn in it
@@ -23,12 +25,12 @@ import type { Limits, RecordName, StoreRecord, Tenant } from "./ports.ts";
  * becomes of the responses in it.
  */
 export class Conversations {
-  readonly #ports: ConversationPorts & { readonly limits: Limits };
+  readonly #ports: ConversationPorts;
   readonly #tenant: Tenant;
   readonly #memory: ContextMemory;
 
   /** @param memory what is loaded of them counts against it */
-  constructor(ports: ConversationPorts & { readonly limits: Limits }, tenant: Tenant, memory: ContextMemory) {
+  constructor(ports: ConversationPorts, tenant: Tenant, memory: ContextMemory) {
     this.#ports = ports;
     this.#tenant = tenant;
     this.#memory = memory;
@@ -45,22 +47,22 @@ export class Conversations {
     const { runtime, store } = this.#ports;
     await this.checkRoom();
     const name = this.#name(runtime.newId("conversation"));
-    const node = await this.#put(null, await this.#resolve(items));
-    const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lock: null };
-    const record = { ...name, value, node: node?.id ?? null, expiresAt: null };
-    const version = await store.records.write(record, 0);
-    if (version === undefined) throw new Error(`The new id ${name.id} was there already.`);
-    return shown({ ...record, version });
+    const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lease: null };
+    const node = this.#node(null, await this.#resolve(items));
+    const changes = [{ write: { ...name, value, node: node?.id ?? null, expiresAt: null }, version: 0 }];
+    if (node !== null) await store.put(node, { listed: false, changes });
+    else if ((await store.records.apply(changes)) === undefined) throw new Error(`The id ${name.id} is there already.`);
+    return shown(name.id, value);
   }
 
   /** @throws ApiError `not_found`, here as in all that follows */
   async get(id: string): Promise<Conversation> {
-    return shown(await this.#record(id));
+    return shown(id, valueOf(await this.#record(id)));
   }
 
   async update(id: string, metadata: Metadata): Promise<Conversation> {
     const change = (record: StoreRecord) => ({ value: { ...valueOf(record), metadata } });
-    return shown(await changeConversation(this.#ports, this.#name(id), change));
+    return shown(id, valueOf(await changeConversation(this.#ports, this.#name(id), change)));
   }
 
   async delete(id: string): Promise<void> {
@@ -82,9 +84,9 @@ export class Conversations {
     const hold = await this.hold(id, this.#ports.runtime.newId("response"));
     try {
       const { parent } = hold;
-      const node = await this.#put(parent, await this.#resolve(items));
+      const node = this.#node(parent, await this.#resolve(items));
       if (node === null) return [];
-      await hold.move(node.id);
+      await this.#put(node, hold);
       return itemsOf(node).slice(-node.input.length).map(listed);
     } finally {
       await hold.release();
@@ -101,7 +103,9 @@ export class Conversations {
       const rest = all.slice(all.findIndex(({ node }) => node === gone.node)).filter((each) => each !== gone);
       const before = gone.node.parent;
       const named = rest.map(({ item, id: own }) => ({ ...item, id: own }));
-      await hold.move(((await this.#put(before, named)) ?? before)?.id ?? null);
+      const node = this.#node(before, named);
+      if (node === null) await hold.move(before?.id ?? null);
+      else await this.#put(node, hold);
     } finally {
       await hold.release();
     }
@@ -116,11 +120,6 @@ export class Conversations {
   /** @throws ApiError `conversation_locked` */
   hold(id: string, holder: string): Promise<ConversationHold> {
     return ConversationHold.take(this.#ports, this.#name(id), holder, this.#memory.chain);
-  }
-
-  /** Takes back a response that was stored for a conversation and did not get into it. */
-  async discard(node: ResponseNode): Promise<void> {
-    await this.#ports.store.delete(this.#tenant, node.id);
   }
 
   #name(id: string): RecordName {
@@ -139,16 +138,19 @@ export class Conversations {
     return resolveReferences(items, source, this.#memory);
   }
 
-  /** Stores items behind a chain, under no id that anybody could use; null when there are none. */
-  async #put(parent: ResponseNode | null, items: readonly Item[]): Promise<ResponseNode | null> {
-    if (items.length === 0) return null;
-    const node = addedNode(this.#ports.runtime, { tenant: this.#tenant, parent, input: items });
-    await this.#ports.store.put(node, { listed: false });
-    return node;
+  /** A node for items behind a chain, under no id that a client could use; null when there are none. */
+  #node(parent: ResponseNode | null, input: readonly Item[]): ResponseNode | null {
+    return input.length === 0 ? null : addedNode(this.#ports.runtime, { tenant: this.#tenant, parent, input });
+  }
+
+  /** Stores a node that the conversation stands on from then on. */
+  async #put(node: ResponseNode, hold: ConversationHold): Promise<void> {
+    await putUnder(this.#ports.store, node, { listed: false }, [hold.ending(node.id)]).catch((error: unknown) => {
+      throw error instanceof LeaseLost ? lostHold(error) : error;
+    });
   }
 }
 
-function shown(record: StoreRecord): Conversation {
-  const { created_at, metadata } = valueOf(record);
-  return { id: record.id, object: "conversation", created_at, metadata };
+function shown(id: string, { created_at, metadata }: ConversationValue): Conversation {
+  return { id, object: "conversation", created_at, metadata };
 }

@@ -1,3 +1,4 @@
+import type { Ending } from "./lease.ts";
 import type { Move } from "./recording.ts";
 import type { ResponseNode } from "./node.ts";
 
@@ -11,4 +12,8 @@ export type Detached = {
    * @param beginning the turn's place in its chain, and its response before anything was said
    */
   readonly admit: (beginning: Pick<ResponseNode, "parent" | "input" | "response">) => Promise<void>;
+  /** What ends the lease of the run in the transaction that puts its node; null when there is no lease. */
+  readonly ending: () => Ending | null;
+  /** Ends the lease of a run that was not put. */
+  readonly release: () => Promise<void>;
 };

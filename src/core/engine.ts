@@ -85,11 +85,15 @@ export class Engine {
    */
   claim(key: string, fingerprint: string, options: Omit<RunOptions, "responseId">): Promise<Followed> {
     const { tenant } = options.session;
+    const { store, stream, background } = options.request;
+    const admit = options.lease && new ContextMemory(options.lease).chain;
     return this.#claims.claim(
-      { tenant, key, fingerprint, isStored: options.request.store },
+      { tenant, key, fingerprint, isStored: store, isForEnd: !stream && !background },
       {
-        start: (responseId) => this.#runs.start({ ...options, responseId }),
-        follow: (owner, id) => this.#runs.follow(owner, id),
+        check: () => this.#runs.checkLimits(tenant),
+        reserve: (responseId, changes) => this.#runs.reserve(tenant, responseId, changes),
+        start: (responseId, runLease) => this.#runs.start({ ...options, responseId, ...(runLease && { runLease }) }),
+        join: (responseId) => this.#runs.join(tenant, responseId, admit),
       },
     );
   }
@@ -108,8 +112,8 @@ export class Engine {
 
   /** Makes a response unknown, in the store and on all open connections; what continues it goes on. False when it was. */
   async delete(tenant: Tenant, id: string): Promise<boolean> {
-    // What still runs is not to come back when it has ended.
-    await this.#runs.cancel(tenant, id);
+    // What runs elsewhere loses its lease with the deletion, and its server stops it.
+    await this.#runs.stop(tenant, id);
     if (!(await this.#ports.store.delete(tenant, id))) return false;
     for (const session of this.#sessions) if (session.tenant === tenant) session.delete(id);
     return true;

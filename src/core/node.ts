@@ -1,4 +1,5 @@
 import type { Item } from "../protocol/items.ts";
+import { opaqueList } from "../protocol/opaque.ts";
 import type { Response } from "../protocol/response.ts";
 import { unsealedBytes } from "./unsealed.ts";
 
@@ -34,7 +35,8 @@ function headBytes({ instructions, tools }: Response, parent: ResponseNode | nul
 
 /** Items, with what has been unsealed of them. */
 export function measureItems(items: readonly Item[]): number {
-  let bytes = measure(items);
+  const opaque = opaqueList(items);
+  let bytes = measure(items) + (opaque === undefined ? 0 : measure(opaque));
   for (const item of items) bytes += unsealedBytes(item);
   return bytes;
 }

@@ -1,15 +1,27 @@
 import type { Annotation, CompactionItem, Item, TokenLogprob } from "../protocol/items.ts";
 import type { CreateRequest } from "../protocol/request.ts";
+import type { OpaqueEvent } from "../protocol/opaque.ts";
 import type { Usage } from "../protocol/response.ts";
 import type { IdKind } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/table.ts";
 import type { ServerEvent } from "../protocol/events.ts";
 import type { Memory } from "./budget.ts";
 import type { ResponseNode, Tenant } from "./node.ts";
+import type { Admit, JsonValue, RecordChange, Records } from "./record-ports.ts";
 
 /** Every interface that an adapter implements, and the values that cross it. */
 
 export type { Tenant } from "./node.ts";
+export type {
+  Admit,
+  JsonValue,
+  ListOptions,
+  NewRecord,
+  RecordChange,
+  RecordName,
+  Records,
+  StoreRecord,
+} from "./record-ports.ts";
 
 /** What produces output for a context: a model server, a hosted API, the simulator. */
 export interface Backend {
@@ -83,6 +95,7 @@ export type BackendEvent =
   | { readonly type: "call.done"; readonly key: number }
   /** Belongs to the text that is open; without any it is dropped. */
   | { readonly type: "annotation"; readonly annotation: Annotation }
+  | OpaqueEvent
   | { readonly type: "item"; readonly item: Item }
   | { readonly type: "usage"; readonly usage: Usage }
   | { readonly type: "finish"; readonly reason: FinishReason };
@@ -106,7 +119,11 @@ export interface Models {
 /** Keeps nodes beyond the session. All of its methods are per tenant: an id of another tenant does not exist. */
 export interface Store {
   readonly records: Records;
-  /** Keeps a node. Idempotent by id; when it resolves the node is as durable as this store makes it. */
+  /**
+   * Keeps a node that is new; when it resolves, the node and all changes of records are as durable as this store makes
+   * them. Node and changes are one transaction.
+   * @throws NotPut when nothing was written: the id was deleted, is there already, or a record has changed since
+   */
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
   /**
    * Whether the tenant can store anything, asked before the work is done that would have to be stored. A store without a
@@ -121,75 +138,47 @@ export interface Store {
   /** The node with its whole chain behind it; undefined when any of it is missing. */
   load(tenant: Tenant, id: string, admit?: Admit): Promise<ResponseNode | undefined>;
   /**
-   * Makes the id unknown; false when it was. Descendants keep working: what they stand on is kept until the last of them
-   * goes.
+   * Deletes a response in one transaction: its node, its recording, and all records that are about it. False when there was
+   * neither. The content stays, hidden, only while descendants or records stand on it. A tombstone keeps the id from being
+   * put again.
    */
   delete(tenant: Tenant, id: string): Promise<boolean>;
   close(): Promise<void>;
 }
-
-/** Called with the size in memory of what a store is about to load, before it loads any of it. What it throws ends the call. */
-export type Admit = (bytes: number) => void;
 
 export type PutOptions = {
   /** False for a node that no id leads to: it stands for records and descendants, and goes when none of them is left. */
   readonly listed?: boolean;
   /** How the response came to be, as `recording` gives it back; it is kept apart from the node, which is loaded without it. */
   readonly recording?: JsonValue;
+  /** Changes of records that are written with the node, or not at all. */
+  readonly changes?: readonly RecordChange[];
 };
 
-export type JsonValue =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly JsonValue[]
-  | { readonly [field: string]: JsonValue | undefined };
+/** Why a store wrote nothing of a put. */
+export type WhyNotPut =
+  /** The id was deleted, and may not come back. */
+  | "deleted"
+  /** Another put came first. */
+  | "exists"
+  /** A record that was to change with the node has changed since it was read. */
+  | "outdated";
 
-export type RecordName = {
-  readonly tenant: Tenant;
-  /** What sort of thing it is; ids of different kinds have nothing to do with each other. */
-  readonly kind: string;
-  readonly id: string;
-};
+const MESSAGE = {
+  deleted: "The response was deleted, and its id may not be used again.",
+  exists: "A response with this id is stored already.",
+  outdated: "A record that belongs to the response has changed.",
+} as const satisfies Record<WhyNotPut, string>;
 
-export type NewRecord = RecordName & {
-  readonly value: JsonValue;
-  /** Id of the stored node of the same tenant that it stands on: that chain is kept as long as the record refers to it. */
-  readonly node: string | null;
-  /** When it is gone by itself, in milliseconds since 1970; null for never. */
-  readonly expiresAt: number | null;
-};
+/** A put that has changed nothing. */
+export class NotPut extends Error {
+  override readonly name = "NotPut";
+  readonly why: WhyNotPut;
 
-export type StoreRecord = NewRecord & {
-  /** Another one after each write; never one that this name has had before. */
-  readonly version: number;
-};
-
-export type ListOptions = {
-  /** Only ids that begin so. */
-  readonly prefix?: string;
-  /** Only ids behind this one. */
-  readonly after?: string;
-  readonly limit: number;
-};
-
-/** Small values that change, beside the nodes, which never do: conversations, runs, claims, keys. */
-export interface Records {
-  get(name: RecordName): Promise<StoreRecord | undefined>;
-  /**
-   * Writes a record if nobody else has since the caller read it.
-   * @param version the one that was read; 0 for a record that must not be there yet
-   * @returns the version that it has now, as durable as a put; undefined when another came first
-   * @throws Error when the node that it stands on is not stored
-   */
-  write(record: NewRecord, version: number): Promise<number | undefined>;
-  /** False when there was none. */
-  delete(name: RecordName): Promise<boolean>;
-  /** Records of one kind, by id in the order of their UTF-8 bytes. */
-  list(tenant: Tenant, kind: string, options: ListOptions): Promise<readonly StoreRecord[]>;
-  /** The chain that the record stands on, also when the response's own id is known no more; undefined when there is none. */
-  chain(record: Pick<StoreRecord, "tenant" | "node">, admit?: Admit): Promise<ResponseNode | undefined>;
+  constructor(why: WhyNotPut) {
+    super(MESSAGE[why]);
+    this.why = why;
+  }
 }
 
 /** What a store has of one node: its response and its own input. */
@@ -223,6 +212,8 @@ export interface Access {
  */
 export interface Permit {
   readonly tenant: Tenant;
+  /** What its operator calls the key; null where no key was needed. Never the key itself. */
+  readonly keyName: string | null;
   /**
    * Counts one turn in.
    * @throws ApiError `invalid_api_key`, `model_not_found`, `rate_limit_exceeded`
@@ -275,6 +266,9 @@ export type TurnReport = {
   readonly tenant: Tenant;
   readonly transport: Transport;
   readonly session: string;
+  /** Id of the HTTP request or of the WebSocket upgrade that it came by; null for a caller without one. */
+  readonly requestId: string | null;
+  readonly keyName: string | null;
   readonly responseId: string;
   readonly previousResponseId: string | null;
   readonly model: string;
@@ -329,6 +323,8 @@ export type Limits = {
   readonly compactBytes: number;
   /** Stored responses that are loaded for the items that one input refers to. */
   readonly referencedResponses: number;
+  /** How long a server holds a run or a conversation without renewing its lease, in milliseconds. */
+  readonly leaseMs: number;
   /** Bytes that the context of one turn may have: its chain, its input, and what both refer to. */
   readonly contextBytes: number;
   /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
@@ -346,6 +342,7 @@ export const DEFAULT_LIMITS: Limits = {
   compactTokens: 100_000,
   compactBytes: 16 * 1024 * 1024,
   referencedResponses: 256,
+  leaseMs: 15_000,
   contextBytes: 256 * 1024 * 1024,
   acceptMs: 0,
 };

@@ -8,7 +8,7 @@ import type { SealedReasoning } from "./sealed-reasoning.ts";
  * same moves always make the same events. Usage and finish are not among them, since the response itself shows them.
  */
 export type Move =
-  | Exclude<BackendEvent, { type: "usage" | "finish" }>
+  | Exclude<BackendEvent, { type: "usage" | "finish" | "opaque" }>
   | CompactionEvent
   | SealedReasoning
   /** The text that was open ended for a steer. */

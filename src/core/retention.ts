@@ -54,6 +54,11 @@ export class Retention {
     return this.#entries.size;
   }
 
+  /** Whether the node is held, by its id or for its descendants. */
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
   /** The node, now the most recently used. */
   get(key: string): ResponseNode | undefined {
     const entry = this.#entries.get(key);

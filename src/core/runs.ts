@@ -1,13 +1,15 @@
-import { ApiError } from "../protocol/errors.ts";
+import { ApiError, idempotencyKeyInUse } from "../protocol/errors.ts";
 import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
-import type { Admit, EnginePorts, Tenant } from "./ports.ts";
+import { whyLost } from "./lost.ts";
+import type { Lease } from "./budget.ts";
+import type { Admit, EnginePorts, RecordChange, Tenant } from "./ports.ts";
 import { decodeMoves } from "./recording.ts";
 import { Replay, replayed } from "./replay.ts";
 import { type Followed, Run } from "./run.ts";
-import type { Lease } from "./budget.ts";
-import { BEAT_MS, RunRecords } from "./run-records.ts";
+import type { RunLease } from "./run-lease.ts";
+import { RunRecords } from "./run-records.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
 export type RunOptions = {
@@ -16,16 +18,18 @@ export type RunOptions = {
   readonly session: SessionOptions;
   /** Size of the request as it came, in bytes. */
   readonly bytesIn: number;
-  /** What the request holds; the run holds it as well until it ends. */
+  /** What the request holds of the memory; the run holds it as well until it ends. */
   readonly lease?: Lease;
+  /** The lease of the run, when it was taken with its idempotency key. */
+  readonly runLease?: RunLease;
 };
 
-/** A run of this server, and how much of it is written down. */
+/** A run of this server. */
 type Own = {
   readonly run: Run;
   readonly session: Session;
-  parts: number;
-  written: number;
+  /** Null before the run is written down, and when it never is. */
+  lease: RunLease | null;
   writing: Promise<void> | null;
 };
 
@@ -37,20 +41,21 @@ export class Runs {
   readonly #own = new Map<string, Own>();
   readonly #ends = new Set<Promise<void>>();
   #stopBeat: (() => void) | null = null;
+  #stopSweep: (() => void) | null = null;
 
   constructor(ports: EnginePorts, openSession: (options: SessionOptions) => Session) {
     this.#ports = ports;
     this.#openSession = openSession;
-    this.#records = new RunRecords(ports.store, ports.runtime);
+    this.#records = new RunRecords(ports);
   }
 
   /** Starts a run; it goes on whoever leaves. @throws ApiError `too_many_runs` */
-  start({ responseId, request, session: options, bytesIn, lease }: RunOptions): Run {
+  start({ responseId, request, session: options, bytesIn, lease, runLease }: RunOptions): Run {
     const { tenant } = options;
-    this.#checkLimits(tenant);
+    this.checkLimits(tenant);
     const run = new Run(responseId, tenant, request.background);
     const session = this.#openSession(options);
-    const own: Own = { run, session, parts: 0, written: 0, writing: null };
+    const own: Own = { run, session, lease: runLease ?? null, writing: null };
     this.#own.set(responseId, own);
     const held = lease?.share();
     const ended = this.#run(own, request, bytesIn).finally(() => held?.release());
@@ -61,11 +66,13 @@ export class Runs {
 
   /** The response in whatever state it is; undefined when nobody knows it. */
   async retrieve(tenant: Tenant, id: string, admit?: Admit): Promise<Response | undefined> {
-    const own = this.#find(tenant, id)?.run.snapshot;
-    if (own !== undefined && own !== null) return own;
+    const own = this.#find(tenant, id);
+    // What this server knows of a run whose lease is over may be outdated.
+    const snapshot = own?.lease?.isOver === true ? null : own?.run.snapshot;
+    if (snapshot !== undefined && snapshot !== null) return snapshot;
     const stored = await this.#ports.store.get(tenant, id, admit);
     if (stored !== undefined) return stored.response;
-    const first = await this.#records.running(tenant, id);
+    const first = await this.#running(tenant, id);
     // It may have ended in between.
     if (first === undefined) return (await this.#ports.store.get(tenant, id, admit))?.response;
     const replay = new Replay(first);
@@ -79,9 +86,54 @@ export class Runs {
     if (own !== undefined) return own.run;
     const stored = await this.#stored(tenant, id, admit);
     if (stored !== undefined) return stored;
-    const first = await this.#records.running(tenant, id);
+    const first = await this.#running(tenant, id);
     if (first === undefined) return this.#stored(tenant, id, admit);
     return { responseId: id, final: null, events: () => this.#elsewhere(tenant, id, first) };
+  }
+
+  /**
+   * As `follow`, for a request that comes again: what another server runs counts from its next sign of life on, so that a
+   * run whose server has stopped is never joined. Without a sign this takes as long as a lease.
+   * @throws ApiError `idempotency_key_in_use` when it has not begun yet
+   */
+  async join(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
+    const own = this.#find(tenant, id);
+    if (own !== undefined) return own.run;
+    const stored = await this.#stored(tenant, id, admit);
+    if (stored !== undefined) return stored;
+    const seen = await this.#records.alive(tenant, id);
+    for (let now = seen; now !== undefined; now = await this.#records.alive(tenant, id)) {
+      if (now.version !== seen?.version) {
+        const first = await this.#records.beginning(tenant, id);
+        if (first === undefined) throw idempotencyKeyInUse();
+        return { responseId: id, final: null, events: () => this.#elsewhere(tenant, id, first) };
+      }
+      await this.#beatTime();
+    }
+    return this.#stored(tenant, id, admit);
+  }
+
+  /** Takes the lease of a run that is to start, with the changes that go with it; undefined when another came first. */
+  reserve(tenant: Tenant, id: string, changes: readonly RecordChange[]): Promise<RunLease | undefined> {
+    return this.#records.open(tenant, id, changes);
+  }
+
+  /** Stores the responses of runs whose servers have stopped as failed. */
+  sweep(): Promise<void> {
+    return this.#records.buryDead();
+  }
+
+  /** The same, as often as leases end, until `idle`. */
+  sweepRegularly(onError: (error: unknown) => void): void {
+    const { runtime, limits } = this.#ports;
+    this.#stopSweep = runtime.every(limits.leaseMs, () => void this.sweep().catch(onError));
+  }
+
+  /** Cancels a run of this server, if it is one, and waits for its end. */
+  async stop(tenant: Tenant, id: string): Promise<void> {
+    const own = this.#find(tenant, id);
+    own?.session.stop("cancelled");
+    await own?.run.ended;
   }
 
   /** Cancels a background response, wherever it runs, and waits for its end. Undefined when nobody knows it. */
@@ -96,9 +148,10 @@ export class Runs {
     return this.retrieve(tenant, id);
   }
 
-  /** Resolves when no run is left. */
+  /** Resolves when no run is left; nothing is swept from then on. */
   async idle(): Promise<void> {
     while (this.#ends.size > 0) await Promise.all(this.#ends);
+    this.#stopSweep?.();
   }
 
   #find(tenant: Tenant, id: string): Own | undefined {
@@ -106,7 +159,8 @@ export class Runs {
     return own?.run.tenant === tenant ? own : undefined;
   }
 
-  #checkLimits(tenant: Tenant): void {
+  /** @throws ApiError `too_many_runs` */
+  checkLimits(tenant: Tenant): void {
     const { detachedRuns, detachedRunsPerTenant } = this.#ports.limits;
     const ofTenant = [...this.#own.values()].filter(({ run }) => run.tenant === tenant).length;
     if (this.#own.size < detachedRuns && ofTenant < detachedRunsPerTenant) return;
@@ -117,7 +171,7 @@ export class Runs {
   async #run(own: Own, request: CreateRequest, bytesIn: number): Promise<void> {
     const { run, session } = own;
     const { tenant, responseId, moves } = run;
-    let isWritten = false;
+    if (own.lease !== null) this.#keepBeating();
     const end = await session.create(request, {
       bytesIn,
       bytesOut: () => 0,
@@ -127,13 +181,19 @@ export class Runs {
         moves,
         admit: async (beginning) => {
           if (!request.store) return;
-          isWritten = true;
-          await this.#records.open(tenant, responseId, beginning);
-          this.#stopBeat ??= this.#ports.runtime.every(BEAT_MS, () => this.#beat());
+          own.lease ??= (await this.#records.open(tenant, responseId)) ?? null;
+          if (own.lease === null) throw new Error(`The new id ${responseId} is there already.`);
+          this.#keepBeating();
+          await own.lease.begin(beginning).catch(async (error: unknown) => {
+            throw (await whyLost(this.#ports.store, { tenant, id: responseId }, error)) ?? error;
+          });
         },
+        ending: () => own.lease?.ending() ?? null,
+        release: async () => own.lease?.drop(),
       },
     });
     session.close();
+    await own.lease?.drop();
     this.#own.delete(responseId);
     run.finish(end, new ApiError("server_shutting_down", "The turn was stopped."));
     if (this.#own.size === 0) {
@@ -141,15 +201,17 @@ export class Runs {
       this.#stopBeat = null;
     }
     await own.writing;
-    // What cannot be removed now is over with its lease.
-    if (isWritten) await this.#records.close(tenant, responseId, own.parts).catch(() => undefined);
+  }
+
+  #keepBeating(): void {
+    this.#stopBeat ??= this.#ports.runtime.every(this.#records.beatMs, () => this.#beat());
   }
 
   #beat(): void {
     for (const own of this.#own.values()) {
-      if (own.writing !== null || !own.run.hasBegun) continue;
+      if (own.writing !== null || own.lease === null) continue;
       // A store that fails now may not the next time; if it goes on so, the lease ends.
-      own.writing = this.#write(own)
+      own.writing = this.#write(own, own.lease)
         .catch(() => undefined)
         .finally(() => {
           own.writing = null;
@@ -157,18 +219,27 @@ export class Runs {
     }
   }
 
-  async #write(own: Own): Promise<void> {
-    const { run, session } = own;
-    const { tenant, responseId } = run;
-    const moves = run.moves.slice(own.written);
-    if (moves.length > 0) {
-      await this.#records.flush(tenant, responseId, own.parts, moves);
-      own.parts += 1;
-      own.written += moves.length;
+  async #write({ run, session }: Own, lease: RunLease): Promise<void> {
+    try {
+      await lease.beat(run.moves);
+      if (lease.isCancelled) session.stop("cancelled");
+    } catch (error) {
+      const { tenant, responseId: id } = run;
+      const why = await whyLost(this.#ports.store, { tenant, id }, error);
+      // A deletion cancels what runs.
+      if (why !== null) session.stop(why.code === "not_found" ? "cancelled" : "lease_lost");
     }
-    const state = await this.#records.renew(tenant, responseId);
-    if (state === "running" || !this.#own.has(responseId)) return;
-    session.stop(state === "cancelled" ? "cancelled" : "shutting_down");
+  }
+
+  /** The response of a run before anything was said, while some server runs it. */
+  async #running(tenant: Tenant, id: string): Promise<Response | undefined> {
+    if ((await this.#records.alive(tenant, id)) === undefined) return undefined;
+    return this.#records.beginning(tenant, id);
+  }
+
+  #beatTime(): Promise<void> {
+    const { runtime } = this.#ports;
+    return wait(runtime.every.bind(runtime), this.#records.beatMs);
   }
 
   async #stored(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
@@ -197,18 +268,18 @@ export class Runs {
 
   /** Follows the run of another server: what it writes down while it runs, and the rest when the response is stored. */
   async *#elsewhere(tenant: Tenant, id: string, first: Response): AsyncGenerator<readonly ServerEvent[]> {
-    const { store, runtime } = this.#ports;
+    const { store } = this.#ports;
     const replay = new Replay(first);
     yield replay.start();
     let heard = 0;
     for (let last = ""; ; ) {
-      const isRunning = (await this.#records.running(tenant, id)) !== undefined;
+      const isRunning = (await this.#records.alive(tenant, id)) !== undefined;
       const next = await this.#records.parts(tenant, id, last);
       if (!isRunning) break;
       ({ last } = next);
       heard += next.moves.length;
       if (next.moves.length > 0) yield replay.push(next.moves);
-      else await wait(runtime.every.bind(runtime), BEAT_MS);
+      else await this.#beatTime();
     }
     const [stored, recording] = await Promise.all([store.get(tenant, id), store.recording(tenant, id)]);
     if (stored === undefined) return;

@@ -13,6 +13,7 @@ import { LocalCache } from "./local-cache.ts";
 import { isContinuable, type ResponseNode } from "./node.ts";
 import type { EnginePorts, Permit, Tenant, Transport } from "./ports.ts";
 import { RepeatedSettings } from "./repeated-settings.ts";
+import { markReported } from "./reported.ts";
 import type { Conduct, Entry, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
 import type { StopReason } from "./stop-reason.ts";
@@ -25,6 +26,8 @@ export type SessionOptions = {
   readonly transport: Transport;
   /** Asked before each turn; without one, everything is allowed. */
   readonly permit?: Permit;
+  /** Id of the HTTP request or of the upgrade, for the reports of its turns. */
+  readonly requestId?: string;
 };
 
 /**
@@ -145,7 +148,7 @@ export class Session {
   }
 
   /** Ends the turns that wait or run. */
-  stop(reason: "client_left" | "shutting_down" | "connection_limit" | "cancelled"): void {
+  stop(reason: Exclude<StopReason, "interrupted" | "steered">): void {
     if (this.#isClosed) return;
     this.#stopped = reason;
     for (const turn of this.#turns) turn.stop(reason);
@@ -205,6 +208,7 @@ export class Session {
         tenant: this.tenant,
         transport: this.#options.transport,
         session: this.id,
+        requestId: this.#options.requestId ?? null,
         bytesIn: sink.bytesIn,
         bytesOut: sink.bytesOut,
       },
@@ -234,6 +238,7 @@ export class Session {
     memory.release();
     this.#turns.delete(turn);
     if (end.outcome === "refused") steers?.giveBack();
+    if (end.outcome === "refused" && end.error !== null) markReported(end.error);
     this.#settleSteers(turn, end, sink, lane);
     return end;
   }

@@ -1,7 +1,14 @@
-import { ApiError } from "../protocol/errors.ts";
+import { ApiError, leaseLost } from "../protocol/errors.ts";
 
 /** Why a turn is stopped from outside. The last three end it in good order: what it has is committed. */
-export type StopReason = "client_left" | "shutting_down" | "connection_limit" | "interrupted" | "steered" | "cancelled";
+export type StopReason =
+  | "client_left"
+  | "shutting_down"
+  | "connection_limit"
+  | "lease_lost"
+  | "interrupted"
+  | "steered"
+  | "cancelled";
 
 export type CutReason = Extract<StopReason, "interrupted" | "steered" | "cancelled">;
 
@@ -20,5 +27,5 @@ export function errorOfStop(reason: StopReason): ApiError | null {
     const message = "The connection has reached its age limit. Send this request again on a new connection.";
     return new ApiError("websocket_connection_limit_reached", message);
   }
-  return null;
+  return reason === "lease_lost" ? leaseLost() : null;
 }

@@ -13,6 +13,7 @@ export function opensItem(event: TurnEvent, openText: "message" | "reasoning" | 
       return openText !== "message";
     case "reasoning.delta":
     case "summary.delta":
+    case "reasoning.sealed":
       return openText !== "reasoning";
     case "call":
     case "item":
@@ -21,7 +22,7 @@ export function opensItem(event: TurnEvent, openText: "message" | "reasoning" | 
     case "call.delta":
     case "call.done":
     case "annotation":
-    case "reasoning.sealed":
+    case "opaque":
     case "compaction.grown":
     case "compaction.done":
     case "usage":

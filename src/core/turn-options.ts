@@ -12,6 +12,7 @@ type TurnOrigin = {
   readonly transport: Transport;
   /** Id of the session. */
   readonly session: string;
+  readonly requestId: string | null;
   /** Size of the request as it came. */
   readonly bytesIn: number;
   /** What has been sent of this turn so far. */

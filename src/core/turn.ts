@@ -8,6 +8,7 @@ import { Assembler } from "./assembler.ts";
 import { responseFrame } from "./response-frame.ts";
 import { accepted, type Batch, type Batches, leave, pull } from "./batches.ts";
 import { beginGeneration, type Generation } from "./generation.ts";
+import { commitUnder, releaseLeases } from "./commit.ts";
 import { outputBytes } from "./context-memory.ts";
 import { commitNode, isContinuable, type ResponseNode } from "./node.ts";
 import { admitted, tokensOf } from "./permit.ts";
@@ -150,22 +151,25 @@ export class Turn {
       first = started.batches && pull(started.batches);
       if (first !== null) await accepted(first, runtime, this.request.background ? 0 : limits.acceptMs);
     } catch (thrown) {
-      await this.#options.conversation?.release();
+      await releaseLeases(this.#options);
       if (this.#isAbandoned()) return "abandoned";
       this.#error = this.#explain(thrown);
       return "refused";
     }
     this.#options.begun();
     const last = await this.#generate(started, first);
-    if (this.#options.conversation !== null) await this.#options.conversation.release();
-    if (last === null || this.#isAbandoned()) return "abandoned";
+    if (last === null || this.#isAbandoned()) {
+      await releaseLeases(this.#options);
+      return "abandoned";
+    }
     // Numbered and sent in one go, so that nothing can be said in between; and whoever steers or interrupts from here on
     // hears that it is over.
     const response = last instanceof ApiError ? this.#assembler.failed(last) : last;
     if (last instanceof ApiError) this.#error = last;
-    // Whoever started it and left will ask what became of it.
+    // Its client may ask later. If this fails too, the lease ends, and the run is stored as failed.
     if (last instanceof ApiError && this.request.background)
-      await this.#putFailed(this.#nodeOf({ ...started, response }));
+      await this.#put(this.#nodeOf({ ...started, response })).catch(() => undefined);
+    await releaseLeases(this.#options);
     const terminal = this.#assembler.terminal(response);
     this.#terminal = terminal;
     this.#state = { phase: "ended" };
@@ -254,11 +258,7 @@ export class Turn {
     const node = this.#nodeOf(content);
     await this.#put(node);
     // A response that was cancelled is there to be looked at, and not to be continued.
-    if (!isContinuable(node)) {
-      await this.#options.conversation?.release();
-      return;
-    }
-    if (this.#options.conversation !== null) await this.#options.conversation.placed(node);
+    if (!isContinuable(node)) return;
     this.#node = node;
     made?.(node);
     // What the session keeps takes the place of what the turn has held.
@@ -270,13 +270,11 @@ export class Turn {
     return commitNode({ id: response.id, tenant: this.#options.origin.tenant, parent, input, response });
   }
 
-  /** What cannot even be stored as failed is found out by whoever asks: nobody owns its run any more. */
-  async #putFailed(node: ResponseNode): Promise<void> {
-    await this.#put(node).catch(() => undefined);
-  }
-
+  /** Stores the node if it is to be stored, and ends all leases that the turn has. */
   async #put(node: ResponseNode): Promise<void> {
-    if (this.request.store) await this.#ports.store.put(node, { recording: encodeMoves(this.#moves ?? []) });
+    if (!this.request.store) return;
+    const recording = encodeMoves(this.#moves ?? []);
+    await commitUnder(this.#ports.store, node, recording, this.#options, this.#cutReason() === "cancelled");
   }
 
   /** Nothing is said to a client that has left. */
@@ -313,12 +311,12 @@ export class Turn {
 
   #report(outcome: TurnEnd["outcome"], startedAt: number): void {
     const { runtime, observer } = this.#ports;
-    const { origin, request } = this.#options;
+    const { request, permit } = this.#options;
+    const { bytesOut, ...origin } = this.#options.origin;
     observer.observe({
       kind: "turn.ended",
-      tenant: origin.tenant,
-      transport: origin.transport,
-      session: origin.session,
+      ...origin,
+      keyName: permit?.keyName ?? null,
       responseId: this.responseId,
       previousResponseId: request.previous_response_id,
       model: request.model,
@@ -326,8 +324,7 @@ export class Turn {
       errorCode: this.#error?.code ?? null,
       cause: this.#error?.cause,
       itemsIn: request.input.length,
-      bytesIn: origin.bytesIn,
-      bytesOut: origin.bytesOut(),
+      bytesOut: bytesOut(),
       usage: this.#assembler.usage,
       compacted: this.#terminal?.response.output.some((item) => item.type === "compaction") ?? false,
       timeToFirstOutput: this.#firstOutputAt === null ? null : this.#firstOutputAt - startedAt,

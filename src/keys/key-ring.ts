@@ -68,7 +68,8 @@ export class KeyRing implements Access {
     if (key === undefined) throw new ApiError("invalid_api_key", NO_KEY);
     const hash = hashOf(key);
     const tenant = this.#configured.find(hash);
-    if (tenant !== undefined) return unlimited(tenant, async () => undefined);
+    // A configured key has no other name than its tenant's.
+    if (tenant !== undefined) return unlimited(tenant, tenant, async () => undefined);
     if (!isSecret(key)) throw new ApiError("invalid_api_key", "Incorrect API key provided.");
     return this.#storedPermit(hash.toString("hex"));
   }
@@ -82,7 +83,7 @@ export class KeyRing implements Access {
 
   /** Good until the first key is made. */
   #openPermit(): Permit {
-    return unlimited(DEFAULT_TENANT, async () => {
+    return unlimited(DEFAULT_TENANT, null, async () => {
       if (await this.needsKey()) throw new ApiError("invalid_api_key", NO_KEY);
     });
   }
@@ -92,6 +93,7 @@ export class KeyRing implements Access {
     const allowance = () => this.#allowances.of(hash);
     return {
       tenant: key.tenant,
+      keyName: key.name,
       admit: async (model) => {
         key = await this.#read(hash);
         if (!allowsModel(key.models, model)) throw modelNotFound(model);
@@ -115,9 +117,10 @@ export class KeyRing implements Access {
   }
 }
 
-function unlimited(tenant: Tenant, admit: Permit["admit"]): Permit {
+function unlimited(tenant: Tenant, keyName: string | null, admit: Permit["admit"]): Permit {
   return {
     tenant,
+    keyName,
     admit,
     charge: () => undefined,
     allowsModel: () => true,

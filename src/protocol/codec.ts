@@ -1,5 +1,6 @@
 import { ApiError, type ErrorEvent, errorEvent, type ErrorFrame } from "./errors.ts";
 import type { ServerEvent } from "./events.ts";
+import { parseExactJson } from "./exact-json.ts";
 import { EVENT } from "./table.ts";
 import { toolsJson } from "./tools.ts";
 
@@ -8,7 +9,7 @@ import { toolsJson } from "./tools.ts";
 /** Parses JSON text. @throws ApiError `invalid_json` */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseExactJson(text);
   } catch (error) {
     throw new ApiError("invalid_json", "We could not parse the JSON of your request.", { cause: error });
   }

@@ -82,6 +82,16 @@ export function serverStopped(): ApiError {
   return new ApiError("server_error", "The server stopped while this response was running.");
 }
 
+/** What a client is told whose server stood still, so that others took it for stopped. */
+export function leaseLost(cause?: unknown): ApiError {
+  const message = "The server did not respond for too long while this response was running. Send this request again.";
+  return new ApiError("server_error", message, { retryAfter: 1, cause });
+}
+
+export function responseDeleted(cause?: unknown): ApiError {
+  return new ApiError("not_found", "The response was deleted while it was running.", { cause });
+}
+
 export function conversationNotFound(id: string): ApiError {
   return new ApiError("not_found", `Conversation with id '${id}' not found.`, { param: "conversation" });
 }

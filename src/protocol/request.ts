@@ -1,6 +1,7 @@
 import Type from "typebox";
 import { type Echo, ECHOES } from "./echo.ts";
 import { ApiError } from "./errors.ts";
+import { isRawInteger, type RawInteger } from "./exact-json.ts";
 import { checkFormat, parseInput } from "./input.ts";
 import { type Item, type TextFormat, TextFormatSchema } from "./items.ts";
 import { checkToolChoice, checkTools, showTool, type Tool, type ToolChoice, ToolSchema } from "./tools.ts";
@@ -137,7 +138,8 @@ export type CreateRequest = {
   readonly text: { readonly format: TextFormat; readonly verbosity: string | null };
   readonly reasoning: ReasoningSettings;
   readonly max_output_tokens: number | null;
-  readonly max_tool_calls: number | null;
+  /** Only shown: it counts hosted tools, which this server does not run. */
+  readonly max_tool_calls: number | RawInteger | null;
   readonly temperature: number | null;
   readonly top_p: number | null;
   readonly top_logprobs: number | null;
@@ -180,8 +182,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ApiError("invalid_type", "The request body must be a JSON object.");
   }
-  checkBody(value, "");
-  const body = value as RawBody;
+  const body = checkedBody(value);
   for (const { field, asks, message } of UNSUPPORTED_FIELDS) {
     if (asks((body as Record<string, unknown>)[field])) {
       throw new ApiError("unsupported_parameter", message, { param: field });
@@ -253,6 +254,36 @@ function parseReasoning(given: RawBody["reasoning"]): ReasoningSettings {
     context: context ?? null,
     mode: mode ?? null,
   };
+}
+
+/** The largest integer that OpenAI takes. */
+const LARGEST_INTEGER = 2n ** 63n - 1n;
+
+/**
+ * The body, with integers that no JavaScript number holds. They are checked as numbers; those that are only shown, or passed
+ * on, are kept as they were sent.
+ * @throws ApiError
+ */
+function checkedBody(value: object): RawBody {
+  const large = Object.entries(value).filter(([, field]) => isRawInteger(field)) as [string, RawInteger][];
+  if (large.length === 0) {
+    checkBody(value, "");
+    return value as RawBody;
+  }
+  const near = Object.fromEntries(large.map(([name, { rawJSON }]) => [name, rounded(rawJSON)]));
+  checkBody({ ...value, ...near }, "");
+  for (const [name, { rawJSON }] of large) {
+    if (BigInt(rawJSON) <= LARGEST_INTEGER || !KNOWN_FIELDS.has(name)) continue;
+    const words = `integer above maximum value. Expected a value <= ${LARGEST_INTEGER}, but got ${rawJSON} instead.`;
+    throw new ApiError("integer_above_max_value", `Invalid '${name}': ${words}`, { param: name });
+  }
+  const exact = Object.fromEntries(large.filter(([name]) => name === "max_tool_calls" || !KNOWN_FIELDS.has(name)));
+  return { ...value, ...near, ...exact } as unknown as RawBody;
+}
+
+/** The nearest integer that a JavaScript number holds exactly. */
+function rounded(integer: string): number {
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number(integer), Number.MAX_SAFE_INTEGER));
 }
 
 /** The lowest thresholds that were named. */

@@ -1,3 +1,4 @@
+import type { RawInteger } from "./exact-json.ts";
 import type { OutputItem, TextFormat } from "./items.ts";
 import type { ErrorCode, IncompleteReason } from "./table.ts";
 import type { Tool, ToolChoice } from "./tools.ts";
@@ -89,7 +90,7 @@ export type Response = {
   readonly reasoning: ReasoningSettings;
   readonly usage: Usage | null;
   readonly max_output_tokens: number | null;
-  readonly max_tool_calls: number | null;
+  readonly max_tool_calls: number | RawInteger | null;
   readonly store: boolean;
   readonly background: boolean;
   readonly service_tier: string;

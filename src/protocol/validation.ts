@@ -25,7 +25,7 @@ export const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(sch
 export function compileCheck(schema: TSchema): Check {
   const validator = Compile(schema);
   return (value, path) => {
-    if (!validator.Check(value)) throw toApiError(validator.Errors(value), value, path);
+    if (!validator.Check(value)) throw toApiError(schema, validator.Errors(value), value, path);
   };
 }
 
@@ -34,7 +34,12 @@ export function compileAll(schemas: { readonly [type: string]: TSchema }): Reado
   return new Map(Object.entries(schemas).map(([type, schema]) => [type, compileCheck(schema)]));
 }
 
-function toApiError(errors: readonly TLocalizedValidationError[], value: unknown, path: string): ApiError {
+function toApiError(
+  schema: TSchema,
+  errors: readonly TLocalizedValidationError[],
+  value: unknown,
+  path: string,
+): ApiError {
   // In a union the deepest branch is the one that the sender meant.
   const depth = Math.max(...errors.map((error) => error.instancePath.split("/").length));
   const pointer = errors.find((error) => error.instancePath.split("/").length === depth)?.instancePath ?? "";
@@ -56,16 +61,38 @@ function toApiError(errors: readonly TLocalizedValidationError[], value: unknown
     const message = `Invalid value: ${quote(actual)}. Supported values are: ${list}.`;
     return new ApiError("invalid_value", message, { param: param || null });
   }
+  const range = typeof actual === "number" ? found.flatMap((error) => outOfRange(schema, error, actual, param)) : [];
+  if (range[0] !== undefined) return range[0];
   // Where a branch of a union takes the type and refuses the value, the type is not what is wrong.
   const reason = found.find((error) => !["type", "const", "anyOf"].includes(error.keyword))?.message;
   if (reason === undefined && types.size > 0 && !types.has(typeName(actual))) {
     if (choices.length > 0) types.add("string");
-    const message = `Invalid type for '${param}': expected ${[...types].map(withArticle).join(" or ")}, but got ${withArticle(typeName(actual))} instead.`;
+    // A field that may be null may be left out: OpenAI does not name it.
+    if (types.size > 1) types.delete("null");
+    const message = `Invalid type for '${param}': expected ${[...types].map(withArticle).join(" or ")}, but got ${types.has("integer") && typeof actual === "number" ? "a decimal number" : withArticle(typeName(actual))} instead.`;
     return new ApiError("invalid_type", message, { param: param || null });
   }
   return new ApiError("invalid_value", `Invalid value for '${param}': ${reason ?? "is not valid"}.`, {
     param: param || null,
   });
+}
+
+/** A number below its minimum or above its maximum, in OpenAI's words. */
+function outOfRange(
+  schema: TSchema,
+  error: TLocalizedValidationError,
+  actual: number,
+  param: string,
+): readonly ApiError[] {
+  if (error.keyword !== "minimum" && error.keyword !== "maximum") return [];
+  const isMinimum = error.keyword === "minimum";
+  const { type } = (at(schema, error.schemaPath) ?? {}) as { readonly type?: unknown };
+  const kind = type === "integer" ? "integer" : "decimal";
+  const code = `${kind}_${isMinimum ? "below_min" : "above_max"}_value` as const;
+  const words = isMinimum ? "below minimum value" : "above maximum value";
+  const { comparison, limit } = error.params;
+  const message = `Invalid '${param}': ${kind} ${words}. Expected a value ${comparison} ${limit}, but got ${actual} instead.`;
+  return [new ApiError(code, message, { param: param || null })];
 }
 
 /** `/input/0/content` → `input[0].content`. */

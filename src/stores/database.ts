@@ -1,4 +1,4 @@
-import type { RecordName, Tenant } from "../core/ports.ts";
+import type { RecordChange, RecordName, Tenant, WhyNotPut } from "../core/ports.ts";
 
 /** What a durable store asks of its database, and the rows that cross it. */
 
@@ -23,7 +23,20 @@ export type NewRow = {
   readonly content: Uint8Array;
   /** How the response came to be, encrypted with the same key; read only by itself. */
   readonly recording: Uint8Array | null;
+  /** Drawn for each put, so that one that is tried again knows its own row. */
+  readonly token: number;
 };
+
+/** A change of a record, its value encrypted. */
+export type RowChange =
+  | { readonly write: RecordRow; readonly version: number }
+  | Exclude<RecordChange, { readonly write: unknown }>;
+
+/** One put: the row of the node, last, behind rows of its ancestors where those are missing, and what goes in with it. */
+export type NewEntry = { readonly rows: readonly NewRow[]; readonly changes: readonly RowChange[] };
+
+/** What became of an entry. All but `stored` have written nothing. */
+export type PutOutcome = "stored" | "no_parent" | WhyNotPut;
 
 export type StoredRow = Pick<NewRow, "id" | "bytes" | "key"> & {
   /** Text where that is what the database gives; what is encrypted is bytes. */
@@ -55,6 +68,10 @@ export type RecordRow = RecordName & {
   /** Id of the key that `value` is encrypted with. */
   readonly key: string | null;
   readonly value: Uint8Array;
+  /** Id of the response that it describes. */
+  readonly about: string | null;
+  /** Milliseconds since 1970. */
+  readonly dueAt: number | null;
 };
 
 /** What became of a write: it is in, another write came first, or the node is not there. */
@@ -80,11 +97,10 @@ export const ROW_BYTES = 256;
 
 export interface Database {
   /**
-   * Inserts rows, parents before children, in one transaction: when it resolves they are as durable as they get. Rows that
-   * exist stay as they are, but are listed again if the new row is. A row whose parent is not there is left out; resolves
-   * with the positions of those.
+   * Inserts entries, in order; when it resolves they are as durable as they get. Each goes in as a whole or not at all.
+   * A row that is there as a hidden one is listed if the new row is. Never inserts the id of a tombstone.
    */
-  insert(rows: readonly NewRow[]): Promise<readonly number[]>;
+  insert(entries: readonly NewEntry[], now: number): Promise<readonly PutOutcome[]>;
   has(key: Key): Promise<boolean>;
   one(key: Key): Promise<LoneRow | undefined>;
   recording(key: Key): Promise<RecordingRow | undefined>;
@@ -98,23 +114,28 @@ export interface Database {
    * @param key without `after` the row need not be listed
    */
   chain(key: Key | Omit<Key, "after">): Promise<readonly StoredRow[]>;
-  /** Makes the row unknown, and removes it with every unlisted ancestor that nothing else needs. */
-  hide(key: Key): Promise<boolean>;
-  /** Makes the oldest listed rows, stored at `before` or earlier, unknown; resolves with how many. */
-  expire(before: number, limit: number): Promise<number>;
   /**
-   * Looks at the next `window` unlisted rows, newest first, and removes those that no listed row or record stands on.
-   * Rows that were never listed are left alone until `UNLISTED_MS` after they were stored: their record may be on its way.
+   * Deletes a row with every hidden ancestor that nothing else needs, and the records that are about it; a row that is
+   * needed is hidden, without its recording. Leaves a tombstone until `goneUntil`. False when there was nothing.
    */
-  collect(below: number, window: number, before: number): Promise<SweepStep>;
+  remove(key: Key, goneUntil: number): Promise<boolean>;
+  /** Hides the oldest listed rows, stored at `before` or earlier, and removes records about them; resolves with how many. */
+  expire(before: number, limit: number): Promise<number>;
+  /** Looks at the next `window` hidden rows, newest first, and removes those that no listed row or record stands on. */
+  collect(below: number, window: number, now: number): Promise<SweepStep>;
   /** Looks at the next `window` rows, oldest first, and removes ends of chains until `bytes` are free. */
-  evict(above: number, window: number, bytes: number): Promise<SweepStep>;
+  evict(above: number, window: number, bytes: number, now: number): Promise<SweepStep>;
+  /** Removes tombstones that are over at `now`; resolves with how many. */
+  expireTombstones(now: number, limit: number): Promise<number>;
   /** A record that has not expired at `now`. */
   readRecord(name: RecordName, now: number): Promise<RecordRow | undefined>;
-  /** Writes the record if it is still at `version`; 0 stands for none, or one that has expired. */
-  writeRecord(record: RecordRow, version: number, now: number): Promise<WriteOutcome>;
+  /** Makes all changes, or none. A version of 0 stands for no record, or one that has expired. */
+  changeRecords(changes: readonly RowChange[], now: number): Promise<WriteOutcome>;
+  /** Deletes a record, and hidden rows that only it needed. */
   deleteRecord(name: RecordName, now: number): Promise<boolean>;
   listRecords(range: RecordRange, now: number): Promise<readonly RecordRow[]>;
+  /** Records of one kind, of all tenants, that are due at `now`. */
+  dueRecords(kind: string, now: number, limit: number): Promise<readonly RecordRow[]>;
   /** Removes records that have expired; resolves with how many. */
   expireRecords(now: number, limit: number): Promise<number>;
   /** Bytes that the tenant's rows hold, and those of all tenants; about. */
@@ -124,9 +145,9 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** How long a row that was never listed waits for its record. */
-export const UNLISTED_MS = 60 * 60 * 1000;
 /** How many rows of one chain a step of sweeping removes at most. */
 export const STUMP_LENGTH = 64;
 /** How many rows a step of sweeping removes at most. */
 export const STEP_ROWS = 128;
+/** How long the id of a deleted response cannot be put again: far longer than any server can take over a put. */
+export const TOMBSTONE_MS = 30 * 24 * 60 * 60 * 1000;

@@ -5,13 +5,14 @@ import type {
   JsonValue,
   ListOptions,
   NewRecord,
+  RecordChange,
   RecordName,
   Records,
   StoreRecord,
   Tenant,
 } from "../core/ports.ts";
 import type { Cipher } from "./cipher.ts";
-import type { Database, RecordRow } from "./database.ts";
+import type { Database, RecordRow, RowChange } from "./database.ts";
 import { isName } from "./key.ts";
 
 type DurableRecordsOptions = {
@@ -43,14 +44,26 @@ export class DurableRecords implements Records {
   }
 
   async write(record: NewRecord, version: number): Promise<number | undefined> {
-    if (!areNames(record)) throw new Error("A record's name is not text that can be stored.");
-    const { tenant, kind, id, node, expiresAt } = record;
-    const sealed = this.#options.cipher.seal(encoder.encode(JSON.stringify(record.value)), placeOf(record));
-    const next = randomInt(1, VERSIONS);
-    const row = { tenant, kind, id, node, expiresAt, version: next, key: sealed.key, value: sealed.content };
-    const outcome = await this.#database.writeRecord(row, version, this.#options.now());
-    if (outcome === "no_node") throw new Error(`The node ${node} that a record stands on is not stored.`);
-    return outcome === "written" ? next : undefined;
+    return (await this.apply([{ write: record, version }]))?.[0];
+  }
+
+  async apply(changes: readonly RecordChange[]): Promise<readonly number[] | undefined> {
+    const rows = this.seal(changes);
+    const outcome = await this.#database.changeRecords(rows, this.#options.now());
+    if (outcome === "no_node") throw new Error(`A node that a record stands on is not stored: ${nodesOf(changes)}.`);
+    return outcome === "written" ? rows.flatMap((row) => ("write" in row ? row.write.version : [])) : undefined;
+  }
+
+  /** Changes as the database takes them. */
+  seal(changes: readonly RecordChange[]): readonly RowChange[] {
+    return changes.map((change) => {
+      if (!("write" in change)) return change;
+      const { tenant, kind, id, node, expiresAt, about = null, dueAt = null, value } = change.write;
+      if (!areNames(change.write)) throw new Error("A record's name is not text that can be stored.");
+      const sealed = this.#options.cipher.seal(encoder.encode(JSON.stringify(value)), placeOf(change.write));
+      const stored = { key: sealed.key, value: sealed.content, version: randomInt(1, VERSIONS) };
+      return { write: { tenant, kind, id, node, expiresAt, about, dueAt, ...stored }, version: change.version };
+    });
   }
 
   async delete(name: RecordName): Promise<boolean> {
@@ -64,6 +77,10 @@ export class DurableRecords implements Records {
     return rows.map((row) => this.#open(row));
   }
 
+  async due(kind: string, now: number, limit: number): Promise<readonly StoreRecord[]> {
+    return (await this.#database.dueRecords(kind, now, limit)).map((row) => this.#open(row));
+  }
+
   async chain(
     { tenant, node }: Pick<StoreRecord, "tenant" | "node">,
     admit?: Admit,
@@ -72,11 +89,15 @@ export class DurableRecords implements Records {
   }
 
   #open(row: RecordRow): StoreRecord {
-    const { tenant, kind, id, version, node, expiresAt } = row;
+    const { tenant, kind, id, version, node, expiresAt, about, dueAt } = row;
     const plain = this.#options.cipher.open({ key: row.key, content: row.value }, placeOf(row));
     const value = JSON.parse(typeof plain === "string" ? plain : decoder.decode(plain)) as JsonValue;
-    return { tenant, kind, id, version, node, expiresAt, value };
+    return { tenant, kind, id, version, node, expiresAt, about, dueAt, value };
   }
+}
+
+function nodesOf(changes: readonly RecordChange[]): string {
+  return changes.flatMap((change) => ("write" in change ? (change.write.node ?? []) : [])).join(", ");
 }
 
 function areNames({ tenant, kind, id }: RecordName): boolean {

@@ -1,9 +1,27 @@
+import { randomInt } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { chainBytes, type ResponseNode, restoreNode } from "../core/node.ts";
-import type { Admit, JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
+import {
+  type Admit,
+  type JsonValue,
+  type PutOptions,
+  type Store,
+  type StoredResponse,
+  type Tenant,
+  NotPut,
+} from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import { Cipher, type StoreKey } from "./cipher.ts";
-import type { Database, Key, NewRow, Part, StoredRow, Usage } from "./database.ts";
+import {
+  type Database,
+  type Key,
+  type NewRow,
+  type Part,
+  type PutOutcome,
+  type StoredRow,
+  TOMBSTONE_MS,
+  type Usage,
+} from "./database.ts";
 import { DurableRecords } from "./durable-records.ts";
 import { isName, keyOf } from "./key.ts";
 import {
@@ -40,6 +58,7 @@ type RowOptions = Pick<NewRow, "isWhole" | "isListed"> & { readonly recording: J
 
 /** How many bytes of a chain are decoded before others have their turn. */
 const SLICE_BYTES = 256 * 1024;
+const TOKENS = 2 ** 47;
 /** What a recording takes in memory for each byte that is stored of it: it is a list of many short texts. */
 const RECORDING_FACTOR = 3;
 
@@ -62,7 +81,7 @@ export class DurableStore implements Store {
   constructor(database: Database, options: DurableOptions) {
     this.#database = database;
     this.#options = options;
-    this.#queue = new PutQueue(database, options.lanes);
+    this.#queue = new PutQueue(database, options.lanes, options.now);
     this.#cipher = new Cipher(options.keys);
     this.#cache = new Retention(options.cacheBytes, (node) => keyOf(node.tenant, node.id));
     this.#sweeper = new Sweeper(database, { ...options, everyMs: options.sweepEveryMs, expiry: () => this.#expiry() });
@@ -73,15 +92,29 @@ export class DurableStore implements Store {
     });
   }
 
-  async put(node: ResponseNode, { listed: isListed = true, recording }: PutOptions = {}): Promise<void> {
+  async put(node: ResponseNode, options: PutOptions = {}): Promise<void> {
     this.#assertOpen();
     if (!isName(node.tenant) || !isName(node.id)) throw new Error("A tenant or an id is not text that can be stored.");
-    const isWhole = node.parent === null || this.#whole.has(node.parent);
+    const { listed: isListed = true, recording } = options;
+    const changes = this.records.seal(options.changes ?? []);
+    const put = (isWhole: boolean, lineage: readonly NewRow[] = []): Promise<PutOutcome> =>
+      this.#queue.add({ rows: [...lineage, this.#rowOf(node, { isWhole, isListed, recording })], changes });
+    let isWhole = node.parent === null || this.#whole.has(node.parent);
+    // Before it is stored, so that a child that is put at the same time is one as well.
     if (isWhole) this.#whole.add(node);
-    const row = this.#rowOf(node, { isWhole, isListed, recording });
-    const isIn = await this.#queue.add([row]);
-    // The parent was let go while a session still held it. What is stored brings with it what it stands on.
-    if (!isIn) await this.#queue.add([...this.#lineage(node.parent), row]);
+    let outcome = await put(isWhole);
+    // The parent was let go while a session still held it. What is stored brings with it what it stands on,
+    if (outcome === "no_parent") outcome = await put(true, this.#lineage(node.parent));
+    // except for what was deleted: then the node is stored by itself.
+    if (outcome === "no_parent") {
+      isWhole = false;
+      this.#whole.delete(node);
+      outcome = await put(false);
+    }
+    if (outcome !== "stored") {
+      this.#whole.delete(node);
+      throw outcome === "no_parent" ? new Error("A row without a parent has none.") : new NotPut(outcome);
+    }
     if (isWhole) this.#cache.add(node);
   }
 
@@ -121,7 +154,7 @@ export class DurableStore implements Store {
     const key = this.#keyTo(tenant, id);
     if (key === undefined) return false;
     this.#cache.delete(keyOf(tenant, id));
-    return this.#database.hide(key);
+    return this.#database.remove(key, Math.ceil(this.#options.now()) + TOMBSTONE_MS);
   }
 
   usage(tenant: Tenant): Promise<Usage> {
@@ -171,6 +204,7 @@ export class DurableStore implements Store {
       sharesHead: leavesHead,
       bytes,
       storedAt: this.#options.now(),
+      token: randomInt(1, TOKENS),
       ...this.#cipher.seal(content, node),
       recording:
         recording === undefined ? null : this.#cipher.seal(encodeRecording(recording), recordingPlace(node)).content,

@@ -1,5 +1,14 @@
 import { chainBytes, type ResponseNode } from "../core/node.ts";
-import type { Admit, ListOptions, NewRecord, RecordName, Records, StoreRecord, Tenant } from "../core/ports.ts";
+import type {
+  Admit,
+  ListOptions,
+  NewRecord,
+  RecordChange,
+  RecordName,
+  Records,
+  StoreRecord,
+  Tenant,
+} from "../core/ports.ts";
 
 export type MemoryRecordsOptions = {
   /** Bytes of names and values that are kept, of all tenants together. */
@@ -23,6 +32,8 @@ export class MemoryRecords implements Records {
   readonly #entries = new Map<string, Entry>();
   /** How many records stand on each node. */
   readonly #standing = new Map<string, number>();
+  /** Names of records by the response that they are about. */
+  readonly #about = new Map<string, Set<string>>();
   #bytes = 0;
   #version = 0;
 
@@ -57,29 +68,61 @@ export class MemoryRecords implements Records {
   }
 
   async write(record: NewRecord, version: number): Promise<number | undefined> {
-    const key = keyOf(record);
-    if ((this.#alive(key)?.record.version ?? 0) !== version) return undefined;
-    const { tenant, kind, id, node, expiresAt } = record;
-    if (node !== null && this.#options.node(tenant, node) === undefined) {
-      throw new Error(`The node ${node} that a record stands on is not stored.`);
+    return this.applyNow([{ write: record, version }])?.[0];
+  }
+
+  async apply(changes: readonly RecordChange[]): Promise<readonly number[] | undefined> {
+    return this.applyNow(changes);
+  }
+
+  /** Whether all changes could be made now. @param coming id of a node that is put with them */
+  fits(changes: readonly RecordChange[], coming?: string): boolean {
+    for (const change of changes) {
+      if ("removeAbout" in change) continue;
+      const name = "write" in change ? change.write : change.remove;
+      if ((this.#alive(keyOf(name))?.record.version ?? 0) !== change.version) return false;
+      if (!("write" in change)) continue;
+      const { tenant, node } = change.write;
+      if (node !== null && node !== coming && this.#options.node(tenant, node) === undefined) {
+        throw new Error(`The node ${node} that a record stands on is not stored.`);
+      }
     }
-    const json = JSON.stringify(record.value);
-    this.#version += 1;
-    const kept = { tenant, kind, id, node, expiresAt, version: this.#version, value: JSON.parse(json) };
-    if (node !== null) this.#stand(nodeKey(tenant, node), 1);
-    this.#remove(key);
-    this.#entries.set(key, { record: Object.freeze(kept), bytes: OVERHEAD + key.length + json.length });
-    this.#bytes += OVERHEAD + key.length + json.length;
-    for (const oldest of this.#entries.keys()) {
-      if (this.#bytes <= this.#options.budgetBytes) break;
-      this.#remove(oldest);
-    }
-    return this.#version;
+    return true;
+  }
+
+  /** All changes or none; undefined when a record has changed since it was read. */
+  applyNow(changes: readonly RecordChange[]): readonly number[] | undefined {
+    if (!this.fits(changes)) return undefined;
+    return changes.flatMap((change) => {
+      if ("write" in change) return this.#write(change.write);
+      if ("remove" in change) this.#remove(keyOf(change.remove));
+      else this.removeAbout(change.tenant, change.removeAbout, change.kinds);
+      return [];
+    });
+  }
+
+  /** Removes what is about a response. @param kinds all, if left out @returns how many */
+  removeAbout(tenant: Tenant, id: string, kinds?: readonly string[]): number {
+    const keys = [...(this.#about.get(nodeKey(tenant, id)) ?? [])].filter((key) => {
+      const kind = this.#entries.get(key)?.record.kind;
+      return kind !== undefined && (kinds === undefined || kinds.includes(kind));
+    });
+    for (const key of keys) this.#remove(key);
+    return keys.length;
   }
 
   async delete(name: RecordName): Promise<boolean> {
     const key = keyOf(name);
     return this.#alive(key) !== undefined && this.#remove(key);
+  }
+
+  async due(kind: string, now: number, limit: number): Promise<readonly StoreRecord[]> {
+    const found = [...this.#entries].flatMap(([key, { record }]) =>
+      record.kind === kind && record.dueAt !== null && record.dueAt <= now && this.#alive(key) !== undefined
+        ? { ...record, dueAt: record.dueAt }
+        : [],
+    );
+    return found.toSorted((a, b) => a.dueAt - b.dueAt).slice(0, limit);
   }
 
   async list(tenant: Tenant, kind: string, options: ListOptions): Promise<readonly StoreRecord[]> {
@@ -101,7 +144,31 @@ export class MemoryRecords implements Records {
     return found;
   }
 
+  #write(record: NewRecord): number {
+    const key = keyOf(record);
+    const { tenant, kind, id, node, expiresAt, about = null, dueAt = null } = record;
+    const json = JSON.stringify(record.value);
+    this.#version += 1;
+    const version = this.#version;
+    const kept = { tenant, kind, id, node, expiresAt, about, dueAt, version, value: JSON.parse(json) };
+    if (node !== null) this.#stand(nodeKey(tenant, node), 1);
+    this.#remove(key);
+    this.#entries.set(key, { record: Object.freeze(kept), bytes: OVERHEAD + key.length + json.length });
+    this.#bytes += OVERHEAD + key.length + json.length;
+    if (about !== null) {
+      const keys = this.#about.get(nodeKey(tenant, about)) ?? new Set();
+      this.#about.set(nodeKey(tenant, about), keys.add(key));
+    }
+    for (const [oldest, entry] of this.#entries) {
+      if (this.#bytes <= this.#options.budgetBytes) break;
+      // A lease that is let go would fail the turn that holds it; there are never more than turns.
+      if (entry.record.dueAt === null) this.#remove(oldest);
+    }
+    return version;
+  }
+
   clear(): void {
+    this.#about.clear();
     this.#entries.clear();
     this.#standing.clear();
     this.#bytes = 0;
@@ -122,7 +189,12 @@ export class MemoryRecords implements Records {
     if (entry === undefined) return false;
     this.#entries.delete(key);
     this.#bytes -= entry.bytes;
-    const { tenant, node } = entry.record;
+    const { tenant, node, about } = entry.record;
+    if (about !== null) {
+      const keys = this.#about.get(nodeKey(tenant, about));
+      keys?.delete(key);
+      if (keys?.size === 0) this.#about.delete(nodeKey(tenant, about));
+    }
     if (node !== null && this.#stand(nodeKey(tenant, node), -1) === 0) this.#options.released(tenant, node);
     return true;
   }

@@ -1,5 +1,13 @@
 import { chainBytes, measure, type ResponseNode } from "../core/node.ts";
-import type { Admit, JsonValue, PutOptions, Store, StoredResponse, Tenant } from "../core/ports.ts";
+import {
+  type Admit,
+  type JsonValue,
+  type PutOptions,
+  type Store,
+  type StoredResponse,
+  type Tenant,
+  NotPut,
+} from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
 import type { Usage } from "./database.ts";
 import { keyOf } from "./key.ts";
@@ -12,6 +20,9 @@ export type MemoryStoreOptions = {
   readonly now?: () => number;
 };
 
+/** How long a deleted id cannot be put again, and how many of them are remembered: no turn lasts as long as either. */
+const TOMBSTONE_MS = 30 * 24 * 60 * 60 * 1000;
+const TOMBSTONES = 100_000;
 /** The part of the budget that records may use besides it. */
 const RECORDS_SHARE = 1 / 8;
 
@@ -33,7 +44,12 @@ export class MemoryStore implements Store {
 
   readonly #recordings = new WeakMap<ResponseNode, JsonValue>();
 
+  /** Ids that were deleted, and until when they cannot be put again; the oldest first. */
+  readonly #gone = new Map<string, number>();
+  readonly #now: () => number;
+
   constructor({ budgetBytes, now = Date.now }: MemoryStoreOptions) {
+    this.#now = now;
     this.#nodes = new Retention(budgetBytes, (node) => keyOf(node.tenant, node.id));
     this.records = new MemoryRecords({
       budgetBytes: budgetBytes * RECORDS_SHARE,
@@ -59,16 +75,21 @@ export class MemoryStore implements Store {
     };
   }
 
-  async put(node: ResponseNode, { listed = true, recording }: PutOptions = {}): Promise<void> {
+  async put(node: ResponseNode, { listed = true, recording, changes = [] }: PutOptions = {}): Promise<void> {
+    const key = keyOf(node.tenant, node.id);
+    if (this.#isGone(key)) throw new NotPut("deleted");
+    if (this.#listed(node.tenant, node.id) !== undefined) throw new NotPut("exists");
+    if (!this.records.fits(changes, node.id)) throw new NotPut("outdated");
     if (listed) this.#unlisted.delete(node);
     else this.#unlisted.add(node);
-    if (node.parent === null || this.#whole.has(node.parent)) {
+    if (node.parent === null || this.#keepsChain(node.parent)) {
       this.#whole.add(node);
       this.#add(node, recording);
     } else {
       // Its chain can never be loaded, so only the node itself is worth its bytes.
       this.#add(Object.freeze({ ...node, parent: null }), recording);
     }
+    this.records.applyNow(changes);
   }
 
   async get(tenant: Tenant, id: string, admit?: Admit): Promise<StoredResponse | undefined> {
@@ -91,14 +112,41 @@ export class MemoryStore implements Store {
   }
 
   async delete(tenant: Tenant, id: string): Promise<boolean> {
+    const about = this.records.removeAbout(tenant, id);
     const node = this.#listed(tenant, id);
-    if (node === undefined) return false;
-    if (!this.records.holds(tenant, id)) return this.#nodes.delete(keyOf(tenant, id));
-    this.#unlisted.add(node);
+    if (node === undefined && about === 0) return false;
+    const key = keyOf(tenant, id);
+    this.#bury(key);
+    if (node === undefined) return true;
+    this.#recordings.delete(node);
+    if (this.records.holds(tenant, id)) this.#unlisted.add(node);
+    else this.#nodes.delete(key);
     return true;
   }
 
+  /** Whether the node and all before it are to be found here, or may be again: nothing of it was deleted for good. */
+  #keepsChain(tip: ResponseNode): boolean {
+    if (!this.#whole.has(tip)) return false;
+    for (let node: ResponseNode | null = tip; node !== null; node = node.parent) {
+      const key = keyOf(node.tenant, node.id);
+      if (this.#nodes.has(key)) return true;
+      if (this.#isGone(key)) return false;
+    }
+    return true;
+  }
+
+  #bury(key: string): void {
+    this.#gone.set(key, this.#now() + TOMBSTONE_MS);
+    const [oldest] = this.#gone.keys();
+    if (this.#gone.size > TOMBSTONES && oldest !== undefined) this.#gone.delete(oldest);
+  }
+
+  #isGone(key: string): boolean {
+    return (this.#gone.get(key) ?? 0) > this.#now();
+  }
+
   async close(): Promise<void> {
+    this.#gone.clear();
     this.records.clear();
     this.#nodes.clear();
   }

@@ -1,5 +1,7 @@
+import { parseExactJson } from "../protocol/exact-json.ts";
 import type { ResponseNode } from "../core/node.ts";
 import type { JsonValue, StoredResponse } from "../core/ports.ts";
+import { keepOpaqueList, opaqueList } from "../protocol/opaque.ts";
 import type { Response } from "../protocol/response.ts";
 
 /**
@@ -23,17 +25,25 @@ export function sharesHead({ parent, response }: ResponseNode): boolean {
   );
 }
 
+/** What is kept beside the items of a node. */
+type KeptOpaque = { readonly [Side in "input" | "output"]?: ReturnType<typeof opaqueList> };
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 export function encodeContent({ input, response }: StoredResponse, leavesHead: boolean): Uint8Array {
-  return encoder.encode(JSON.stringify({ input, response: leavesHead ? { ...response, ...NO_HEAD } : response }));
+  const opaque = { input: opaqueList(input), output: opaqueList(response.output) };
+  const kept = opaque.input === undefined && opaque.output === undefined ? undefined : opaque;
+  const own = leavesHead ? { ...response, ...NO_HEAD } : response;
+  return encoder.encode(JSON.stringify({ input, response: own, opaque: kept }));
 }
 
 /** @param head what the row has left to an ancestor; null when it has left nothing */
 export function decodeContent(content: Uint8Array | string, head: Head | null): StoredResponse {
   const text = typeof content === "string" ? content : decoder.decode(content);
-  const { input, response } = JSON.parse(text) as StoredResponse;
+  const { input, response, opaque } = parseExactJson(text) as StoredResponse & { readonly opaque?: KeptOpaque };
+  keepOpaqueList(input, opaque?.input);
+  keepOpaqueList(response.output, opaque?.output);
   if (head === null) return { input, response };
   return { input, response: { ...response, instructions: head.instructions, tools: head.tools } };
 }
@@ -43,5 +53,5 @@ export function encodeRecording(recording: JsonValue): Uint8Array {
 }
 
 export function decodeRecording(content: Uint8Array | string): JsonValue {
-  return JSON.parse(typeof content === "string" ? content : decoder.decode(content)) as JsonValue;
+  return parseExactJson(typeof content === "string" ? content : decoder.decode(content)) as JsonValue;
 }

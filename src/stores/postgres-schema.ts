@@ -63,6 +63,15 @@ const MIGRATIONS = [
   CREATE INDEX turnwire_records_by_node ON turnwire_records (node) WHERE node IS NOT NULL;
   CREATE INDEX turnwire_records_expiring ON turnwire_records (expires_at) WHERE expires_at IS NOT NULL;`,
   "ALTER TABLE turnwire_nodes ADD COLUMN recording bytea",
+  // A row of 0 bytes is a tombstone. Leases of before had no place in a transaction with the node, so none is kept.
+  `ALTER TABLE turnwire_nodes ADD COLUMN token bigint, ADD COLUMN gone_until bigint;
+  DROP INDEX turnwire_nodes_unlisted;
+  CREATE INDEX turnwire_nodes_unlisted ON turnwire_nodes (seq) WHERE NOT listed AND bytes > 0;
+  CREATE INDEX turnwire_nodes_gone ON turnwire_nodes (gone_until) WHERE bytes = 0;
+  DELETE FROM turnwire_records WHERE kind IN ('run', 'run.start', 'run.part', 'claim');
+  ALTER TABLE turnwire_records ADD COLUMN about text, ADD COLUMN due_at bigint;
+  CREATE INDEX turnwire_records_about ON turnwire_records (tenant, about) WHERE about IS NOT NULL;
+  CREATE INDEX turnwire_records_due ON turnwire_records (kind, due_at) WHERE due_at IS NOT NULL;`,
   // What each tenant holds, kept by the database itself, so that no statement can forget it. Several rows for each tenant
   // keep transactions of different connections from waiting for each other.
   `CREATE TABLE turnwire_usage (

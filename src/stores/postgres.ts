@@ -4,16 +4,20 @@ import type {
   Database,
   Key,
   LoneRow,
-  NewRow,
+  NewEntry,
   Part,
+  PutOutcome,
   RecordingRow,
   RecordRange,
   RecordRow,
+  RowChange,
   StoredRow,
   SweepStep,
   Usage,
   WriteOutcome,
 } from "./database.ts";
+import { ignoreRace, retrying, transaction, transactionUnless, withClient } from "./postgres-client.ts";
+import { changeAll, changeRecord, insertEntries } from "./postgres-put.ts";
 import { migrate } from "./postgres-schema.ts";
 import * as records from "./postgres-records.ts";
 import * as sql from "./postgres-sql.ts";
@@ -28,7 +32,6 @@ export type PostgresOptions = {
 
 const CONNECT_MS = 10_000;
 const QUERY_MS = 60_000;
-const TRIES = 4;
 
 /** Tables in a PostgreSQL database, which any number of servers may share. */
 export class PostgresDatabase implements Database {
@@ -65,13 +68,8 @@ export class PostgresDatabase implements Database {
     this.#pool = pool;
   }
 
-  insert(rows: readonly NewRow[]): Promise<readonly number[]> {
-    const waves = wavesOf(rows);
-    return retrying(() =>
-      waves.length === 1
-        ? insertWave(this.#pool, rows, 0)
-        : withClient(this.#pool, (client) => insertWaves(client, waves)),
-    );
+  insert(entries: readonly NewEntry[], now: number): Promise<readonly PutOutcome[]> {
+    return insertEntries(this.#pool, entries, now);
   }
 
   async has(key: Key): Promise<boolean> {
@@ -104,25 +102,39 @@ export class PostgresDatabase implements Database {
     return rows.map(readRow);
   }
 
-  async hide(key: Key): Promise<boolean> {
-    const { rows } = await this.#pool.query<{ seq: number }>(sql.HIDE, nameOf(key));
-    const [hidden] = rows;
-    if (hidden === undefined) return false;
-    // A child that comes at this moment keeps the row; then it goes when the child does.
-    await this.#pool.query(sql.REMOVE, [hidden.seq]).catch(ignoreRace);
-    return true;
+  remove({ tenant, id, after }: Key, goneUntil: number): Promise<boolean> {
+    const work = async (client: PoolClient): Promise<boolean> => {
+      const find = () => client.query<{ seq: number }>(sql.LOCK, [tenant, id, after]);
+      let [row] = (await find()).rows;
+      const about = (await client.query(records.REMOVE_ABOUT, [tenant, id])).rowCount ?? 0;
+      // Its lease may have gone to a put that was committed meanwhile.
+      if (row === undefined) [row] = (await find()).rows;
+      if (row !== undefined) {
+        await client.query(sql.HIDE, [row.seq, goneUntil]);
+        await client.query(sql.REMOVE, [row.seq, 0]);
+      } else if (about > 0) {
+        await client.query(sql.TOMBSTONE, [tenant, id, goneUntil]);
+      }
+      return row !== undefined || about > 0;
+    };
+    return retrying(() => withClient(this.#pool, (client) => transaction(client, () => work(client))));
   }
 
   async expire(before: number, limit: number): Promise<number> {
-    return (await this.#pool.query(sql.EXPIRE, [before, limit])).rowCount ?? 0;
+    const [row] = await this.#read<{ count: number }>(sql.EXPIRE, [before, limit]);
+    return row?.count ?? 0;
   }
 
-  collect(below: number, window: number, before: number): Promise<SweepStep> {
-    return this.#step(sql.COLLECT, [below, window, before], window);
+  collect(below: number, window: number, now: number): Promise<SweepStep> {
+    return this.#step(sql.COLLECT, [below, now, window], window);
   }
 
-  evict(above: number, window: number, bytes: number): Promise<SweepStep> {
-    return this.#step(sql.EVICT, [above, window, bytes], window);
+  evict(above: number, window: number, bytes: number, now: number): Promise<SweepStep> {
+    return this.#step(sql.EVICT, [above, now, window, bytes], window);
+  }
+
+  async expireTombstones(now: number, limit: number): Promise<number> {
+    return (await this.#pool.query(sql.EXPIRE_TOMBSTONES, [now, limit])).rowCount ?? 0;
   }
 
   async readRecord({ tenant, kind, id }: RecordName, now: number): Promise<RecordRow | undefined> {
@@ -130,23 +142,24 @@ export class PostgresDatabase implements Database {
     return row;
   }
 
-  async writeRecord(record: RecordRow, version: number, now: number): Promise<WriteOutcome> {
-    const { tenant, kind, id, node, expiresAt, key, value } = record;
-    const values = [tenant, kind, id, record.version, node, expiresAt, key, value, now];
-    const text = version === 0 ? records.CREATE : records.REPLACE;
-    // Not tried again: one that went in and whose answer was lost would be taken for somebody else's.
-    const { rows } = await this.#pool.query<{ hasNode: boolean; written: number }>(
-      text,
-      version === 0 ? values : [...values, version],
+  async changeRecords(changes: readonly RowChange[], now: number): Promise<WriteOutcome> {
+    const [first] = changes;
+    if (first === undefined) return "written";
+    // Not tried again: one that went in and whose answer was lost would be taken for another server's.
+    if (changes.length === 1) return changeRecord(this.#pool, first, now);
+    return withClient(this.#pool, (client) =>
+      transactionUnless(client, "written", () => changeAll(client, changes, now)),
     );
-    const [outcome] = rows;
-    if (outcome?.hasNode !== true) return "no_node";
-    return outcome.written === 0 ? "outdated" : "written";
   }
 
   async deleteRecord({ tenant, kind, id }: RecordName, now: number): Promise<boolean> {
-    const [row] = await this.#read<{ wasAlive: boolean }>(records.DELETE, [tenant, kind, id, now]);
+    const [row] = await this.#read<{ wasAlive: boolean; node: number | null }>(records.DELETE, [tenant, kind, id, now]);
+    if (typeof row?.node === "number") await this.#pool.query(sql.REMOVE, [row.node, 0]).catch(ignoreRace);
     return row?.wasAlive === true;
+  }
+
+  dueRecords(kind: string, now: number, limit: number): Promise<readonly RecordRow[]> {
+    return this.#read<RecordRow>(records.DUE, [kind, now, limit]);
   }
 
   listRecords({ tenant, kind, after, prefix, limit }: RecordRange, now: number): Promise<readonly RecordRow[]> {
@@ -200,104 +213,6 @@ async function importDriver(): Promise<typeof import("pg")> {
 
 function nameOf({ tenant, id, after }: Key): unknown[] {
   return [tenant, id, after];
-}
-
-/** Cuts the rows where one stands on another before it: a statement sees nothing of what it inserts. */
-function wavesOf(rows: readonly NewRow[]): readonly (readonly NewRow[])[] {
-  const waves: NewRow[][] = [[]];
-  let names = new Set<string>();
-  for (const row of rows) {
-    const [name, above] = [JSON.stringify([row.tenant, row.id]), JSON.stringify([row.tenant, row.parent])];
-    if (names.has(name) || names.has(above)) {
-      waves.push([]);
-      names = new Set();
-    }
-    names.add(name);
-    waves.at(-1)?.push(row);
-  }
-  return waves;
-}
-
-async function insertWaves(client: PoolClient, waves: readonly (readonly NewRow[])[]): Promise<readonly number[]> {
-  const missing: number[] = [];
-  let first = 0;
-  await client.query("BEGIN");
-  try {
-    for (const wave of waves) {
-      missing.push(...(await insertWave(client, wave, first)));
-      first += wave.length;
-    }
-    await client.query("COMMIT");
-    return missing;
-  } catch (error) {
-    await client.query("ROLLBACK").catch(() => undefined);
-    throw error;
-  }
-}
-
-async function insertWave(on: Pool | PoolClient, rows: readonly NewRow[], first: number): Promise<readonly number[]> {
-  let start = 1;
-  const starts = rows.map(({ content, recording }) => {
-    const here = start;
-    start += content.byteLength + (recording?.byteLength ?? 0);
-    return here;
-  });
-  const result = await on.query<{ position: number }>(sql.INSERT, [
-    Buffer.concat(rows.flatMap(({ content, recording }) => (recording === null ? content : [content, recording]))),
-    rows.map((row) => row.tenant),
-    rows.map((row) => row.id),
-    rows.map((row) => row.parent),
-    rows.map((row) => row.isWhole),
-    rows.map((row) => row.isListed),
-    rows.map((row) => row.sharesHead),
-    rows.map((row) => row.bytes),
-    rows.map((row) => row.storedAt),
-    rows.map((row) => row.key),
-    starts,
-    rows.map(({ content }) => content.byteLength),
-    rows.map(({ recording }) => recording?.byteLength ?? null),
-  ]);
-  // Positions count from 1.
-  return result.rows.map(({ position }) => first + position - 1);
-}
-
-/** A connection that breaks also fails the query that meets it; this only keeps the event from ending the process. */
-function ignoreEvent(): void {}
-
-async function withClient<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  client.on("error", ignoreEvent);
-  let isBroken = true;
-  try {
-    const result = await work(client);
-    isBroken = false;
-    return result;
-  } finally {
-    client.off("error", ignoreEvent);
-    client.release(isBroken);
-  }
-}
-
-/** What may go well the next time: two servers met, or the connection was lost. All that is retried may be done twice. */
-const PASSING = new Set(["23503", "40001", "40P01", "57P01", "57P02", "57P03", "ECONNRESET", "EPIPE"]);
-
-function isPassing(error: unknown): boolean {
-  const { code, message } = error as { readonly code?: string; readonly message?: string };
-  return PASSING.has(code ?? "") || message === "Connection terminated unexpectedly";
-}
-
-async function retrying<T>(work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (attempt === TRIES || !isPassing(error)) throw error;
-    }
-  }
-}
-
-function ignoreRace(error: unknown): void {
-  if (!isPassing(error)) throw error;
 }
 
 /** A refused connection has a message for each address, and none of its own. */

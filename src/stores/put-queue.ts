@@ -1,9 +1,8 @@
-import type { Database, NewRow } from "./database.ts";
+import type { Database, NewEntry, PutOutcome } from "./database.ts";
 
-/** Rows that belong together, and whoever waits for them. */
-type Entry = {
-  readonly rows: readonly NewRow[];
-  readonly resolve: (isIn: boolean) => void;
+/** An entry, and the put that waits for it. */
+type Entry = NewEntry & {
+  readonly resolve: (outcome: PutOutcome) => void;
   readonly reject: (error: unknown) => void;
 };
 
@@ -18,18 +17,20 @@ export class PutQueue {
   readonly #database: Database;
   /** How many transactions may run at the same time. */
   readonly #lanes: number;
+  readonly #now: () => number;
   #waiting: Entry[] = [];
   readonly #running = new Set<Promise<void>>();
 
-  constructor(database: Database, lanes: number) {
+  constructor(database: Database, lanes: number, now: () => number) {
     this.#database = database;
+    this.#now = now;
     this.#lanes = lanes;
   }
 
-  /** Resolves when the rows are committed; with false when none is, because the first one's parent is not there. */
-  add(rows: readonly NewRow[]): Promise<boolean> {
-    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-    this.#waiting.push({ rows, resolve, reject });
+  /** Resolves when the entry is committed, or nothing of it can be. */
+  add(entry: NewEntry): Promise<PutOutcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<PutOutcome>();
+    this.#waiting.push({ ...entry, resolve, reject });
     this.#pump();
     return promise;
   }
@@ -66,11 +67,12 @@ export class PutQueue {
   /** Never rejects: each entry hears for itself. */
   async #commit(batch: readonly Entry[]): Promise<void> {
     try {
-      const missing = new Set(await this.#database.insert(batch.flatMap(({ rows }) => rows)));
-      let first = 0;
-      for (const { rows, resolve } of batch) {
-        resolve(!missing.has(first));
-        first += rows.length;
+      const entries = batch.map(({ rows, changes }) => ({ rows, changes }));
+      const outcomes = await this.#database.insert(entries, this.#now());
+      for (const [index, { resolve, reject }] of batch.entries()) {
+        const outcome = outcomes[index];
+        if (outcome === undefined) reject(new Error("The database did not say what became of a put."));
+        else resolve(outcome);
       }
     } catch (error) {
       // One that cannot be stored must not take the others with it.

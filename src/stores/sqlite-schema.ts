@@ -68,6 +68,17 @@ const MIGRATIONS = [
   CREATE INDEX records_expiring ON records (expires_at) WHERE expires_at IS NOT NULL;`,
   // Behind the content, so that reading that touches no page of it.
   "ALTER TABLE nodes ADD COLUMN recording BLOB",
+  // A row of 0 bytes is a tombstone. Leases of before had no place in a transaction with the node, so none is kept.
+  `ALTER TABLE nodes ADD COLUMN token INTEGER;
+  ALTER TABLE nodes ADD COLUMN gone_until INTEGER;
+  DROP INDEX nodes_unlisted;
+  CREATE INDEX nodes_unlisted ON nodes (seq) WHERE listed = 0 AND bytes > 0;
+  CREATE INDEX nodes_gone ON nodes (gone_until) WHERE bytes = 0;
+  DELETE FROM records WHERE kind IN ('run', 'run.start', 'run.part', 'claim');
+  ALTER TABLE records ADD COLUMN about TEXT;
+  ALTER TABLE records ADD COLUMN due_at INTEGER;
+  CREATE INDEX records_about ON records (tenant, about) WHERE about IS NOT NULL;
+  CREATE INDEX records_due ON records (kind, due_at) WHERE due_at IS NOT NULL;`,
   // What each tenant holds, kept by the database itself, so that no statement can forget it.
   `CREATE TABLE usage (tenant TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   INSERT INTO usage SELECT tenant, sum(bytes) FROM (

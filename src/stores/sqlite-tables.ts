@@ -2,11 +2,14 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import {
   type Key,
   type LoneRow,
+  type NewEntry,
   type NewRow,
   type Part,
+  type PutOutcome,
   type RecordingRow,
   type RecordRange,
   type RecordRow,
+  type RowChange,
   STEP_ROWS,
   type StoredRow,
   STUMP_LENGTH,
@@ -16,6 +19,7 @@ import {
 } from "./database.ts";
 import type { RecordName } from "../core/ports.ts";
 import * as records from "./sqlite-records.ts";
+import { WEIGH } from "./sqlite-weigh.ts";
 
 /**
  * The embedded store's side of `Database`, each call in one go. It runs in a thread of its own, so that a slow disk, a
@@ -29,12 +33,8 @@ export class SqliteTables {
     this.#database = database;
   }
 
-  insert(rows: readonly NewRow[]): readonly number[] {
-    return this.#transaction(() => {
-      const missing: number[] = [];
-      for (const [position, row] of rows.entries()) if (!this.#insert(row)) missing.push(position);
-      return missing;
-    });
+  insert(entries: readonly NewEntry[], now: number): readonly PutOutcome[] {
+    return this.#transaction(() => entries.map((entry) => this.#enter(entry, now)));
   }
 
   has({ tenant, id, after }: Key): boolean {
@@ -68,39 +68,56 @@ export class SqliteTables {
     return this.#statement(chain("tenant = ? AND id = ?")).all(tenant, id, tenant) as StoredRow[];
   }
 
-  hide({ tenant, id, after }: Key): boolean {
+  remove({ tenant, id, after }: Key, goneUntil: number): boolean {
     return this.#transaction(() => {
-      const hidden = this.#statement(HIDE).get(tenant, id, after);
-      if (hidden === undefined) return false;
-      this.#statement(removeStumps(leaves("SELECT seq FROM nodes WHERE seq = ?"), true)).run(Number(hidden["seq"]));
-      return true;
+      const about = records.removeAbout(this.#prepared, tenant, id);
+      const hidden = this.#statement(HIDE).get(goneUntil, tenant, id, after);
+      if (hidden !== undefined) this.#removeStump(Number(hidden["seq"]));
+      else if (about > 0) this.#statement(TOMBSTONE).run(tenant, id, goneUntil);
+      return hidden !== undefined || about > 0;
     });
   }
 
   expire(before: number, limit: number): number {
-    return Number(this.#statement(EXPIRE).run(before, limit).changes);
+    return this.#transaction(() => {
+      const expired = this.#statement(EXPIRE).all(before, limit);
+      for (const { tenant, id } of expired) records.removeAbout(this.#prepared, String(tenant), String(id));
+      return expired.length;
+    });
   }
 
-  collect(below: number, window: number, before: number): SweepStep {
-    const rows = "SELECT seq FROM nodes WHERE listed = 0 AND seq < ? AND stored_at <= ? ORDER BY seq DESC LIMIT ?";
-    return this.#step({ rows, last: "min(seq)", from: [below, before], window, bytes: null });
+  collect(below: number, window: number, now: number): SweepStep {
+    const rows = "SELECT seq FROM nodes WHERE listed = 0 AND bytes > 0 AND seq < ? ORDER BY seq DESC LIMIT ?";
+    return this.#step({ rows, last: "min(seq)", from: [below], window, bytes: null }, now);
   }
 
-  evict(above: number, window: number, bytes: number): SweepStep {
-    const rows = "SELECT seq FROM nodes WHERE seq > ? ORDER BY seq LIMIT ?";
-    return this.#step({ rows, last: "max(seq)", from: [above], window, bytes });
+  evict(above: number, window: number, bytes: number, now: number): SweepStep {
+    const rows = "SELECT seq FROM nodes WHERE bytes > 0 AND seq > ? ORDER BY seq LIMIT ?";
+    return this.#step({ rows, last: "max(seq)", from: [above], window, bytes }, now);
+  }
+
+  expireTombstones(now: number, limit: number): number {
+    return Number(this.#statement(EXPIRE_TOMBSTONES).run(now, limit).changes);
   }
 
   readRecord(name: RecordName, now: number): RecordRow | undefined {
     return records.read(this.#prepared, name, now);
   }
 
-  writeRecord(record: RecordRow, version: number, now: number): WriteOutcome {
-    return this.#transaction(() => records.write(this.#prepared, record, version, now));
+  changeRecords(changes: readonly RowChange[], now: number): WriteOutcome {
+    return this.#transaction(() => this.#unless("written", () => this.#change(changes, now)));
   }
 
   deleteRecord(name: RecordName, now: number): boolean {
-    return records.remove(this.#prepared, name, now);
+    return this.#transaction(() => {
+      const removed = records.remove(this.#prepared, name, now);
+      if (typeof removed?.node === "number") this.#removeStump(removed.node);
+      return removed?.wasAlive === true;
+    });
+  }
+
+  dueRecords(kind: string, now: number, limit: number): readonly RecordRow[] {
+    return records.due(this.#prepared, kind, now, limit);
   }
 
   listRecords(range: RecordRange, now: number): readonly RecordRow[] {
@@ -127,36 +144,89 @@ export class SqliteTables {
     this.#database.close();
   }
 
-  #step({ rows, last, from, window, bytes }: Step): SweepStep {
+  #step({ rows, last, from, window, bytes }: Step, now: number): SweepStep {
     return this.#transaction(() => {
       const seen = this.#statement(`SELECT count(*) AS count, ${last} AS last FROM (${rows})`).get(...from, window);
-      const remove = this.#statement(removeStumps(leaves(rows), bytes === null));
-      const removed = bytes === null ? remove.all(...from, window) : remove.all(...from, window, bytes);
+      const values = bytes === null ? [...from, window] : [...from, window, bytes];
+      const removed = this.#remove(removeStumps(leaves(rows), bytes === null), values, now);
       return {
         next: seen?.["count"] === window ? Number(seen["last"]) : null,
         removed: removed.length,
-        freed: removed.reduce((sum, { length }) => sum + Number(length), 0),
+        freed: removed.reduce((sum, { length }) => sum + length, 0),
       };
     });
   }
 
-  /** False when the parent is not there. */
-  #insert(row: NewRow): boolean {
+  /** Removes the hidden row unless it is needed, and upwards what only it needed. */
+  #removeStump(seq: number): void {
+    this.#remove(removeStumps(leaves("SELECT seq FROM nodes WHERE seq = ? AND listed = 0"), true), [seq], 0);
+  }
+
+  /** Removes rows with the records about them; those that were deleted by their ids leave tombstones. */
+  #remove(sql: string, values: readonly number[], now: number): readonly RemovedRow[] {
+    const removed = this.#statement(sql).all(...values) as unknown as readonly RemovedRow[];
+    for (const { tenant, id, goneUntil } of removed) {
+      records.removeAbout(this.#prepared, tenant, id);
+      if (goneUntil !== null && goneUntil > now) this.#statement(TOMBSTONE).run(tenant, id, goneUntil);
+    }
+    return removed;
+  }
+
+  #enter({ rows, changes }: NewEntry, now: number): PutOutcome {
+    const [first] = rows;
+    if (first !== undefined && rows.length === 1 && changes.length === 0) {
+      const outcome = this.#insert(first);
+      return outcome === "again" ? "stored" : outcome;
+    }
+    return this.#unless("stored", () => {
+      for (const row of rows) {
+        const outcome = this.#insert(row);
+        if (row === rows.at(-1) && outcome !== "stored") return outcome === "again" ? "stored" : outcome;
+        // An ancestor that was deleted does not come back as one.
+        if (outcome === "deleted" || outcome === "no_parent") return "no_parent";
+      }
+      const outcome = this.#change(changes, now);
+      if (outcome === "no_node") throw new Error("A node that a record is to stand on is not stored.");
+      return outcome === "written" ? "stored" : outcome;
+    });
+  }
+
+  #change(changes: readonly RowChange[], now: number): WriteOutcome {
+    for (const change of changes) {
+      const outcome = records.change(this.#prepared, change, now);
+      if (outcome !== "written") return outcome;
+    }
+    return "written";
+  }
+
+  /** Takes back what was written unless the outcome is this one. */
+  #unless<T>(good: T, work: () => T): T {
+    this.#database.exec("SAVEPOINT entry");
+    const outcome = work();
+    this.#database.exec(outcome === good ? "RELEASE entry" : "ROLLBACK TO entry; RELEASE entry");
+    return outcome;
+  }
+
+  /** `again` when this very put has inserted the row before. */
+  #insert(row: NewRow): PutOutcome | "again" {
     let parent: number | null = null;
     let head: number | null = null;
     if (row.parent !== null) {
-      const above = this.#statement("SELECT seq, head FROM nodes WHERE tenant = ? AND id = ?").get(
-        row.tenant,
-        row.parent,
-      );
-      if (above === undefined) return false;
+      const above = this.#statement(PARENT).get(row.tenant, row.parent);
+      if (above === undefined) return "no_parent";
       parent = Number(above["seq"]);
       if (row.sharesHead) head = Number(above["head"] ?? parent);
     }
     const flags = [Number(row.isWhole), Number(row.isListed)] as const;
-    const { tenant, id, storedAt, bytes, key, content, recording } = row;
-    this.#statement(INSERT).run(tenant, id, parent, head, ...flags, storedAt, bytes, key, content, recording);
-    return true;
+    const { tenant, id, storedAt, bytes, key, content, recording, token } = row;
+    const values = [tenant, id, parent, head, ...flags, storedAt, bytes, key, content, recording, token] as const;
+    if (this.#statement(INSERT).run(...values).changes > 0) return "stored";
+    const found = this.#statement(CONFLICT).get(tenant, id);
+    if (found?.["bytes"] === 0) return "deleted";
+    if (found?.["token"] === token) return "again";
+    // A row that is only context may be there already.
+    if (!row.isListed) return "stored";
+    return typeof found?.["goneUntil"] === "number" ? "deleted" : "exists";
   }
 
   #transaction<T>(work: () => T): T {
@@ -183,6 +253,13 @@ export class SqliteTables {
   }
 }
 
+type RemovedRow = {
+  readonly tenant: string;
+  readonly id: string;
+  readonly goneUntil: number | null;
+  readonly length: number;
+};
+
 /** The rows that a step of sweeping looks at, and how many bytes it is to free; null for all that is not listed. */
 type Step = {
   readonly rows: string;
@@ -198,28 +275,22 @@ const COLUMNS = `id, seq, head, bytes, key,
 const LENGTH = "length(content) + coalesce(length(recording), 0)";
 const KNOWN = "tenant = ? AND id = ? AND listed = 1 AND stored_at > ?";
 
+const PARENT = "SELECT seq, head FROM nodes WHERE tenant = ? AND id = ? AND whole = 1 AND bytes > 0";
+
 const INSERT = `
-  INSERT INTO nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, content, recording)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT (tenant, id) DO UPDATE SET listed = 1, stored_at = excluded.stored_at
-  WHERE excluded.listed = 1 AND nodes.listed = 0`;
+  INSERT INTO nodes (tenant, id, parent, head, whole, listed, stored_at, bytes, key, content, recording, token)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (tenant, id) DO UPDATE SET listed = 1, stored_at = excluded.stored_at, token = excluded.token
+  WHERE excluded.listed = 1 AND nodes.listed = 0 AND nodes.gone_until IS NULL`;
 
-/** A row as it is in memory, by what its first page says: rows of earlier versions count no instructions and tools. */
-const WEIGHT = "max(n.bytes, length(n.content))";
+const CONFLICT = "SELECT bytes, token, gone_until AS goneUntil FROM nodes WHERE tenant = ? AND id = ?";
 
-const WEIGH: { readonly [Of in Part]: (where: string) => string } = {
-  response: (where) => `
-    SELECT ${WEIGHT} + coalesce((SELECT max(bytes, length(content)) FROM nodes WHERE seq = n.head), 0) AS bytes
-    FROM nodes n WHERE ${where}`,
-  recording: (where) => `SELECT coalesce(length(recording), 0) AS bytes FROM nodes WHERE ${where}`,
-  chain: (where) => `
-    WITH RECURSIVE line (parent, weight) AS (
-      SELECT n.parent, ${WEIGHT} FROM nodes n WHERE ${where} AND whole = 1
-      UNION ALL
-      SELECT n.parent, ${WEIGHT} FROM line JOIN nodes n ON n.seq = line.parent
-    )
-    SELECT sum(weight) AS bytes FROM line`,
-};
+const TOMBSTONE = `
+  INSERT INTO nodes (tenant, id, whole, listed, stored_at, bytes, content, gone_until) VALUES (?, ?, 0, 0, 0, 0, x'', ?)
+  ON CONFLICT (tenant, id) DO UPDATE SET gone_until = excluded.gone_until`;
+
+const EXPIRE_TOMBSTONES = `
+  DELETE FROM nodes WHERE seq IN (SELECT seq FROM nodes WHERE bytes = 0 AND gone_until <= ? LIMIT ?)`;
 
 function chain(where: string): string {
   return `
@@ -231,12 +302,12 @@ function chain(where: string): string {
     SELECT ${COLUMNS} FROM nodes WHERE seq IN (SELECT seq FROM line) ORDER BY seq`;
 }
 
-/** A row that was listed once has no record on its way, so nothing needs to wait for one. */
-const HIDE = `UPDATE nodes SET listed = 0, stored_at = 0 WHERE ${KNOWN} RETURNING seq`;
+const HIDE = `UPDATE nodes SET listed = 0, recording = NULL, gone_until = ? WHERE ${KNOWN} RETURNING seq`;
 
 const EXPIRE = `
-  UPDATE nodes SET listed = 0, stored_at = 0 WHERE seq IN (
-    SELECT seq FROM nodes WHERE listed = 1 AND stored_at <= ? ORDER BY stored_at LIMIT ?)`;
+  UPDATE nodes SET listed = 0, recording = NULL WHERE seq IN (
+    SELECT seq FROM nodes WHERE listed = 1 AND stored_at <= ? ORDER BY stored_at LIMIT ?)
+  RETURNING tenant, id`;
 
 const SIZE = `
   SELECT (c.page_count - f.freelist_count) * s.page_size AS bytes
@@ -266,5 +337,6 @@ function removeStumps(from: string, onlyUnlisted: boolean): string {
         AND NOT EXISTS (SELECT 1 FROM records WHERE node = n.seq)
       LIMIT ${STEP_ROWS}
     )
-    DELETE FROM nodes WHERE seq IN (${chosen}) RETURNING ${LENGTH} AS length`;
+    DELETE FROM nodes WHERE seq IN (${chosen})
+    RETURNING tenant, id, gone_until AS goneUntil, ${LENGTH} AS length`;
 }

@@ -4,11 +4,13 @@ import type {
   Database,
   Key,
   LoneRow,
-  NewRow,
+  NewEntry,
   Part,
+  PutOutcome,
   RecordingRow,
   RecordRange,
   RecordRow,
+  RowChange,
   StoredRow,
   SweepStep,
   Usage,
@@ -47,8 +49,8 @@ export class SqliteDatabase implements Database {
     this.#worker.on("exit", () => this.#fail(new Error("The store is closed.")));
   }
 
-  insert(rows: readonly NewRow[]): Promise<readonly number[]> {
-    return this.#call("insert", rows);
+  insert(entries: readonly NewEntry[], now: number): Promise<readonly PutOutcome[]> {
+    return this.#call("insert", entries, now);
   }
 
   has(key: Key): Promise<boolean> {
@@ -71,28 +73,32 @@ export class SqliteDatabase implements Database {
     return this.#call("chain", key);
   }
 
-  hide(key: Key): Promise<boolean> {
-    return this.#call("hide", key);
+  remove(key: Key, goneUntil: number): Promise<boolean> {
+    return this.#call("remove", key, goneUntil);
   }
 
   expire(before: number, limit: number): Promise<number> {
     return this.#call("expire", before, limit);
   }
 
-  collect(below: number, window: number, before: number): Promise<SweepStep> {
-    return this.#call("collect", below, window, before);
+  collect(below: number, window: number, now: number): Promise<SweepStep> {
+    return this.#call("collect", below, window, now);
   }
 
-  evict(above: number, window: number, bytes: number): Promise<SweepStep> {
-    return this.#call("evict", above, window, bytes);
+  evict(above: number, window: number, bytes: number, now: number): Promise<SweepStep> {
+    return this.#call("evict", above, window, bytes, now);
+  }
+
+  expireTombstones(now: number, limit: number): Promise<number> {
+    return this.#call("expireTombstones", now, limit);
   }
 
   readRecord(name: RecordName, now: number): Promise<RecordRow | undefined> {
     return this.#call("readRecord", name, now);
   }
 
-  writeRecord(record: RecordRow, version: number, now: number): Promise<WriteOutcome> {
-    return this.#call("writeRecord", record, version, now);
+  changeRecords(changes: readonly RowChange[], now: number): Promise<WriteOutcome> {
+    return this.#call("changeRecords", changes, now);
   }
 
   deleteRecord(name: RecordName, now: number): Promise<boolean> {
@@ -101,6 +107,10 @@ export class SqliteDatabase implements Database {
 
   listRecords(range: RecordRange, now: number): Promise<readonly RecordRow[]> {
     return this.#call("listRecords", range, now);
+  }
+
+  dueRecords(kind: string, now: number, limit: number): Promise<readonly RecordRow[]> {
+    return this.#call("dueRecords", kind, now, limit);
   }
 
   expireRecords(now: number, limit: number): Promise<number> {

@@ -1,4 +1,4 @@
-import { type Database, type SweepStep, UNLISTED_MS } from "./database.ts";
+import type { Database, SweepStep } from "./database.ts";
 
 /** Runs a task again and again until the function that it returns is called. */
 export type Schedule = (task: () => void, everyMs: number) => () => void;
@@ -61,8 +61,9 @@ export class Sweeper {
     const now = this.#options.now();
     while (!this.#isStopped && (await this.#database.expire(before, LIMIT)) === LIMIT);
     while (!this.#isStopped && (await this.#database.expireRecords(now, LIMIT)) === LIMIT);
+    while (!this.#isStopped && (await this.#database.expireTombstones(now, LIMIT)) === LIMIT);
     // A pass takes the ends of chains; what they leave behind may be the next ends.
-    const collect = (from: number): Promise<SweepStep> => this.#database.collect(from, WINDOW, now - UNLISTED_MS);
+    const collect = (from: number): Promise<SweepStep> => this.#database.collect(from, WINDOW, now);
     while ((await this.#pass(collect, Number.MAX_SAFE_INTEGER)) > 0);
     if (this.#options.maxBytes < Infinity) await this.#makeRoom();
   }
@@ -83,7 +84,7 @@ export class Sweeper {
     let excess = await this.#excess();
     while (excess > 0 && !this.#isStopped) {
       isWholeRound ||= this.#oldest === 0;
-      const step = await this.#database.evict(this.#oldest, WINDOW, excess);
+      const step = await this.#database.evict(this.#oldest, WINDOW, excess, this.#options.now());
       this.#oldest = step.next ?? 0;
       removed += step.removed;
       excess -= step.freed;

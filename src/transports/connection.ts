@@ -17,6 +17,7 @@ import { Liveness } from "./liveness.ts";
 import { type Load, overloaded } from "./load.ts";
 import { Outbox } from "./outbox.ts";
 import { Reader } from "./reader.ts";
+import { type Report, reportRefusal, type Who } from "./report.ts";
 import { messageBytes } from "./request-memory.ts";
 import type { Rounds } from "./rounds.ts";
 import { Silence } from "./silence.ts";
@@ -30,13 +31,20 @@ const REASONS: ReadonlyMap<number, string> = new Map(
   [CLOSE.invalid_frame, CLOSE.invalid_utf8, CLOSE.message_too_big].map(({ code, reason }) => [code, reason]),
 );
 
+/** RFC 6455: a close frame without a code. */
+const NO_CODE = 1005;
+
 /** A WebSocket that gives its reason when the library closes it, and says when it begins to close, from either side. */
 export class ServerSocket extends WebSocket {
-  onClosing: () => void = () => undefined;
+  /** Called when the connection begins to close: with code and reason when the server begins it, null when the client did. */
+  onClosing: (own: { readonly code: number; readonly reason: string } | null) => void = () => undefined;
 
   override close(code?: number, reason?: string | Buffer): void {
-    this.onClosing();
-    super.close(code, reason ?? REASONS.get(code ?? 0));
+    // The library closes by itself when the client has begun to; only this field of its own tells.
+    const { _closeFrameReceived: isAnswer } = this as unknown as { readonly _closeFrameReceived: boolean };
+    const said = reason ?? REASONS.get(code ?? 0);
+    this.onClosing(isAnswer ? null : { code: code ?? NO_CODE, reason: said?.toString() ?? "" });
+    super.close(code, said);
   }
 }
 
@@ -57,10 +65,15 @@ export type ConnectionOptions = {
   readonly echo: Echo;
   /** Takes what went wrong in here and is nobody's to know outside. */
   readonly onError: (error: unknown) => void;
+  /** Whose connection it is, and how it was opened, for reports. */
+  readonly who: Who;
+  readonly route: string;
+  readonly report: Report;
 };
 
 /** One WebSocket client and its session: frames in, in the order of their arrival, and events out. */
 export class Connection {
+  readonly #options: ConnectionOptions;
   readonly #socket: ServerSocket;
   readonly #session: Session;
   readonly #account: Account;
@@ -85,18 +98,9 @@ export class Connection {
   /** `ending`: what the client sends from now on is left unread, and it gets only what it is owed. */
   #state: "open" | "ending" | "over" = "open";
 
-  constructor({
-    socket,
-    stream,
-    session,
-    account,
-    limits,
-    load,
-    rounds,
-    wantsKeepalive,
-    echo,
-    onError,
-  }: ConnectionOptions) {
+  constructor(options: ConnectionOptions) {
+    const { socket, stream, session, account, limits, load, rounds, wantsKeepalive, echo, onError } = options;
+    this.#options = options;
     this.#socket = socket;
     this.#session = session;
     this.#account = account;
@@ -126,7 +130,10 @@ export class Connection {
     this.#liveness = rounds && new Liveness(peerOf(stream, socket, this.#inbox, this), rounds, limits);
     this.#wrong = new Streak(limits.errorsInARow);
     this.#shed = new Streak(limits.shedTurnsInARow);
-    socket.onClosing = () => this.#leave();
+    socket.onClosing = (own) => {
+      if (own !== null && this.#state !== "over") options.report({ kind: "closed", ...own, ...options.who });
+      this.#leave();
+    };
     socket.on("close", () => this.#leave());
     // What the peer did wrong, or that it is gone; the library closes the socket by itself, with the right code.
     socket.on("error", () => this.#leave());
@@ -251,7 +258,6 @@ export class Connection {
 
   /** A request for a turn fails in that turn's place; anything else where no reader of a lane would take it for its own. */
   async #refuseMessage(thrown: unknown, value: unknown, bytes: number): Promise<void> {
-    if (!(thrown instanceof ApiError)) this.#onError(thrown);
     const { isCreate, streamId } = describeRefused(value);
     const lane = isCreate ? streamId : null;
     const sink = this.#sink(bytes, lane);
@@ -287,6 +293,8 @@ export class Connection {
       refuse: (error) => {
         const isOfConnection = error.code === "websocket_connection_limit_reached";
         this.#knowsLimit ||= isOfConnection;
+        const { report, who, route } = this.#options;
+        reportRefusal(report, error, { what: "frame", route, ...who });
         this.#heed(write([encodeFrame(errorFrame(error), isOfConnection ? null : streamId)]));
         if (error.code === "invalid_api_key") this.#endOfKey();
       },

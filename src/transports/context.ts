@@ -3,6 +3,7 @@ import type { Access, Runtime } from "../core/ports.ts";
 import type { TransportLimits } from "./limits.ts";
 import type { Door } from "./door.ts";
 import type { Load } from "./load.ts";
+import type { Report } from "./report.ts";
 import type { TransportPolicy } from "./policy.ts";
 
 /** What the transports of one server share. */
@@ -19,6 +20,8 @@ export type TransportContext = {
   readonly isTemporary: boolean;
   /** Whether new work is to be refused. */
   readonly isDraining: () => boolean;
-  /** Takes unexpected errors, whose text no client sees. */
+  /** Takes unexpected errors that refuse nothing, whose text no client sees. */
   readonly onError: (error: unknown, requestId: string) => void;
+  /** Takes what was refused and closed, for the log. */
+  readonly report: Report;
 };

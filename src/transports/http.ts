@@ -5,6 +5,7 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Lease } from "../core/budget.ts";
 import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
+import { canonicalUrl } from "./canonical-url.ts";
 import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
@@ -15,6 +16,7 @@ import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
 import { JSON_TYPE } from "./json-answer.ts";
+import { reportRefusal, routeOf, who } from "./report.ts";
 import { leaseOf, metered, pieceBytes } from "./request-memory.ts";
 import { createResponse, RESPONSES_PATHS } from "./responses.ts";
 import { serveStored } from "./retrieval.ts";
@@ -48,9 +50,10 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     serverFactory: (handler) => server.on("request", handler),
     genReqId: () => runtime.newId("request"),
     bodyLimit: limits.maxMessageBytes,
+    rewriteUrl: ({ url = "/" }) => canonicalUrl(url),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1000 },
     frameworkErrors: fail,
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, limits),
+    clientErrorHandler: (error, socket) => answerBrokenRequest(context, error, socket),
   });
   app.setErrorHandler(fail);
   app.setNotFoundHandler(unknownRoute);
@@ -126,7 +129,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
       serveConversations(api, context);
-      route(api, "GET", "/models", async (request) => models.list(request.getDecorator<Permit>("permit")));
+      route(api, "GET", "/models", async (request) =>
+        models.list(request.getDecorator<Permit>("permit"), request.query),
+      );
       // Names of models have slashes, which some clients encode and others do not.
       route(api, "GET", "/models/*", async (request) =>
         models.get((request.params as { readonly "*": string })["*"], request.getDecorator<Permit>("permit")),
@@ -155,7 +160,9 @@ function answerError(context: TransportContext, thrown: unknown, request: Fastif
     return;
   }
   const error = explain(thrown, context.limits);
-  if (error.status >= 500 && error.cause !== undefined) context.onError(error.cause, request.id);
+  const permit = (request as { readonly permit?: Permit | null }).permit ?? null;
+  const route = routeOf({ method: request.method, url: request.url });
+  reportRefusal(context.report, error, { what: "request", route, ...who("http", request.id, permit) });
   if (reply.raw.headersSent) {
     // Half an answer is on its way, and no error can be told in the middle of it.
     reply.raw.destroy();
@@ -188,18 +195,21 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
 }
 
 /** Bytes that are no HTTP request, or not in time; there is no request here that could be answered the usual way. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket, { maxHeaderBytes }: TransportLimits): void {
+function answerBrokenRequest(context: TransportContext, error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();
     return;
   }
   const isTooLarge = error.code === "HPE_HEADER_OVERFLOW";
+  const { maxHeaderBytes } = context.limits;
   const answer = isTooLarge
     ? new ApiError("request_headers_too_large", `URL and headers may have at most ${maxHeaderBytes} bytes together.`)
     : new ApiError("invalid_value", "This is not a valid HTTP request.");
+  const requestId = context.runtime.newId("request");
+  reportRefusal(context.report, answer, { what: "request", route: null, ...who("http", requestId, null) });
   const body = JSON.stringify(errorBody(answer));
   socket.once("finish", () => socket.destroy());
   socket.end(
-    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\nx-request-id: ${requestId}\r\n\r\n${body}`,
   );
 }

@@ -9,6 +9,7 @@ import { createHttpApp, createNodeServer, type Tls } from "./http.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./limits.ts";
 import { type Load, LoopLoad } from "./load.ts";
 import { DEFAULT_TRANSPORT_POLICY, type TransportPolicy } from "./policy.ts";
+import type { Report } from "./report.ts";
 import { WebSockets } from "./websocket.ts";
 
 export type ListenerOptions = {
@@ -27,6 +28,8 @@ export type ListenerOptions = {
   readonly tls?: Tls;
   /** Takes unexpected errors, whose text no client sees. */
   readonly onError: (error: unknown, requestId: string) => void;
+  /** Takes what was refused and closed. */
+  readonly report?: Report;
 };
 
 /**
@@ -56,6 +59,7 @@ export class Listener {
       version,
       isTemporary: options.isTemporary ?? false,
       onError,
+      report: options.report ?? (() => undefined),
       limits: this.#limits,
       policy,
       door: new Door({ policy, access }),

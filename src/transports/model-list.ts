@@ -9,6 +9,18 @@ export type ModelObject = {
   readonly owned_by: string;
 };
 
+type ModelListObject = {
+  readonly object: "list";
+  readonly data: readonly ModelObject[];
+  /** What Codex looks for: models that change its own catalogue. There are none, so it keeps its prompts and settings. */
+  readonly models?: readonly never[];
+};
+
+/** Codex names its version in the query, and expects a catalogue of its own form. */
+function isCodexQuery(query: unknown): boolean {
+  return typeof query === "object" && query !== null && "client_version" in query;
+}
+
 /** What `/v1/models` says: of all models, those that the client may use. */
 export class ModelList {
   readonly #context: TransportContext;
@@ -29,9 +41,10 @@ export class ModelList {
     return this.#running;
   }
 
-  async list(permit: Permit): Promise<{ readonly object: "list"; readonly data: readonly ModelObject[] }> {
+  async list(permit: Permit, query: unknown): Promise<ModelListObject> {
     const allowed = (await this.#known()).filter((id) => permit.allowsModel(id));
-    return { object: "list", data: allowed.map((id) => this.#describe(id)) };
+    const list = { object: "list", data: allowed.map((id) => this.#describe(id)) } as const;
+    return isCodexQuery(query) ? { ...list, models: [] } : list;
   }
 
   /** @throws ApiError `not_found` */

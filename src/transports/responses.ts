@@ -37,7 +37,12 @@ export async function createResponse(
     return undefined;
   }
   const { engine, limits, policy } = context;
-  const options = { tenant: permit.tenant, permit, transport: create.stream ? "sse" : "http" } as const;
+  const options = {
+    tenant: permit.tenant,
+    permit,
+    transport: create.stream ? "sse" : "http",
+    requestId: request.id,
+  } as const;
   const key = idempotencyKey(request);
   if (create.background || key !== null) {
     const turn = { request: create, session: options, bytesIn: body.length, lease: leaseOf(request) };

@@ -6,6 +6,7 @@ import type { Echo } from "../protocol/echo.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import type { CloseReason } from "../protocol/table.ts";
 import { Admission } from "./admission.ts";
+import { canonicalUrl } from "./canonical-url.ts";
 import { Connection, ServerSocket } from "./connection.ts";
 import type { TransportContext } from "./context.ts";
 import { DEFLATE, wantsDeflate } from "./deflate.ts";
@@ -13,6 +14,7 @@ import { echoFor } from "./echo.ts";
 import { splitTarget } from "./host-names.ts";
 import { checkUrl } from "./http.ts";
 import { checkOrigin } from "./origins.ts";
+import { reportRefusal, routeOf, who } from "./report.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
 import { Rounds } from "./rounds.ts";
 import { wantsKeepalive } from "./silence.ts";
@@ -82,25 +84,29 @@ export class WebSockets {
 
   /** Never rejects. */
   async #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
-    const { runtime, limits, policy, onError } = this.#context;
+    const { runtime, limits, policy, report } = this.#context;
     const requestId = runtime.newId("request");
     this.#requestIds.set(request, requestId);
     // Until the library has the socket, a client that is gone is no news.
     stream.on("error", ignore);
+    let permit: Permit | null = null;
     try {
-      const permit = await this.#identify(request);
+      permit = await this.#identify(request);
       // Nothing is waited for from here on: what is found still holds when the connection is counted in.
       this.#checkRoom(permit);
+      const admitted = permit;
       const echo = echoFor(policy, request.headers);
       const deflates = this.#deflated < limits.maxDeflateConnections && wantsDeflate(policy, request);
       const upgrades = deflates ? this.#deflating : this.#plain;
       upgrades.handleUpgrade(request, stream, head, (socket) => {
         stream.off("error", ignore);
-        this.#connect(socket, request, { permit, echo, onError: (error) => onError(error, requestId) });
+        this.#connect(socket, request, { permit: admitted, echo, requestId });
       });
     } catch (thrown) {
-      if (!(thrown instanceof ApiError)) onError(thrown, requestId);
-      refuse(stream, toApiError(thrown), requestId);
+      const error = toApiError(thrown);
+      const about = who("websocket", requestId, permit);
+      reportRefusal(report, error, { what: "upgrade", route: routeOf(request), ...about });
+      refuse(stream, error, requestId);
     }
   }
 
@@ -110,7 +116,7 @@ export class WebSockets {
     const { url = "", headers } = request;
     checkUrl(url, limits);
     await door.checkHost(request);
-    const path = splitTarget(url).path.split("?", 1)[0] ?? "";
+    const path = canonicalUrl(splitTarget(url).path).split("?", 1)[0] ?? "";
     if (!(RESPONSES_PATHS as readonly string[]).includes(path.replace(/\/$/, ""))) {
       throw new ApiError("not_found", `There is no WebSocket at '${path}'.`);
     }
@@ -130,19 +136,22 @@ export class WebSockets {
     permit.checkConnection();
   }
 
-  #connect(socket: ServerSocket, request: IncomingMessage, { permit, echo, onError }: Admitted): void {
-    const { engine, limits, load, policy } = this.#context;
+  #connect(socket: ServerSocket, request: IncomingMessage, { permit, echo, requestId }: Admitted): void {
+    const { engine, limits, load, policy, onError, report } = this.#context;
     const connection = new Connection({
       socket,
       stream: request.socket,
-      session: engine.openSession({ tenant: permit.tenant, permit, transport: "websocket" }),
+      session: engine.openSession({ tenant: permit.tenant, permit, transport: "websocket", requestId }),
       account: engine.memory.of(permit.tenant),
       limits,
       load,
       rounds: this.#rounds,
       wantsKeepalive: wantsKeepalive(policy, request.headers),
       echo,
-      onError,
+      who: who("websocket", requestId, permit),
+      route: routeOf(request),
+      onError: (error) => onError(error, requestId),
+      report,
     });
     const deflates = socket.extensions !== "";
     const counts = [this.#admission.enter(permit.tenant), permit.connect()];
@@ -160,7 +169,7 @@ export class WebSockets {
 type Admitted = {
   readonly permit: Permit;
   readonly echo: Echo;
-  readonly onError: (error: unknown) => void;
+  readonly requestId: string;
 };
 
 function ignore(): void {}

@@ -42,6 +42,8 @@ function answerOf(
     open: open as () => Promise<UpstreamCall>,
     signal,
     silenceTimeoutMs,
+    thinkTags: "auto",
+    origin: "here",
     redact: async () => undefined,
   });
 }

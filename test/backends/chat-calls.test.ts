@@ -12,7 +12,7 @@ type Heard = { readonly name: string; readonly id: string | null; readonly argum
 
 /** All events of chunks with these calls, then of the end. */
 function eventsOf(chunks: readonly unknown[], isCut = false): readonly BackendEvent[] {
-  const calls = new ChatCalls({ tools: chatTools(offered), allowed: null });
+  const calls = new ChatCalls({ tools: chatTools(offered), allowed: null }, "here");
   const events: BackendEvent[] = [];
   for (const chunk of chunks) calls.read(callPieces({ tool_calls: chunk }), events);
   calls.end(isCut, events);
@@ -244,7 +244,7 @@ describe("order", () => {
   });
 
   test("nothing is announced before its name is known", () => {
-    const calls = new ChatCalls({ tools: chatTools(offered), allowed: null });
+    const calls = new ChatCalls({ tools: chatTools(offered), allowed: null }, "here");
     const events: BackendEvent[] = [];
     calls.read(callPieces({ tool_calls: [piece({ index: 0, id: "a" }, "get_wea", '{"city":')] }), events);
     expect(events).toEqual([]);
@@ -253,7 +253,7 @@ describe("order", () => {
   });
 
   test("text behind a call closes it, and no sooner than its arguments are complete", () => {
-    const calls = new ChatCalls({ tools: chatTools(offered), allowed: null });
+    const calls = new ChatCalls({ tools: chatTools(offered), allowed: null }, "here");
     const events: BackendEvent[] = [];
     calls.read(callPieces({ tool_calls: [piece({ index: 0, id: "a" }, "run", '{"a":')] }), events);
     calls.closeComplete(events);

@@ -9,7 +9,7 @@ type Chunk = object | string | SseEvent;
 
 /** The events of these chunks and of `[DONE]` behind them. */
 function read(...chunks: readonly Chunk[]): readonly BackendEvent[] {
-  const stream = new ChatStream({ tools: chatTools([]), allowed: null });
+  const stream = new ChatStream({ tools: chatTools([]), allowed: null }, "here", "auto");
   const events: BackendEvent[] = [];
   for (const chunk of [...chunks, "[DONE]"]) {
     if (typeof chunk === "object" && "data" in chunk) stream.read(chunk, events);
@@ -33,6 +33,12 @@ const said = (delta: object, finish: string | null = null) => ({
 const HELLO = said({ content: "hello" }, "stop");
 const text = (delta: string): BackendEvent => ({ type: "text.delta", delta });
 const thought = (delta: string): BackendEvent => ({ type: "reasoning.delta", delta });
+const opaque = (fields: object): BackendEvent => ({
+  type: "opaque",
+  origin: "here",
+  key: null,
+  fields: fields as Readonly<Record<string, unknown>>,
+});
 const STOP: BackendEvent = { type: "finish", reason: "stop" };
 
 describe("text and thinking", () => {
@@ -48,7 +54,11 @@ describe("text and thinking", () => {
     ["an empty field beside a full one", [said({ reasoning_content: "", reasoning: "h" })], [thought("h")]],
     ["thinking under its own name", [said({ thinking: "h" }), said({ content: "a" })], [thought("h"), text("a")]],
     ["thinking in an object", [said({ reasoning: { content: "h" } })], [thought("h")]],
-    ["thinking in details", [said({ reasoning_details: [{ type: "reasoning.text", text: "h" }] })], [thought("h")]],
+    [
+      "thinking in details",
+      [said({ reasoning_details: [{ type: "reasoning.text", text: "h" }] })],
+      [thought("h"), opaque({ reasoning_details: [{ type: "reasoning.text", text: "h" }] })],
+    ],
     [
       "thinking between tags",
       [said({ content: "<think>h</th" }), said({ content: "ink>\n\na" })],

@@ -247,15 +247,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "store: false is stored",
     file: "core/turn.ts",
-    find: "if (this.request.store) await this.#ports.store.put(",
-    replace: "await this.#ports.store.put(",
+    find: "if (!this.request.store) return;",
+    replace: "",
     caughtBy: "store.false-over-http",
   },
   {
     name: "store: true is not stored",
     file: "core/turn.ts",
-    find: "if (this.request.store) await this.#ports.store.put(",
-    replace: "if (this.request === null) await this.#ports.store.put(",
+    find: "if (!this.request.store) return;",
+    replace: "if (this.request !== null) return;",
     caughtBy: "store.after-cut",
   },
   {
@@ -542,7 +542,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "two turns may run in one conversation",
     file: "core/conversation-hold.ts",
-    find: "if (value.lock !== null && value.lock.until > now) throw conversationLocked();",
+    find: "if (!isOver(found, now)) throw conversationLocked();",
     replace: "",
     caughtBy: "conversations.locked",
     rate: 200,
@@ -550,15 +550,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a turn adds nothing to its conversation",
     file: "core/conversation-turn.ts",
-    find: "await this.#hold?.move(node.id);",
-    replace: "void node;",
+    find: "return this.#hold?.ending(node.id) ?? null;",
+    replace: "return node === null ? (this.#hold?.ending(node) ?? null) : null;",
     caughtBy: "conversations.turns",
   },
   {
-    name: "a turn with store: false is added to its conversation",
+    name: "a turn with store: false changes its conversation",
     file: "core/conversation-turn.ts",
     find: "if (!this.#adds) return this.#conversations.chain(this.#id);",
-    replace: "void this.#adds;",
+    replace: "if (!this.#adds) await (await this.#conversations.hold(this.#id, responseId)).move(null);",
     caughtBy: "conversations.unstored",
   },
   {

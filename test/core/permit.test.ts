@@ -11,6 +11,7 @@ function makePermit(admit: () => Promise<void> = async () => undefined) {
   const asked: string[] = [];
   const permit: Permit = {
     tenant: "acme",
+    keyName: null,
     admit: (model) => {
       asked.push(model);
       return admit();

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { Memory } from "../../src/core/budget.ts";
 import { ContextMemory } from "../../src/core/context-memory.ts";
 import type { BackendEvent, Seal } from "../../src/core/ports.ts";
+import { opaqueOf } from "../../src/protocol/opaque.ts";
 import { openReasoning, ReasoningSealer } from "../../src/core/sealed-reasoning.ts";
 
 /** A seal that can be looked into. */
@@ -54,4 +55,51 @@ test("what was sealed is opened for its tenant, and anything else stays as it is
   expect(mine).toEqual({ ...items[0], content: [{ type: "reasoning_text", text: "Hm." }] });
   expect(rest).toEqual(items.slice(1));
   expect(openReasoning(rest.slice(-1), SEAL, "acme", memory)).toEqual(rest.slice(-1));
+});
+
+const opaque = (key: number | null, fields: object): BackendEvent => ({
+  type: "opaque",
+  origin: "here",
+  key,
+  fields: fields as Readonly<Record<string, unknown>>,
+});
+const call = (key: number): BackendEvent => ({ type: "call", key, kind: "function", callId: `c${key}`, name: "f" });
+
+test("opaque fields are sealed with the reasoning before them, and opened beside their items", () => {
+  const sealer = new ReasoningSealer(SEAL, "acme");
+  const events = sealer.apply([
+    { type: "reasoning.delta", delta: "Hm." },
+    opaque(null, { details: [1] }),
+    opaque(0, { sign: 0 }),
+    call(0),
+    call(1),
+    opaque(2, { sign: 2 }),
+    call(2),
+    { type: "finish", reason: "stop" },
+  ]);
+  const seals = events.flatMap((event) => (event.type === "reasoning.sealed" ? event.sealed : []));
+  expect(seals).toHaveLength(2);
+  const calls = [0, 1, 2].map((key) => ({ type: "function_call", call_id: `c${key}` }));
+  const [first = {}, second = {}, third = {}] = calls;
+  const items = [sealed(seals[0] ?? ""), first, second, sealed(seals[1] ?? ""), third];
+  const opened = openReasoning(items as typeof calls, SEAL, "acme", memory);
+  expect(opened[0]).toMatchObject({ content: [{ text: "Hm." }] });
+  expect(opened[3]).toMatchObject({ content: [] });
+  expect(opened.map(opaqueOf)).toEqual([
+    { origin: "here", message: { details: [1] } },
+    { origin: "here", call: { sign: 0 } },
+    undefined,
+    undefined,
+    { origin: "here", call: { sign: 2 } },
+  ]);
+});
+
+test("opaque fields are opened also where the client sends the text beside the seal", () => {
+  const sealer = new ReasoningSealer(SEAL, "acme");
+  const [, event] = sealer.apply([opaque(null, { a: 1 }), { type: "text.delta", delta: "x" }]);
+  if (event?.type !== "reasoning.sealed") throw new Error("the fields should be sealed before the text");
+  const content = [{ type: "reasoning_text", text: "yes" }];
+  const [opened = {}] = openReasoning([sealed(event.sealed, { content })], SEAL, "acme", memory);
+  expect(opened).toMatchObject({ content });
+  expect(opaqueOf(opened)).toEqual({ origin: "here", message: { a: 1 } });
 });

@@ -58,6 +58,7 @@ export const LIMITS: Limits = {
   compactTokens: 1 << 30,
   compactBytes: 1 << 30,
   referencedResponses: 2,
+  leaseMs: 15_000,
 };
 
 /** Made elsewhere: by another connection of this tenant, stored or not, and by another tenant. */

@@ -186,6 +186,8 @@ describe("a turn that is not refused", () => {
         tenant: "acme",
         transport: "websocket",
         session: session.id,
+        requestId: null,
+        keyName: null,
         responseId: "resp_1",
         previousResponseId: null,
         model: "m",

@@ -3,12 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { LEASE_MS } from "../../src/core/run-records.ts";
+import { DEFAULT_LIMITS } from "../../src/core/ports.ts";
 import { systemRuntime } from "../../src/runtime.ts";
 import { type RunningServer, startServer } from "../../src/server.ts";
 import { openStore } from "../../src/stores/open.ts";
 import { TestPostgres } from "../support/postgres.ts";
 import { ScriptProcess } from "../support/script-process.ts";
+
+const LEASE_MS = DEFAULT_LIMITS.leaseMs;
 
 /** Background responses and processes: one that is killed, and several that share a database. */
 

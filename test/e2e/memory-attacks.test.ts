@@ -122,13 +122,14 @@ const ATTACKS: {
     },
     refusedBy: ["context_length_exceeded", "request_memory_exceeded"],
   },
-  "references to one large item": {
+  "references to large items": {
     run: async ({ url }) => {
-      const { id } = await post(url, { input: [user("x".repeat(2 * MIB))] });
-      const reference = { type: "item_reference", id: `${id.replace("resp_", "msg_")}i0` };
-      return codes([await post(url, { input: times(400, () => reference) })]);
+      const stored: Answered[] = [];
+      for (let turn = 0; turn < 16; turn += 1) stored.push(await post(url, { input: [user("x".repeat(2 * MIB))] }));
+      const references = stored.map(({ id }) => ({ type: "item_reference", id: `${id.replace("resp_", "msg_")}i0` }));
+      return codes([await post(url, { input: references })]);
     },
-    refusedBy: ["context_length_exceeded"],
+    refusedBy: ["context_length_exceeded", "request_memory_exceeded"],
   },
   "a long chain": {
     run: async ({ url }) => {

@@ -22,13 +22,6 @@ export const MEMORY_MUTANTS = [
     caughtBy: "compactions",
   },
   {
-    name: "references count once",
-    file: "core/item-references.ts",
-    find: "    bytes += finder.sizeOf(found);\n",
-    replace: "    bytes = finder.sizeOf(found);\n",
-    caughtBy: "references to one large item",
-  },
-  {
     name: "a chain may have any length",
     file: "core/context-memory.ts",
     find: "    if (bytes > this.#contextBytes) throw contextTooLong(this.#contextBytes);\n",

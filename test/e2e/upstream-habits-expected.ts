@@ -1,3 +1,5 @@
+import { expect } from "vitest";
+
 /** What is right where a recording of a habit does not say it, as one line or as a pattern of it. */
 const LINES: Readonly<Record<string, string | RegExp>> = {
   "tc-noindex-id-each": 'completed call get_weather[call_1] "{\\"city\\":\\"Rome\\"}"',
@@ -86,7 +88,20 @@ export function pattern(line: string): RegExp {
 }
 
 /** What a second turn says to the model server beside its messages. */
-export const SECOND_TURN: Readonly<Record<string, (messages: string) => void>> = {};
+export const SECOND_TURN: Readonly<Record<string, (messages: string) => void>> = {
+  "tc-extra_content": (messages) => {
+    expect(messages).toContain('"extra_content":{"google":{"thought_signature":"SIG"}}');
+  },
+  "tc-openrouter-details": (messages) => {
+    expect(messages).toContain(
+      '"reasoning_details":[{"type":"reasoning.encrypted","data":"ENC","id":"call_1","format":"google-gemini-v1","index":0}]',
+    );
+  },
+  "r-details-only": (messages) => {
+    expect(messages).toContain('"text":"hmm"');
+    expect(messages).toContain('"signature":"SIG"');
+  },
+};
 
 /** Refusals and what is learned from them: the tests of the backend have those. */
 export const ELSEWHERE: ReadonlySet<string> = new Set([

@@ -31,7 +31,9 @@ function makeRing({ configured = [], isClosed = false }: { configured?: readonly
       return records.list(...range);
     },
     write: (...record) => records.write(...record),
+    apply: (changes) => records.apply(changes),
     delete: (name) => records.delete(name),
+    due: (...range) => records.due(...range),
     chain: (record) => records.chain(record),
   };
   const ring = new KeyRing({ configured, records: watched, runtime, isClosed });

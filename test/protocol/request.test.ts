@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ApiError } from "../../src/protocol/errors.ts";
+import { parseExactJson } from "../../src/protocol/exact-json.ts";
 import { type CreateRequest, parseCreateRequest } from "../../src/protocol/request.ts";
 import { INCLUDE } from "../../src/protocol/table.ts";
 
@@ -490,15 +491,15 @@ describe("a setting out of its bounds is refused", () => {
     [{ parallel_tool_calls: "no" }, "invalid_type", "parallel_tool_calls"],
     [{ reasoning: "high" }, "invalid_type", "reasoning"],
     [{ reasoning: { effort: 5 } }, "invalid_type", "reasoning.effort"],
-    [{ max_output_tokens: 0 }, "invalid_value", "max_output_tokens"],
+    [{ max_output_tokens: 0 }, "integer_below_min_value", "max_output_tokens"],
     [{ max_output_tokens: 1.5 }, "invalid_type", "max_output_tokens"],
-    [{ max_tool_calls: 0 }, "invalid_value", "max_tool_calls"],
-    [{ temperature: 2.1 }, "invalid_value", "temperature"],
+    [{ max_tool_calls: 0 }, "integer_below_min_value", "max_tool_calls"],
+    [{ temperature: 2.1 }, "decimal_above_max_value", "temperature"],
     [{ temperature: "1" }, "invalid_type", "temperature"],
-    [{ top_p: -0.1 }, "invalid_value", "top_p"],
-    [{ top_logprobs: 21 }, "invalid_value", "top_logprobs"],
-    [{ presence_penalty: 3 }, "invalid_value", "presence_penalty"],
-    [{ frequency_penalty: -3 }, "invalid_value", "frequency_penalty"],
+    [{ top_p: -0.1 }, "decimal_below_min_value", "top_p"],
+    [{ top_logprobs: 21 }, "integer_above_max_value", "top_logprobs"],
+    [{ presence_penalty: 3 }, "decimal_above_max_value", "presence_penalty"],
+    [{ frequency_penalty: -3 }, "decimal_below_min_value", "frequency_penalty"],
     [{ truncation: "yes" }, "invalid_value", "truncation"],
     [{ include: "all" }, "invalid_type", "include"],
     [{ include: ["all"] }, "invalid_value", "include[0]"],
@@ -546,4 +547,32 @@ describe("what this server does not offer is refused, never ignored", () => {
 
 test.each([[null], [undefined], ["Hi"], [5], [[]], [[BASE]]])("%j is no request", (body) => {
   expect(refusal(body)).toEqual(["invalid_type", null]);
+});
+
+test("an integer beyond 2^53 is shown and passed on with all of its digits", () => {
+  const largest = "9223372036854775807";
+  const tool = `{"type":"function","name":"f","parameters":{"type":"object","maximum":${largest}}}`;
+  const text = `{"model":"m","input":"x","max_tool_calls":${largest},"seed":${largest}0,"tools":[${tool}]}`;
+  const request = parseCreateRequest(parseExactJson(text));
+  expect(JSON.stringify(request.max_tool_calls)).toBe(largest);
+  expect(JSON.stringify(request.extra)).toBe(`{"seed":${largest}0}`);
+  expect(JSON.stringify(request.tools[0]?.["parameters"])).toContain(largest);
+});
+
+test.each([
+  ["max_tool_calls", "0", "integer_below_min_value", /Expected a value >= 1, but got 0 instead/],
+  [
+    "max_tool_calls",
+    "9223372036854775808",
+    "integer_above_max_value",
+    /<= 9223372036854775807, but got 9223372036854775808/,
+  ],
+  ["max_output_tokens", "-9223372036854775808", "integer_below_min_value", /below minimum value/],
+  ["max_tool_calls", "2.5", "invalid_type", /expected an integer, but got a decimal number instead/],
+  ["temperature", "2.5", "decimal_above_max_value", /decimal above maximum value. Expected a value <= 2, but got 2.5/],
+  ["top_p", "-0.5", "decimal_below_min_value", /Expected a value >= 0/],
+  ["temperature", "90071992547409930", "decimal_above_max_value", /above maximum value/],
+])("%s of %s is refused in OpenAI's words", (field, value, code, message) => {
+  const refused = () => parseCreateRequest(parseExactJson(`{"model":"m","input":"x","${field}":${value}}`));
+  expect(refused).toThrow(expect.objectContaining({ code, param: field, message: expect.stringMatching(message) }));
 });

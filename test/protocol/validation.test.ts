@@ -61,15 +61,11 @@ describe("a wrong type", () => {
   test.each([
     [{ name: 1 }, "name", "Invalid type for 'name': expected a string, but got an integer instead."],
     [{ name: null }, "name", "Invalid type for 'name': expected a string, but got null instead."],
-    [
-      { name: "a", count: "1" },
-      "count",
-      "Invalid type for 'count': expected an integer or null, but got a string instead.",
-    ],
+    [{ name: "a", count: "1" }, "count", "Invalid type for 'count': expected an integer, but got a string instead."],
     [
       { name: "a", count: 1.5 },
       "count",
-      "Invalid type for 'count': expected an integer or null, but got a number instead.",
+      "Invalid type for 'count': expected an integer, but got a decimal number instead.",
     ],
     [{ name: "a", ratio: [] }, "ratio", "Invalid type for 'ratio': expected a number, but got an array instead."],
     [{ name: "a", list: {} }, "list", "Invalid type for 'list': expected an array, but got an object instead."],
@@ -107,11 +103,26 @@ describe("a wrong value", () => {
     [{ name: "a", mode: "swift" }, "mode", "Invalid value: 'swift'. Supported values are: 'fast', 'slow'."],
     [{ name: "a", choice: "maybe" }, "choice", "Invalid value: 'maybe'. Supported values are: 'auto', 'none'."],
     [{ name: "a", fixed: 8 }, "fixed", "Invalid value: 8. Supported values are: '7'."],
-    [{ name: "a", count: 0 }, "count", "Invalid value for 'count': must be >= 1."],
-    [{ name: "a", ratio: 3 }, "ratio", "Invalid value for 'ratio': must be <= 2."],
     [{ name: "" }, "name", "Invalid value for 'name': must not have fewer than 1 characters."],
   ])("%j is reported with what is supported", (value, param, message) => {
     expect(said(value)).toEqual(["invalid_value", message, param]);
+  });
+
+  test.each([
+    [
+      { name: "a", count: 0 },
+      "integer_below_min_value",
+      "count",
+      "integer below minimum value. Expected a value >= 1, but got 0",
+    ],
+    [
+      { name: "a", ratio: 3 },
+      "decimal_above_max_value",
+      "ratio",
+      "decimal above maximum value. Expected a value <= 2, but got 3",
+    ],
+  ])("%j is out of its range", (value, code, param, words) => {
+    expect(said(value)).toEqual([code, `Invalid '${param}': ${words} instead.`, param]);
   });
 
   test("is shown, but not at any length", () => {

@@ -17,6 +17,8 @@ export type Place = {
 
 const DAY = 24 * 60 * 60 * 1000;
 
+const rowsOf = ({ query, table }: Place) => query(`SELECT id, length(content) AS size FROM ${table} ORDER BY id`);
+
 /** What every store does that outlives its process. */
 export function durableContract(name: string, makePlace: () => Promise<Place>): void {
   describe(`${name} outlives its process`, () => {
@@ -38,7 +40,7 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
       return store;
     };
     const idsOfRows = async (): Promise<readonly unknown[]> => {
-      const rows = await place.query(`SELECT id FROM ${place.table} ORDER BY seq`);
+      const rows = await place.query(`SELECT id FROM ${place.table} WHERE bytes > 0 ORDER BY seq`);
       return rows.map(({ id }) => id);
     };
     test("what was stored is there when it is opened again", async () => {
@@ -184,6 +186,29 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
       expect(await idsOfRows()).toEqual([]);
     });
 
+    test("a tombstone outlives its content and its context, and goes after 30 days", async () => {
+      const store = await open();
+      const nodes = chain("a", 3);
+      for (const node of nodes) await store.put(node);
+      for (const id of ["a0", "a1"]) expect(await store.delete("acme", id)).toBe(true);
+      now += DAY;
+      expect(await store.delete("acme", "a2")).toBe(true);
+      expect((await rowsOf(place)).map(({ id, size }) => [id, Number(size)])).toEqual([
+        ["a0", 0],
+        ["a1", 0],
+        ["a2", 0],
+      ]);
+      now += 29 * DAY - 1;
+      await store.sweep();
+      for (const node of nodes) await expect(store.put(node)).rejects.toMatchObject({ why: "deleted" });
+      now += 1;
+      await store.sweep();
+      expect((await rowsOf(place)).map(({ id }) => id)).toEqual(["a2"]);
+      now += DAY;
+      await store.sweep();
+      expect(await rowsOf(place)).toEqual([]);
+    });
+
     test("when there is too much, the ends of the oldest chains go, and a chain in use keeps its beginning", async () => {
       const large = { request: { metadata: { a: "b" } } };
       const content = randomBytes(15_000).toString("base64");
@@ -232,7 +257,8 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
         const model = new Model();
         for (const { kind, at } of steps) {
           if (kind === "put") {
-            const parent = at % 4 === 0 ? null : (model.nodes[at % (model.nodes.length || 1)] ?? null);
+            const chosen = at % 4 === 0 ? null : (model.nodes[at % (model.nodes.length || 1)] ?? null);
+            const parent = chosen !== null && model.isWhole(chosen, now - 30 * DAY) ? chosen : null;
             const node = makeNode(`n${model.nodes.length}`, { parent, tenant });
             await store.put(node);
             model.put(node, now);
@@ -251,7 +277,7 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
           const isKnown = model.isKnown(node.id, now - 30 * DAY);
           expect([node.id, await store.load(tenant, node.id)]).toEqual([node.id, isKnown ? node : undefined]);
         }
-        const rows = await place.query(`SELECT id FROM ${place.table} WHERE tenant = '${tenant}'`);
+        const rows = await place.query(`SELECT id FROM ${place.table} WHERE tenant = '${tenant}' AND bytes > 0`);
         expect(rows.map(({ id }) => String(id)).toSorted()).toEqual(model.needed(now - 30 * DAY));
       });
       await fc.assert(property, { numRuns: 25 });
@@ -335,7 +361,16 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
     });
 
     describe("records", () => {
-      const standing = { tenant: "acme", kind: "thing", id: "a", value: 1, node: "a1", expiresAt: null };
+      const standing = {
+        tenant: "acme",
+        kind: "thing",
+        id: "a",
+        value: 1,
+        node: "a1",
+        expiresAt: null,
+        about: null,
+        dueAt: null,
+      };
 
       test("are there when the store is opened again, and keep their chain from every sweep", async () => {
         const first = await open({ ttlMs: DAY });
@@ -356,17 +391,29 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
         expect(await idsOfRows()).toEqual([]);
       });
 
-      test("a node that is not listed waits an hour for its record, and goes when none has come", async () => {
+      test("a node that is not listed comes with its record, and goes with it", async () => {
         const store = await open();
-        for (const node of chain("a", 2)) await store.put(node, { listed: false });
+        const [root, tip] = chain("a", 2);
+        if (root === undefined || tip === undefined) throw new Error("A chain of two has two nodes.");
+        await store.put(root, { listed: false, changes: [{ write: { ...standing, node: "a0" }, version: 0 }] });
+        const version = (await store.records.get(standing))?.version ?? 0;
+        await store.put(tip, { listed: false, changes: [{ write: standing, version }] });
         await store.put(makeNode("b"), { listed: false });
-        now += 60 * 60 * 1000 - 1;
-        await store.sweep();
-        expect(await idsOfRows()).toEqual(["a0", "a1", "b"]);
-        await store.records.write(standing, 0);
-        now += 1;
         await store.sweep();
         expect(await idsOfRows()).toEqual(["a0", "a1"]);
+        expect(await store.records.delete(standing)).toBe(true);
+        expect(await idsOfRows()).toEqual([]);
+      });
+
+      test("go with the response that they are about, when its time is over or there is no room", async () => {
+        const store = await open({ ttlMs: DAY, maxBytes: 1 });
+        for (const id of ["a", "b"]) {
+          await store.put(makeNode(id));
+          await store.records.write({ ...standing, id, node: null, about: id }, 0);
+          now += DAY / 2;
+        }
+        await store.sweep();
+        expect(await store.records.list("acme", "thing", { limit: 9 })).toEqual([]);
       });
 
       test("are swept when their time is over", async () => {
@@ -458,8 +505,17 @@ class Model {
 
   delete(id: string, after: number): boolean {
     const isKnown = this.isKnown(id, after);
-    this.#deleted.add(id);
+    if (isKnown) this.#deleted.add(id);
     return isKnown;
+  }
+
+  /** Whether all that it stands on is there, or may be again: nothing of it was deleted for good. */
+  isWhole(node: ResponseNode, after: number): boolean {
+    if (this.isKnown(node.id, after)) return true;
+    for (let above: ResponseNode | null = node; above !== null; above = above.parent) {
+      if (this.#deleted.has(above.id)) return false;
+    }
+    return true;
   }
 
   /** Ids of what is known and of all that it stands on. */

@@ -6,7 +6,17 @@ import { chainOf, makeNode } from "./nodes.ts";
 const START = 1_800_000_000_000;
 
 function record(id: string, fields: Partial<NewRecord> = {}): NewRecord {
-  return { tenant: "acme", kind: "thing", id, value: { of: id }, node: null, expiresAt: null, ...fields };
+  return {
+    tenant: "acme",
+    kind: "thing",
+    id,
+    value: { of: id },
+    node: null,
+    expiresAt: null,
+    about: null,
+    dueAt: null,
+    ...fields,
+  };
 }
 
 /** What every store does with records. `open` gives a store that holds nothing. */
@@ -128,6 +138,117 @@ export function recordsContract(name: string, open: (options: { now: () => numbe
       expect(await store.load("acme", "resp_2")).toBeUndefined();
       expect(await store.get("acme", "resp_2")).toBeUndefined();
       expect(await records.chain(record("a", { node: "resp_2" }))).toEqual(tip);
+    });
+
+    test("changes of several records are made together or not at all", async () => {
+      const first = (await records.write(record("a"), 0)) ?? 0;
+      const outdated = [
+        { write: record("b"), version: 0 },
+        { write: record("a", { value: 2 }), version: first + 1 },
+      ];
+      expect(await records.apply(outdated)).toBeUndefined();
+      expect(await records.get(record("b"))).toBeUndefined();
+      expect(
+        await records.apply([
+          { write: record("b"), version: 0 },
+          { remove: record("c"), version: 7 },
+        ]),
+      ).toBeUndefined();
+      const versions = await records.apply([
+        { write: record("a", { value: 2 }), version: first },
+        { write: record("b"), version: 0 },
+      ]);
+      expect([(await records.get(record("a")))?.version, (await records.get(record("b")))?.version]).toEqual(versions);
+      expect(await records.apply([{ remove: record("a"), version: versions?.[0] ?? 0 }])).toEqual([]);
+      expect(await records.get(record("a"))).toBeUndefined();
+    });
+
+    test("a node goes in with its changes, or neither does", async () => {
+      const version = (await records.write(record("lease", { value: 1 }), 0)) ?? 0;
+      const changes = (seen: number, id: string) => [
+        { remove: record("lease"), version: seen },
+        { write: record("name", { node: id }), version: 0 },
+      ];
+      const late = store.put(makeNode("resp_1"), { changes: changes(version + 1, "resp_1") });
+      await expect(late).rejects.toMatchObject({ why: "outdated" });
+      expect(await store.get("acme", "resp_1")).toBeUndefined();
+      expect([await records.get(record("lease")), await records.get(record("name"))]).toMatchObject([
+        { version },
+        undefined,
+      ]);
+      await store.put(makeNode("resp_1"), { changes: changes(version, "resp_1") });
+      expect(await store.get("acme", "resp_1")).toBeDefined();
+      expect(await records.get(record("lease"))).toBeUndefined();
+      expect((await records.get(record("name")))?.node).toBe("resp_1");
+      const again = store.put(makeNode("resp_2"), { changes: changes(version, "resp_2") });
+      await expect(again).rejects.toMatchObject({ why: "outdated" });
+    });
+
+    test("of puts under one lease exactly one goes in", async () => {
+      const version = (await records.write(record("lease"), 0)) ?? 0;
+      const puts = Array.from({ length: 10 }, (_, index) =>
+        store.put(makeNode(`resp_${index}`), { changes: [{ remove: record("lease"), version }] }),
+      );
+      const ends = (await Promise.allSettled(puts)).map(({ status }) => status);
+      expect(ends.filter((status) => status === "fulfilled")).toHaveLength(1);
+      const stored = await Promise.all(ends.map((_, index) => store.get("acme", `resp_${index}`)));
+      expect(stored.map((found) => (found === undefined ? "rejected" : "fulfilled"))).toEqual(ends);
+    });
+
+    test("deleting a response takes the records about it, also before it is stored, and no put follows", async () => {
+      const about = (id: string, response: string, tenant = "acme") => record(id, { about: response, tenant });
+      for (const name of [
+        about("a", "resp_1"),
+        about("b", "resp_1"),
+        about("c", "resp_2"),
+        about("d", "resp_1", "other"),
+      ])
+        await records.write(name, 0);
+      const lease = await records.get(record("a"));
+      expect(await store.delete("acme", "resp_1")).toBe(true);
+      expect((await records.list("acme", "thing", { limit: 9 })).map(({ id }) => id)).toEqual(["c"]);
+      expect(await records.get(record("d", { tenant: "other" }))).toBeDefined();
+      const put = store.put(makeNode("resp_1"), { changes: [{ remove: record("a"), version: lease?.version ?? 0 }] });
+      await expect(put).rejects.toMatchObject({ why: "deleted" });
+      await expect(store.put(makeNode("resp_1"))).rejects.toMatchObject({ why: "deleted" });
+      await store.put(makeNode("resp_2"));
+      expect(await store.delete("acme", "resp_2")).toBe(true);
+      expect(await records.get(record("c"))).toBeUndefined();
+      expect(await store.delete("acme", "resp_2")).toBe(false);
+    });
+
+    test("a put and a deletion at the same moment leave the one or the other, and never both", async () => {
+      for (let round = 0; round < 20; round += 1) {
+        const id = `resp_${round}`;
+        const lease = record(id, { kind: "run", about: id });
+        const version = (await records.write(lease, 0)) ?? 0;
+        const put = store.put(makeNode(id), { changes: [{ remove: lease, version }] }).then(
+          () => true,
+          () => false,
+        );
+        const [isPut, isDeleted] = await Promise.all([put, store.delete("acme", id)]);
+        expect([id, isPut || isDeleted, await records.get(lease)]).toEqual([id, true, undefined]);
+        expect([id, (await store.get("acme", id)) === undefined]).toEqual([id, isDeleted]);
+      }
+    });
+
+    test("kinds of records about a response can be removed together", async () => {
+      for (const kind of ["run", "part", "claim"]) await records.write(record(kind, { kind, about: "resp_1" }), 0);
+      await records.apply([{ removeAbout: "resp_1", tenant: "acme", kinds: ["run", "part"] }]);
+      expect(await records.get(record("run", { kind: "run" }))).toBeUndefined();
+      expect(await records.get(record("claim", { kind: "claim" }))).toBeDefined();
+    });
+
+    test("records are due when their time has come, of all tenants, the longest due first", async () => {
+      await records.write(record("a", { dueAt: START + 2 }), 0);
+      await records.write(record("b", { dueAt: START + 1, tenant: "other" }), 0);
+      await records.write(record("c", { dueAt: START + 3 }), 0);
+      await records.write(record("d", { dueAt: START, kind: "other" }), 0);
+      await records.write(record("e"), 0);
+      const due = async (at: number, limit = 9) => (await records.due("thing", at, limit)).map(({ id }) => id);
+      expect([await due(START), await due(START + 2), await due(START + 9, 1)]).toEqual([[], ["b", "a"], ["b"]]);
+      const [first] = await records.due("thing", START + 1, 1);
+      expect(first).toMatchObject(record("b", { dueAt: START + 1, tenant: "other" }));
     });
 
     test("a node that is not listed is there for records and descendants, and for no id", async () => {

@@ -3,6 +3,8 @@ import type { ResponseNode } from "../../src/core/node.ts";
 import type { Store } from "../../src/core/ports.ts";
 import { chainOf, contextOf, makeNode } from "./nodes.ts";
 
+const user = (content: string) => ({ type: "message", role: "user", content });
+
 /**
  * What every store does. `open` gives a store that holds nothing; it is closed after each test. Nodes are compared by
  * value, since most stores give back copies.
@@ -89,13 +91,13 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       }
     });
 
-    test("a second put of a node changes nothing", async () => {
+    test("a second put of an id changes nothing, and says so", async () => {
       const root = makeNode("resp_1");
       const tip = makeNode("resp_2", { parent: root });
       await store.put(root);
-      await store.put(tip);
-      await store.put(root);
-      await Promise.all([store.put(tip), store.put(tip)]);
+      await expect(store.put(makeNode("resp_1", { input: [user("other")] }))).rejects.toMatchObject({ why: "exists" });
+      const both = await Promise.allSettled([store.put(tip), store.put(tip)]);
+      expect(both.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
       expect(await store.load("acme", "resp_1")).toEqual(root);
       expect(await store.load("acme", "resp_2")).toEqual(tip);
     });
@@ -156,14 +158,18 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       }
     });
 
-    test("a chain that a session still holds goes on after all of it was deleted", async () => {
+    test("what continues a chain that was deleted is stored by itself, and brings nothing of it back", async () => {
       const root = makeNode("resp_1", { request: { instructions: "Be brief." } });
       const middle = makeNode("resp_2", { parent: root, request: { instructions: "Be brief." } });
       for (const node of [root, middle]) await store.put(node);
       for (const id of ["resp_2", "resp_1"]) expect(await store.delete("acme", id)).toBe(true);
       const tip = makeNode("resp_3", { parent: middle, request: { instructions: "Be brief." } });
-      await store.put(tip);
-      expect(await store.load("acme", "resp_3")).toEqual(tip);
+      const last = makeNode("resp_4", { parent: tip });
+      for (const node of [tip, last]) await store.put(node);
+      for (const node of [tip, last]) {
+        expect(await store.load("acme", node.id)).toBeUndefined();
+        expect(await store.get("acme", node.id)).toEqual({ input: node.input, response: node.response });
+      }
       for (const id of ["resp_2", "resp_1"]) {
         expect([await store.load("acme", id), await store.get("acme", id)]).toEqual([undefined, undefined]);
       }
@@ -217,6 +223,23 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.load("acme", "resp_1")).toBeUndefined();
       expect(await store.get("acme", "resp_1")).toBeUndefined();
       expect(await store.delete("acme", "resp_1")).toBe(false);
+    });
+
+    test("a deleted id cannot be put again, by itself, as context, or while descendants keep it", async () => {
+      const root = makeNode("resp_1");
+      const tip = makeNode("resp_2", { parent: root });
+      const alone = makeNode("resp_3");
+      for (const node of [root, tip, alone]) await store.put(node, { recording: ["r"] });
+      for (const id of ["resp_1", "resp_3"]) expect(await store.delete("acme", id)).toBe(true);
+      for (const node of [root, alone]) {
+        await expect(store.put(node)).rejects.toMatchObject({ why: "deleted" });
+        expect(await store.get("acme", node.id)).toBeUndefined();
+        expect(await store.recording("acme", node.id)).toBeUndefined();
+      }
+      expect(await store.load("acme", "resp_2")).toEqual(tip);
+      expect(await store.delete("acme", "resp_2")).toBe(true);
+      for (const node of [root, tip]) await expect(store.put(node)).rejects.toMatchObject({ why: "deleted" });
+      await store.put(makeNode("resp_1", { tenant: "other" }));
     });
 
     test("the descendants of a deleted node keep their context, and can be continued", async () => {

@@ -79,6 +79,10 @@ export class TestServer {
       ...(options.load && { load: options.load }),
       ...(options.tls && { tls: options.tls }),
       onError: (error) => this.errors.push(error),
+      report: (report) => {
+        if (report.kind === "refused" && report.status >= 500 && report.cause !== undefined)
+          this.errors.push(report.cause);
+      },
     });
   }
 

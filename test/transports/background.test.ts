@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { LEASE_MS } from "../../src/core/run-records.ts";
+import { DEFAULT_LIMITS } from "../../src/core/ports.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { answer, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { startServer, type TestServer, until } from "../support/server.ts";
+
+const LEASE_MS = DEFAULT_LIMITS.leaseMs;
 
 const get = (server: TestServer, id: string, rest = "") => server.http().call(`/v1/responses/${id}${rest}`);
 const post = (server: TestServer, path: string) => server.http().call(`/v1/responses/${path}`, { method: "POST" });

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { LEASE_MS } from "../../src/core/run-records.ts";
+import { DEFAULT_LIMITS } from "../../src/core/ports.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { answer, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { startServer, type TestServer, until } from "../support/server.ts";
+
+const LEASE_MS = DEFAULT_LIMITS.leaseMs;
 
 const headers = { "idempotency-key": "key-1" };
 const create = (server: TestServer, fields: object = {}) =>
@@ -105,6 +107,34 @@ test.each([[""], ["x".repeat(256)]])("a key that is none is refused: %j", async 
   expect([status, json.error?.param]).toEqual([400, "idempotency-key"]);
 });
 
+async function ended(server: TestServer, id: string) {
+  for (;;) {
+    const { json } = await server.http().call(`/v1/responses/${id}`);
+    if (json.status !== "queued" && json.status !== "in_progress") return json;
+  }
+}
+
+/** Lets time pass on these servers until something is so. */
+async function beating<T>(servers: readonly TestServer[], promise: Promise<T>): Promise<T> {
+  let isDone = false;
+  const watched = promise.finally(() => {
+    isDone = true;
+  });
+  watched.catch(() => undefined);
+  await until(() => {
+    if (!isDone) for (const { runtime } of servers) runtime.advance(100);
+    return isDone;
+  });
+  return watched;
+}
+
+const send = (server: TestServer) =>
+  fetch(`${server.url}/v1/responses`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body: JSON.stringify({ model: "scripted", input: "a", stream: true }),
+  });
+
 async function pair(steps: readonly Step[], later: readonly Step[] = []) {
   const store = new MemoryStore({ budgetBytes: 1 << 26, now: () => 1_800_000_000_000 });
   const [owner, other] = [await startServer({ steps, store }), await startServer({ steps: later, store })];
@@ -137,16 +167,68 @@ describe("on another server that shares the store", () => {
 
   test("it is told to come back when the first has not begun", async () => {
     const { store, other } = await pair([], [answer("one")]);
-    const first = await startServer({ steps: [answer("zero")], store });
-    const { json } = await create(first);
-    await store.delete("default", json.id);
-    const { status, headers: answered } = await create(other);
+    const asked = Promise.withResolvers<void>();
+    const models = {
+      resolve: () => {
+        asked.resolve();
+        return new Promise<never>(() => undefined);
+      },
+      list: async () => ["scripted"],
+    };
+    const first = await startServer({ store, models });
+    const leaving = new AbortController();
+    const waiting = first
+      .http()
+      .create({ input: "a" }, { headers, signal: leaving.signal })
+      .catch(() => null);
+    await asked.promise;
+    const second = create(other);
+    const { status, headers: answered } = await beating([first, other], second);
     expect([status, answered["retry-after"]]).toEqual([409, "1"]);
-    other.runtime.advance(LEASE_MS + 1);
-    expect((await create(other)).json.status).toBe("completed");
+    expect((await beating([other], create(other))).json.status).toBe("completed");
+    leaving.abort();
+    await waiting;
   });
 
-  test("it runs again when the server of the first has stopped in the middle", async () => {
+  test("it waits for the lease of a killed server, however it was sent, and runs again", async () => {
+    for (const fields of [{}, { background: true }]) {
+      const { gate, step } = held();
+      const { owner, other, store } = await pair([step], [answer("one")]);
+      const first = create(owner, fields).catch(() => null);
+      await gate.reached;
+      // The clock of the owner stands still from here on, as that of a process that was killed.
+      const second = await beating([other], create(other, fields));
+      expect(second.status).toBe(200);
+      expect((await ended(other, second.json.id)).output).toMatchObject([{ content: [{ text: "one" }] }]);
+      gate.open();
+      await first;
+      expect((await store.records.list("default", "run", { limit: 1 })).length).toBe(0);
+    }
+  });
+
+  test("it is streamed from the next sign of life on, and is told when that was the last one", async () => {
+    const { gate, step } = held();
+    const { owner, other } = await pair([step], [answer("one")]);
+    const first = send(owner).then((answered) => answered.text());
+    await gate.reached;
+    const reader = (await beating([owner, other], send(other))).body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = (await reader?.read())?.value ?? "";
+    // The owner is killed now.
+    await beating(
+      [other],
+      (async () => {
+        for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) text += part.value;
+      })(),
+    );
+    expect(text).toContain("response.created");
+    expect(text).toContain('"code":"server_error"');
+    const again = await beating([other], send(other));
+    expect(await again.text()).toContain("event: response.completed");
+    gate.open();
+    await first;
+  });
+
+  test("it runs again at once when the lease of the first is over", async () => {
     const { gate, step } = held();
     const { owner, other } = await pair([step], [answer("one")]);
     const first = create(owner).catch(() => null);

@@ -137,6 +137,8 @@ type NotComparable =
   | "incomplete_details"
   // Their list of codes is closed and has none for an overlong context, although their server sends one.
   | "error"
+  // An integer beyond 2^53 is shown digit by digit.
+  | "max_tool_calls"
   // Null before a model has counted anything; the rest is compared below.
   | "usage"
   // Shown as the client sent it.
