@@ -19,6 +19,15 @@ export const MEMORY_SETTINGS = {
     }),
     group: "Memory",
   },
+  conversationDays: {
+    ...integer({
+      minimum: 0,
+      maximum: 36_500,
+      default: 0,
+      description: "Days after its last change for which a conversation is kept; 0 is until it is deleted.",
+    }),
+    group: "Memory",
+  },
   storeKeys: {
     ...optionalText("<id:base64>", "keys", {
       description: "Keys that encrypt what is stored, with commas between them; the first one is current.",

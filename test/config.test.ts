@@ -74,6 +74,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   compactBytes: "1MiB",
   storeBytes: "1MiB",
   sessionBytes: "1MiB",
+  conversationDays: "7",
   storeQuotaBytes: "1GiB",
   storeQuotaBytesPerTenant: "1GiB",
   memoryBytes: "1GiB",

@@ -125,11 +125,7 @@ export interface Store {
    * @throws NotPut when nothing was written: the id was deleted, is there already, or a record has changed since
    */
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
-  /**
-   * Whether the tenant can store anything, asked before the work is done that would have to be stored. A store without a
-   * quota need not have it.
-   * @throws ApiError `tenant_storage_exceeded`, `server_storage_exceeded`
-   */
+  /** Where there is a quota: @throws ApiError `tenant_storage_exceeded`, `server_storage_exceeded` when it is used up */
   checkRoom?(tenant: Tenant): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
   get(tenant: Tenant, id: string, admit?: Admit): Promise<StoredResponse | undefined>;
@@ -327,6 +323,8 @@ export type Limits = {
   readonly leaseMs: number;
   /** Bytes that the context of one turn may have: its chain, its input, and what both refer to. */
   readonly contextBytes: number;
+  /** Days after its last change for which a conversation is kept; 0 is for good. */
+  readonly conversationDays: number;
   /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
   readonly acceptMs: number;
 };
@@ -344,5 +342,6 @@ export const DEFAULT_LIMITS: Limits = {
   referencedResponses: 256,
   leaseMs: 15_000,
   contextBytes: 256 * 1024 * 1024,
+  conversationDays: 0,
   acceptMs: 0,
 };
