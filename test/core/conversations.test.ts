@@ -278,10 +278,10 @@ test("however turns and additions race, each is in the conversation as a whole o
 
 test("a conversation with an expiry is gone so many days after its last change", async () => {
   const days = 24 * 60 * 60 * 1000;
-  let now = (): number => 0;
-  const store = new MemoryStore({ budgetBytes: 1 << 30, now: () => now() });
+  let clock: { readonly now: () => number } | null = null;
+  const store = new MemoryStore({ budgetBytes: 1 << 30, now: () => clock?.now() ?? 0 });
   const { engine, open, runtime } = makeEngine({ store, limits: { conversationDays: 7 }, steps: [answer("one")] });
-  now = () => runtime.now();
+  clock = runtime;
   const conversations = engine.conversations("acme", engine.memory.of("acme").open());
   const { id } = await conversations.create({ items: [user("zero")], metadata: {} });
   runtime.advance(6 * days);
