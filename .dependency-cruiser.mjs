@@ -102,9 +102,10 @@ export default {
     },
     {
       name: "top-level-files-see-protocol-and-ports",
-      comment: "Only server.ts, the composition root, knows every layer; index.ts names what is public.",
+      comment:
+        "Only the composition root (server.ts, configured-store.ts) knows every layer; index.ts names what is public.",
       severity: "error",
-      from: { path: "^src/[^/]+$", pathNot: "^src/(server|index)[.]ts$" },
+      from: { path: "^src/[^/]+$", pathNot: "^src/(server|configured-store|index)[.]ts$" },
       to: { path: ["^src/[^/]+/", "^src/(server|index)[.]ts$"], pathNot: ["^src/protocol/", "^src/core/ports[.]ts$"] },
     },
   ],

@@ -66,6 +66,8 @@ type Told = { readonly message: string; readonly stack?: string | undefined };
 function withoutSnippet(error: Error): Told {
   if (error instanceof Quotation) return { message: error.redacted ?? "" };
   const { message, stack } = error;
+  // A sentence for the operator: where in the code it was found says nothing more.
+  if (error.name === "StoreError") return { message };
   if (!(error instanceof SyntaxError)) return { message, stack };
   const told = NO_SNIPPET.exec(message)?.[0] ?? "The text is not valid JSON";
   const places = stack?.split("\n").filter((line) => /^ {4}at /.test(line));

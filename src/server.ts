@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { ChatCompletionsBackend } from "./backends/chat-completions.ts";
 import { CoalescingBackend } from "./backends/coalesce.ts";
@@ -11,17 +10,14 @@ import { Memory } from "./core/budget.ts";
 import { Engine } from "./core/engine.ts";
 import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime, type Store } from "./core/ports.ts";
 import { KeyBook } from "./keys/key-book.ts";
-import { KeyRing } from "./keys/key-ring.ts";
+import { DEFAULT_TENANT, KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, observers, withContentLog } from "./observe.ts";
 import { logTransports } from "./observe-transports.ts";
 import { systemRuntime } from "./runtime.ts";
+import { createSeal, openConfiguredStore } from "./configured-store.ts";
 import type { Config } from "./settings.ts";
-import { quotaOf, type Sizes, sizesOf } from "./sizes.ts";
-import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
-import { CipherSeal } from "./stores/cipher-seal.ts";
-import { keyFile, newKey } from "./stores/key-file.ts";
-import { openStore } from "./stores/open.ts";
-import { StoreError } from "./stores/store-error.ts";
+import { StartError } from "./start-error.ts";
+import { type Sizes, sizesOf } from "./sizes.ts";
 import type { TransportLimits } from "./transports/limits.ts";
 import { hostInUrl, Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
@@ -57,10 +53,7 @@ export type ServerParts = {
   readonly isTemporary?: boolean;
 };
 
-/** Why a server could not start, as its operator should read it. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}
+export { StartError } from "./start-error.ts";
 
 /**
  * Starts a server. Settings that are left out have their defaults; `port: 0` takes a free port.
@@ -91,6 +84,8 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     access,
     version: VERSION,
     isTemporary: parts.isTemporary ?? false,
+    // Any read will do.
+    probe: () => store.records.get({ tenant: DEFAULT_TENANT, kind: "probe", id: "probe" }),
     limits: transportLimits(config),
     policy: {
       webSocket: config.websocket === "on",
@@ -183,52 +178,10 @@ function transportLimits(config: Config): Partial<TransportLimits> {
   };
 }
 
-async function openConfiguredStore(config: Config, log: Log): Promise<Store> {
-  const url = config.store === "sqlite:" ? `sqlite:${join(config.dataDir, "turnwire.db")}` : config.store;
-  try {
-    return await openStore(url, {
-      memoryBytes: sizesOf(config).storeBytes,
-      quota: quotaOf(config, url),
-      ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
-      keys: parseStoreKeys(config.storeKeys ?? ""),
-      onError: (error) => log.error({ err: error }, "the store failed where nobody waited for it"),
-    });
-  } catch (error) {
-    if (error instanceof StoreError) throw new StartError(error.message, { cause: error });
-    throw error;
-  }
-}
-
-/** What compaction items are sealed with: keys of their own, or else those of the store, or else one that is made here. */
-function createSeal(config: Config, log: Log): CipherSeal {
-  const keys = readKeys(config.compactionKeys ?? config.storeKeys ?? "", "compaction keys");
-  if (keys.length > 0) return new CipherSeal(() => keys);
-  // What is kept in memory only does not leave a key behind either.
-  if (config.store === "memory:") return new CipherSeal(() => parseStoreKeys(newKey()));
-  const file = join(config.dataDir, "compaction.key");
-  return new CipherSeal(() => {
-    if (!config.store.startsWith("sqlite:")) {
-      log.warn({ file }, "compaction items of this server work on others only with the same --compaction-keys");
-    }
-    return keyFile(file);
-  });
-}
-
-function readKeys(text: string, source: string): readonly StoreKey[] {
-  try {
-    return parseStoreKeys(text, source);
-  } catch (error) {
-    if (error instanceof StoreError) throw new StartError(error.message, { cause: error });
-    throw error;
-  }
-}
-
-const DAY_MS = 24 * 60 * 60 * 1000;
-
 function createBackend(config: Config, log: Log): Backend {
   if (config.backend === undefined) {
     const { simRounds: rounds, simTools: tools, simDelayMs: delayMs, simRate: tokensPerSecond } = config;
-    return new SimBackend({ rounds, tools, delayMs, tokensPerSecond });
+    return new SimBackend({ rounds, tools, mcpTools: config.mcpTools, delayMs, tokensPerSecond });
   }
   const { reasoningPassback: reasoning, backendMaxTokensField: maxTokens } = config;
   return new ChatCompletionsBackend({
@@ -243,6 +196,7 @@ function createBackend(config: Config, log: Log): Backend {
     dialects: { reasoning, maxTokens, ...config.backendDialect },
     thinkTags: config.thinkTags,
     strictTools: config.strictTools,
+    mcpTools: config.mcpTools,
     extraBody: operatorFields(config.backendExtraBody, "--backend-extra-body"),
     defaultBody: operatorFields(config.backendDefaultBody, "--backend-default-body"),
     allowFields: allowableFields(config.backendAllowFields),

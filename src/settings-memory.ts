@@ -1,4 +1,4 @@
-import { folder, integer, optionalText, size, sizeOrAuto, text } from "./setting-kinds.ts";
+import { choice, folder, integer, optionalText, seconds, size, sizeOrAuto, text } from "./setting-kinds.ts";
 
 /** What is kept, where, for how long, and in how many bytes. */
 export const MEMORY_SETTINGS = {
@@ -39,6 +39,20 @@ export const MEMORY_SETTINGS = {
     ...folder({
       default: "~/.turnwire",
       description: "Where the server keeps its own files, such as that of 'sqlite:'.",
+    }),
+    group: "Memory",
+  },
+  storeTimeout: {
+    ...seconds({
+      default: 15,
+      description: "How long the database may take for one call; then clients get 503 with Retry-After.",
+    }),
+    group: "Memory",
+  },
+  dataPermissions: {
+    ...choice(["warn", "refuse", "ignore"], {
+      default: "warn",
+      description: "What to do when other users of the machine can read the server's folder, database or keys.",
     }),
     group: "Memory",
   },

@@ -84,6 +84,15 @@ export const MODEL_SETTINGS = {
     ...onOff("Refuse tools that the model server cannot be offered, instead of leaving them out."),
     group: "Model",
   },
+  mcpTools: {
+    ...choice(["refuse", "omit"], {
+      default: "refuse",
+      description:
+        "Tools of the kind mcp, which nothing here can run: refuse the request, or omit them and say so in the log.",
+    }),
+    value: "<what>",
+    group: "Model",
+  },
   backendMaxTokensField: {
     ...choice(["max_tokens", "max_completion_tokens"], {
       default: "max_tokens",

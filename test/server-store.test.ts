@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { createLog } from "../src/observe.ts";
 import { StartError, startServer } from "../src/server.ts";
 import type { Config } from "../src/settings.ts";
 import { HttpClient } from "./support/http-client.ts";
@@ -62,4 +63,46 @@ test.each([
   const started = start(settings);
   await expect(started).rejects.toBeInstanceOf(StartError);
   await expect(started).rejects.toThrow(words);
+});
+
+/** A folder with a database and a key, as a server leaves them. */
+async function used(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "turnwire-permissions-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const dataDir = join(folder, "data");
+  await (await startServer({ port: 0, logLevel: "silent", dataDir })).close();
+  return dataDir;
+}
+
+const startWith = async (settings: object) => {
+  const lines: string[] = [];
+  const log = createLog({ level: "warn", destination: { write: (line: string) => void lines.push(line) } });
+  const server = await startServer({ port: 0, ...settings }, { log });
+  await server.close();
+  return lines.filter((line) => line.includes("other users"));
+};
+
+describe("files that other users can read", () => {
+  test("are none that the server made", async () => {
+    expect(await startWith({ dataDir: await used(), dataPermissions: "refuse" })).toEqual([]);
+  });
+
+  test.each([
+    [0o755, 0o600, "enter or read"],
+    [0o711, 0o644, "turnwire.db"],
+    [0o750, 0o660, "chmod 600"],
+  ])("are named in a warning, or stop the start (folder %o, file %o)", async (folderMode, fileMode, words) => {
+    const dataDir = await used();
+    chmodSync(join(dataDir, "turnwire.db"), fileMode);
+    chmodSync(dataDir, folderMode);
+    expect((await startWith({ dataDir })).join("")).toContain(words);
+    expect(await startWith({ dataDir, dataPermissions: "ignore" })).toEqual([]);
+    await expect(startWith({ dataDir, dataPermissions: "refuse" })).rejects.toThrow(words);
+  });
+
+  test("are safe in a folder that only the server's user can enter", async () => {
+    const dataDir = await used();
+    chmodSync(join(dataDir, "turnwire.db"), 0o644);
+    expect(await startWith({ dataDir, dataPermissions: "refuse" })).toEqual([]);
+  });
 });

@@ -259,10 +259,13 @@ const stored: readonly Row[] = [
 const NAMELESS = [
   "GET /",
   "GET /healthz",
+  "GET /health",
   "GET /readyz",
   "GET /v1/models",
   "GET /v1/models/*",
   "POST /v1/conversations",
+  "POST /v1/chat/completions",
+  "POST /v1/messages",
 ] as const;
 
 /** An answer without the ids that were asked for. */
@@ -289,6 +292,7 @@ describe("for another tenant, a response that runs", () => {
   test.each([
     [CLIENT_EVENT.steer, (id: string) => ({ previous_response_id: id, input: "Turn left." })],
     [CLIENT_EVENT.interrupt, (id: string) => ({ response_id: id })],
+    [CLIENT_EVENT.inject, (id: string) => ({ response_id: id, input: [] })],
     [CLIENT_EVENT.cancel, (id: string) => ({ response_id: id })],
   ] as const)("cannot be reached by %s", async (type, fieldsOf) => {
     const owner = await connect(KEYS.owner);
@@ -331,6 +335,12 @@ test("no route is without a row", () => {
 });
 
 test("no client event is without a row", () => {
-  const covered = [CLIENT_EVENT.create, CLIENT_EVENT.steer, CLIENT_EVENT.interrupt, CLIENT_EVENT.cancel];
+  const covered = [
+    CLIENT_EVENT.create,
+    CLIENT_EVENT.steer,
+    CLIENT_EVENT.inject,
+    CLIENT_EVENT.interrupt,
+    CLIENT_EVENT.cancel,
+  ];
   expect([...covered, ...IGNORED_CLIENT_EVENTS].toSorted()).toEqual(Object.values(CLIENT_EVENT).toSorted());
 });

@@ -1,5 +1,5 @@
 import type { BackendRequest } from "../core/ports.ts";
-import { unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
+import { nothingToChoose, unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import {
   type CallableTool,
   distinctChoices,
@@ -10,6 +10,7 @@ import {
 } from "../protocol/tools.ts";
 import { effortIn, formatIn, offeredTools, offerIn } from "./dialect-fields.ts";
 import type { Dialect } from "./dialect.ts";
+import { checkMcp, type McpTools } from "./mcp-tools.ts";
 import { isSettable, passFields } from "./extra-fields.ts";
 import { type ChatTools, chatTools, chatName } from "./chat-tools.ts";
 
@@ -18,6 +19,7 @@ import { type ChatTools, chatTools, chatName } from "./chat-tools.ts";
 export type ChatRequestOptions = {
   /** Refuse tools that chat servers cannot run, instead of leaving them out. */
   readonly strictTools: boolean;
+  readonly mcpTools: McpTools;
   /** The operator's fields of every request, whatever the client says. */
   readonly extraBody: { readonly [field: string]: unknown };
   /** The operator's fields of requests that say nothing else. */
@@ -44,10 +46,12 @@ export function chatHead(request: BackendRequest, options: ChatRequestOptions, d
   const tools = chatTools(settings.tools);
   const [omitted] = tools.omitted;
   if (options.strictTools && omitted !== undefined) throw unsupportedTool(omitted, "tools");
+  checkMcp(settings.tools, options.mcpTools);
   const { choice, only } = chatToolChoice(settings.tool_choice, tools, options);
   const offer = offerIn(dialect, choice, only);
   const json = offeredTools(tools, offer.only, dialect);
   const hasTools = json !== null;
+  if (!hasTools && demandsTool(settings.tool_choice)) throw nothingToChoose();
   const format = formatIn(dialect, settings.text.format);
   const { passed, dropped } = passFields(settings.extra, options.allowFields);
   const known: Record<string, unknown> = {
@@ -100,6 +104,12 @@ type ChatToolChoice = {
   /** The functions that `allowed_tools` leaves; null when it leaves all. */
   readonly only: ReadonlySet<string> | null;
 };
+
+/** Whether the model may not do without a call. */
+function demandsTool(choice: ToolChoice): boolean {
+  if (typeof choice === "string") return choice === "required";
+  return choice.type !== "allowed_tools" || choice["mode"] === "required";
+}
 
 const ANY_TOOL: ChatToolChoice = { choice: undefined, only: null };
 

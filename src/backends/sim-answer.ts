@@ -1,5 +1,5 @@
 import type { BackendEvent, BackendRequest } from "../core/ports.ts";
-import { ApiError, unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
+import { nothingToChoose, unknownToolChoice, unsupportedTool } from "../protocol/errors.ts";
 import {
   type CallableTool,
   callableTools,
@@ -101,12 +101,7 @@ function chooseTools(request: BackendRequest, context: Context, policy: ToolPoli
   // What the client demands is called; where it leaves a choice, what can do no harm.
   const choices = free.tools.length > 0 ? free.tools : allowed;
   const [first] = choices;
-  if (first === undefined) {
-    // What nobody here can call was left out, and cannot be required.
-    if (offered.length > 0) return [];
-    const message = "Tool choice 'required' must be specified with 'tools' parameter.";
-    throw new ApiError("invalid_value", message, { param: "tool_choice" });
-  }
+  if (first === undefined) throw nothingToChoose();
   const one = choices[context.calls % choices.length] ?? first;
   // Every second round shows a client what parallel calls look like.
   const two = choices[(context.calls + 1) % choices.length] ?? first;

@@ -1,4 +1,5 @@
 import type { Backend, BackendEvent, BackendRequest } from "../core/ports.ts";
+import { checkMcp, type McpTools } from "./mcp-tools.ts";
 import { inputTokens, type SimAnswer, simAnswer, type ToolPolicy } from "./sim-answer.ts";
 import type { SimTools } from "./sim-tools.ts";
 
@@ -7,6 +8,8 @@ export type SimOptions = {
   readonly rounds?: number;
   /** Which tools it calls unasked: those that only read (`safe`), every one, or none. */
   readonly tools?: SimTools;
+  /** What becomes of tools that reach for an MCP server. */
+  readonly mcpTools?: McpTools;
   /** Milliseconds to the first token. */
   readonly delayMs?: number;
   /** Tokens per second after that; 0 is as fast as they are taken. */
@@ -24,16 +27,19 @@ const TOKENS_PER_BATCH = 64;
  */
 export class SimBackend implements Backend {
   readonly #policy: ToolPolicy;
+  readonly #mcpTools: McpTools;
   readonly #delayMs: number;
   readonly #tokensPerSecond: number;
 
-  constructor({ rounds = 3, tools = "safe", delayMs = 0, tokensPerSecond = 0 }: SimOptions = {}) {
+  constructor({ rounds = 3, tools = "safe", mcpTools = "refuse", delayMs = 0, tokensPerSecond = 0 }: SimOptions = {}) {
     this.#policy = { tools, rounds };
+    this.#mcpTools = mcpTools;
     this.#delayMs = delayMs;
     this.#tokensPerSecond = tokensPerSecond;
   }
 
   stream(request: BackendRequest, signal: AbortSignal): AsyncIterable<readonly BackendEvent[]> {
+    checkMcp(request.settings.tools, this.#mcpTools);
     return this.#speak(simAnswer(request, this.#policy), signal);
   }
 
@@ -60,7 +66,7 @@ export class SimBackend implements Backend {
       // A timer may be late by several tokens: they are all due then.
       const late = performance.now() - firstAt - sent * interval;
       const due = interval === 0 ? TOKENS_PER_BATCH : 1 + Math.max(0, Math.floor(late / interval));
-      yield tokens.slice(sent, sent + due);
+      yield oneByOne(tokens.slice(sent, sent + due));
       sent += due;
     }
     if (!signal.aborted) yield end;
@@ -79,4 +85,11 @@ function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(end, milliseconds);
     signal.addEventListener("abort", end);
   });
+}
+
+/** Each call ends before the next begins. */
+function oneByOne(tokens: readonly BackendEvent[]): readonly BackendEvent[] {
+  return tokens.flatMap((token) =>
+    token.type === "call" && token.key > 0 ? [{ type: "call.done", key: token.key - 1 } as const, token] : token,
+  );
 }

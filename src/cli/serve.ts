@@ -6,6 +6,7 @@ import { VERSION } from "../version.ts";
 import { banner } from "./banner.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 import { maskUrl } from "./config.ts";
+import { onStop } from "./stop.ts";
 
 /** `turnwire serve`: runs until it is told to stop. */
 export const serve: Command = {
@@ -64,21 +65,13 @@ function announce(server: RunningServer, config: Config, log: Log, isTerminal: b
   log.info({ url, version: VERSION, tenants, data: maskUrl(config.store), memory: sizes }, "listening");
 }
 
-/** Exit codes of a process that a signal ended, as shells have them. */
-const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 } as const;
-
 /** Lets the first signal end the server gently, and a second one end the process at once. Rejects when closing fails. */
 function untilStopped(server: RunningServer, log: Log, isTerminal: boolean): Promise<never> {
   return new Promise((_resolve, reject) => {
-    let isStopping = false;
-    const stop = (signal: keyof typeof SIGNAL_EXIT): void => {
-      if (isStopping) process.exit(SIGNAL_EXIT[signal]);
-      isStopping = true;
+    onStop((signal) => {
       log.info({ signal }, `stopping: running turns may still end${isTerminal ? "; once more stops at once" : ""}`);
       // Whatever still keeps the process alive then is of no use to anybody.
       server.close().then(() => process.exit(EXIT.ok), reject);
-    };
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
+    });
   });
 }

@@ -44,6 +44,7 @@ export const EVENT_FIELDS: { readonly [type: string]: { readonly [field: string]
   "response.steer.pending": { steer: "object", reason: "string", required_input: "array" },
   "response.steer.failed": { steer: "object", error: "object" },
   "response.interrupt.accepted": { response_id: "string" },
+  "response.inject.failed": { response_id: "string", error: "object" },
   "response.interrupt.failed": { response_id: "string", error: "object" },
   "response.output_item.interrupted": { response_id: "string", ...OF_ITEM },
   keepalive: {},

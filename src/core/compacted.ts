@@ -54,7 +54,7 @@ export class Compactions {
     if (known !== undefined && known.by.#tenant === this.#tenant && known.by.#seal === this.#seal) return known.content;
     const sealed = item.encrypted_content;
     const text = this.#memory.unseal(sealed, (limit) => this.#seal.open(this.#tenant, sealed, limit));
-    const parts = text === undefined ? null : (JSON.parse(text) as CompactedParts & { readonly form: number });
+    const parts = text === undefined ? null : partsOf(text);
     if (parts?.form !== FORM) throw compactionUnreadable(param);
     const { before, summary, after } = parts;
     const items = Object.freeze([...before, summaryItem(summary), ...after]);
@@ -62,5 +62,14 @@ export class Compactions {
     opened.set(item, { by: this, content });
     noteUnsealed(item, text?.length ?? 0);
     return content;
+  }
+}
+
+/** Null for what was sealed as something else, such as reasoning. */
+function partsOf(text: string): (CompactedParts & { readonly form: number }) | null {
+  try {
+    return JSON.parse(text) as CompactedParts & { readonly form: number };
+  } catch {
+    return null;
   }
 }

@@ -1,3 +1,4 @@
+import { reasoningUnreadable } from "../protocol/errors.ts";
 import { isItem, type Item } from "../protocol/items.ts";
 import { keepOpaque, type Opaque, type OpaqueEvent, type OpaqueFields } from "../protocol/opaque.ts";
 import type { CompactionEvent } from "./compaction.ts";
@@ -99,7 +100,10 @@ function endsReasoning(event: BackendEvent | CompactionEvent): boolean {
   }
 }
 
-/** Gives sealed reasoning its text back. What was sealed by others, or elsewhere, stays as it is: the model does without. */
+/**
+ * Gives sealed reasoning its text back. What was sealed by others, or elsewhere, stays as it is: the model does without.
+ * @throws ApiError `invalid_value` for what this server sealed as something else
+ */
 export function openReasoning(
   items: readonly Item[],
   seal: Seal,
@@ -108,7 +112,7 @@ export function openReasoning(
 ): readonly Item[] {
   if (!items.some(isSealed)) return items;
   let next: Opaque | null = null;
-  return items.map((item) => {
+  return items.map((item, index) => {
     if (next !== null && item.type.endsWith("_call")) {
       keepOpaque(item, next);
       next = null;
@@ -118,7 +122,8 @@ export function openReasoning(
     const isOpaque = content.startsWith(OPAQUE_MARK);
     const sealed = isOpaque ? content.slice(OPAQUE_MARK.length) : content;
     const said = memory.unseal(sealed, (limit) => seal.open(tenant, sealed, limit));
-    if (!said?.startsWith(MARK)) return item;
+    if (said === undefined) return item;
+    if (!said.startsWith(MARK)) throw reasoningUnreadable(`input[${index}].encrypted_content`);
     const text = said.slice(MARK.length);
     if (!isOpaque) return withText(item, text);
     const all = JSON.parse(text) as Sealed;

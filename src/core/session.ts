@@ -7,6 +7,7 @@ import { type Account, Memory } from "./budget.ts";
 import { ContextMemory } from "./context-memory.ts";
 import { ConversationTurn } from "./conversation-turn.ts";
 import { Conversations } from "./conversations.ts";
+import { type Inject, injectFailed } from "./inject.ts";
 import { type ItemSource, storedItems } from "./item-references.ts";
 import { DEFAULT_LANE, Lanes } from "./lanes.ts";
 import { LocalCache } from "./local-cache.ts";
@@ -122,6 +123,20 @@ export class Session {
     const error = { code: "interrupt_not_supported", message: `The mode '${mode}' is not supported.` } as const;
     const response_id = running.turn.responseId;
     running.turn.aside((sequence_number) => ({ type: EVENT.interruptFailed, sequence_number, response_id, error }));
+  }
+
+  /** Gives back input for a running response, and says why. `emit` is for a response that is not running. */
+  inject(inject: Inject, emit: (event: ServerEvent, lane: string) => void): void {
+    if (this.#isClosed) return;
+    const { responseId } = inject;
+    const running = this.#running.get(responseId);
+    if (running !== undefined) {
+      const code = running.turn.terminal === null ? "invalid_input" : "response_already_completed";
+      return running.turn.aside((number) => injectFailed(number, inject, code));
+    }
+    const origin = this.#cache.originOf(responseId);
+    const code = this.#cache.get(responseId) === undefined ? "response_not_found" : "response_already_completed";
+    emit(injectFailed(origin?.numbers.next() ?? 0, inject, code), origin?.lane ?? DEFAULT_LANE);
   }
 
   /** Says something for every running response, for clients that take silence for death. */

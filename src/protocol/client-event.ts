@@ -11,6 +11,7 @@ export type ClientEvent =
   | { readonly type: "steer"; readonly steer: SteerRequest }
   /** Without an id: whatever runs on the default lane. */
   | { readonly type: "interrupt"; readonly responseId: string | null; readonly mode: string | null }
+  | { readonly type: "inject"; readonly responseId: string; readonly input: unknown }
   | { readonly type: "ignored" };
 
 const STREAM_ID = /^[A-Za-z0-9_.-]{1,256}$/;
@@ -29,6 +30,8 @@ export function parseClientEvent(value: unknown): ClientEvent {
       return { type: "create", streamId: parseStreamId(value), request: parseForeground(value) };
     case CLIENT_EVENT.steer:
       return { type: "steer", steer: parseSteer(value) };
+    case CLIENT_EVENT.inject:
+      return parseInject(value);
     case CLIENT_EVENT.interrupt:
     case CLIENT_EVENT.cancel:
       return parseInterrupt(value, type);
@@ -71,6 +74,15 @@ export function describeRefused(value: unknown): {
     isCreate: type === CLIENT_EVENT.create,
     streamId: typeof stream_id === "string" && STREAM_ID.test(stream_id) ? stream_id : null,
   };
+}
+
+const checkInject = compileCheck(Type.Object({ response_id: Type.String() }));
+
+/** What is wrong with the input is answered by `response.inject.failed`, which gives it back. */
+function parseInject(value: object): ClientEvent {
+  checkInject(value, "");
+  const { response_id, input } = value as { readonly response_id: string; readonly input?: unknown };
+  return { type: "inject", responseId: response_id, input: input ?? null };
 }
 
 const text = Type.Optional(Type.Union([Type.String(), Type.Null()]));

@@ -35,6 +35,11 @@ export function encodeSse(event: ServerEvent): readonly string[] {
   return [block(announcement), block({ ...event, sequence_number: event.sequence_number + 1 })];
 }
 
+/** The SSE block of an error that ends a stream by itself. */
+export function encodeSseError(error: ApiError, sequenceNumber: number): string {
+  return block(errorEvent(error, sequenceNumber));
+}
+
 /** Those of the blocks whose number comes behind this one. */
 export function encodeSseAfter(event: ServerEvent, after: number): readonly string[] {
   return encodeSse(event).slice(Math.max(0, after + 1 - event.sequence_number));

@@ -142,12 +142,23 @@ export function compactionUnreadable(param: string): ApiError {
   return new ApiError("invalid_value", message, { param });
 }
 
+export function reasoningUnreadable(param: string): ApiError {
+  return new ApiError("invalid_value", "The encrypted content of this item is not that of reasoning.", { param });
+}
+
 export function modelNotFound(model: string): ApiError {
   return new ApiError("model_not_found", `The requested model '${model}' does not exist.`, { param: "model" });
 }
 
 export function unknownParameter(param: string): ApiError {
   return new ApiError("unknown_parameter", `Unknown parameter: '${param}'.`, { param });
+}
+
+/** A choice that demands a call where there is nothing to call. */
+export function nothingToChoose(): ApiError {
+  const message =
+    "Tool choice 'required' must be specified with 'tools' parameter: there is no tool here that can be called.";
+  return new ApiError("invalid_value", message, { param: "tool_choice" });
 }
 
 export function unknownToolChoice(name: string): ApiError {

@@ -8,7 +8,13 @@ import type {
   TokenLogprob,
 } from "./items.ts";
 import type { Response } from "./response.ts";
-import { type EVENT, type INTERRUPT_ERROR, type SteerErrorCode, TERMINAL_EVENTS } from "./table.ts";
+import {
+  type EVENT,
+  type InjectErrorCode,
+  type INTERRUPT_ERROR,
+  type SteerErrorCode,
+  TERMINAL_EVENTS,
+} from "./table.ts";
 
 type Event<Name extends string, Fields> = { readonly type: Name; readonly sequence_number: number } & Readonly<Fields>;
 type OfItem = { readonly item_id: string; readonly output_index: number };
@@ -52,11 +58,13 @@ export type ServerEvent =
   | Event<E["itemInterrupted"], OfItem & { response_id: string }>
   | Event<E["interruptAccepted"], { response_id: string }>
   | Event<E["interruptFailed"], { response_id: string; error: InterruptError }>
+  | Event<E["injectFailed"], { response_id: string; input: unknown; error: InjectError }>
   | Event<E["steerAccepted"], { steer: SteerRef }>
   | Event<E["steerPending"], { steer: SteerRef; reason: "waiting_for_required_input"; required_input: readonly Stub[] }>
   | Event<E["steerFailed"], { steer: FailedSteer; error: SteerError }>
   | Event<E["keepalive"], object>;
 
+type InjectError = { readonly code: InjectErrorCode; readonly message: string };
 type InterruptError = { readonly code: (typeof INTERRUPT_ERROR)[number]; readonly message: string };
 
 /** Steering input that the server has taken, and the response that it is meant for. */

@@ -188,6 +188,10 @@ export function parseCreateRequest(value: unknown): CreateRequest {
       throw new ApiError("unsupported_parameter", message, { param: field });
     }
   }
+  const { multi_agent: agents } = body as { readonly multi_agent?: { readonly enabled?: unknown } | null };
+  if (agents?.enabled === true) {
+    throw new ApiError("unsupported_value", "Multi-agent mode is not supported.", { param: "multi_agent" });
+  }
   const conversation = (typeof body.conversation === "string" ? body.conversation : body.conversation?.id) ?? null;
   const previous = body.previous_response_id ?? null;
   if ((body.input ?? null) === null && previous === null && conversation === null) {

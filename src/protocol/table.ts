@@ -10,6 +10,8 @@ export const CLIENT_EVENT = {
   interrupt: "response.interrupt",
   /** What clients of the Realtime API say for interrupt. */
   cancel: "response.cancel",
+  /** Outputs for a response that runs, as OpenAI's multi-agent mode takes them. */
+  inject: "response.inject",
   /** Codex, when it has handled a response. */
   processed: "response.processed",
   ping: "ping",
@@ -55,6 +57,7 @@ export const EVENT = {
   steerFailed: "response.steer.failed",
   interruptAccepted: "response.interrupt.accepted",
   interruptFailed: "response.interrupt.failed",
+  injectFailed: "response.inject.failed",
   itemInterrupted: "response.output_item.interrupted",
   keepalive: "keepalive",
   error: "error",
@@ -123,6 +126,7 @@ export const ERROR = {
   websocket_disabled: { status: 426, type: "invalid_request_error", ours: true },
   request_headers_too_large: { status: 431, type: "invalid_request_error", ours: true },
   upstream_unavailable: { status: 502, type: "server_error", ours: true },
+  store_unavailable: { status: 503, type: "server_error", ours: true },
   server_shutting_down: { status: 503, type: "server_error", ours: true },
 } as const satisfies Record<string, ErrorRow>;
 
@@ -178,6 +182,11 @@ export const STEER_ERROR = [
 ] as const;
 
 export type SteerErrorCode = (typeof STEER_ERROR)[number];
+
+/** Why input for a running response was not taken. */
+export const INJECT_ERROR = ["response_not_found", "response_already_completed", "invalid_input"] as const;
+
+export type InjectErrorCode = (typeof INJECT_ERROR)[number];
 
 /** Why an interrupt was not obeyed. */
 export const INTERRUPT_ERROR = ["interrupt_not_supported"] as const;

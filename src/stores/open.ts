@@ -1,6 +1,7 @@
 import type { Store } from "../core/ports.ts";
 import type { StoreKey } from "./cipher.ts";
 import { type DurableOptions, DurableStore } from "./durable.ts";
+import { guarded } from "./guarded.ts";
 import { MemoryStore } from "./memory.ts";
 import { PostgresDatabase } from "./postgres.ts";
 import { SqliteDatabase } from "./sqlite.ts";
@@ -25,6 +26,8 @@ export type StoreOptions = {
   readonly synchronous?: "normal" | "full";
   /** Connections to `postgres:` at most. */
   readonly connections?: number;
+  /** How long a call of the database may take. Not for `memory:`. */
+  readonly timeoutMs?: number;
   readonly sweepEveryMs?: number;
   readonly schedule?: Schedule;
   /** Milliseconds since 1970. */
@@ -41,6 +44,7 @@ export const DEFAULT_STORE_OPTIONS = {
   keys: [],
   synchronous: "normal",
   connections: 10,
+  timeoutMs: 15_000,
   sweepEveryMs: 60_000,
   schedule: every,
   now: () => Date.now(),
@@ -74,9 +78,13 @@ export async function openDurableStore(url: string, options: StoreOptions = {}):
   const durable = { ...all, cacheBytes: all.memoryBytes } satisfies Omit<DurableOptions, "lanes">;
   const path = /^sqlite:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];
   // One connection writes one transaction at a time.
-  if (path !== undefined) return new DurableStore(await SqliteDatabase.open(path, all), { ...durable, lanes: 1 });
+  if (path !== undefined)
+    return new DurableStore(guarded(await SqliteDatabase.open(path, all), all.timeoutMs), { ...durable, lanes: 1 });
   if (/^postgres(ql)?:\/\//.test(url)) {
-    return new DurableStore(await PostgresDatabase.open(url, all), { ...durable, lanes: POSTGRES_LANES });
+    return new DurableStore(guarded(await PostgresDatabase.open(url, all), all.timeoutMs), {
+      ...durable,
+      lanes: POSTGRES_LANES,
+    });
   }
   throw new StoreError("store: give memory:, sqlite:<path> or postgres://<user>@<host>/<database>");
 }

@@ -18,6 +18,7 @@ import type {
 } from "./database.ts";
 import { ignoreRace, retrying, transaction, transactionUnless, withClient } from "./postgres-client.ts";
 import { changeAll, changeRecord, insertEntries } from "./postgres-put.ts";
+import { explainFailure } from "./guarded.ts";
 import { migrate } from "./postgres-schema.ts";
 import * as records from "./postgres-records.ts";
 import * as sql from "./postgres-sql.ts";
@@ -26,12 +27,11 @@ import { StoreError } from "./store-error.ts";
 export type PostgresOptions = {
   /** Connections at most. */
   readonly connections: number;
+  /** How long a call may take. */
+  readonly timeoutMs: number;
   /** Told of connections that break while nobody uses them. */
   readonly onError: (error: unknown) => void;
 };
-
-const CONNECT_MS = 10_000;
-const QUERY_MS = 60_000;
 
 /** Tables in a PostgreSQL database, which any number of servers may share. */
 export class PostgresDatabase implements Database {
@@ -44,15 +44,16 @@ export class PostgresDatabase implements Database {
       connectionString: url,
       max: options.connections,
       application_name: "turnwire",
-      connectionTimeoutMillis: CONNECT_MS,
-      query_timeout: QUERY_MS,
+      connectionTimeoutMillis: options.timeoutMs,
+      // A connection that does not answer is closed, and makes room for another.
+      query_timeout: options.timeoutMs,
       allowExitOnIdle: true,
       // Large integers, all of which are exact here, as numbers.
       types: {
         getTypeParser: (type, format) => (type === types.builtins.INT8 ? Number : types.getTypeParser(type, format)),
       },
     });
-    pool.on("error", options.onError);
+    pool.on("error", (error) => options.onError(explainFailure(error) ?? error));
     try {
       await withClient(pool, migrate);
     } catch (error) {

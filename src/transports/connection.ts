@@ -231,6 +231,12 @@ export class Connection {
         // Its answer repeats what it says, and nobody waits for it.
         this.#heed(this.#outbox.full);
         return;
+      case "inject":
+        this.#session.inject(event, (answer, lane) => {
+          void this.#write([encodeFrame(answer, lane === DEFAULT_LANE ? null : lane)]);
+        });
+        this.#heed(this.#outbox.full);
+        return;
       case "interrupt":
         this.#session.interrupt(event.responseId, event.mode);
         return;

@@ -18,6 +18,8 @@ export type TransportContext = {
   /** What the page calls this server's version. */
   readonly version: string;
   readonly isTemporary: boolean;
+  /** Rejects while the store cannot be used. */
+  readonly probe: () => Promise<unknown>;
   /** Whether new work is to be refused. */
   readonly isDraining: () => boolean;
   /** Takes unexpected errors that refuse nothing, whose text no client sees. */

@@ -48,7 +48,7 @@ export class Door {
 }
 
 /** Routes that load balancers ask in HTTP/1.0, without a host. They tell nothing of anybody. */
-const HEALTH = ["/healthz", "/readyz"];
+const HEALTH = ["/healthz", "/health", "/readyz"];
 
 /** Several hosts are no host: a proxy in front may have taken another one of them. */
 function isAddressedTo(

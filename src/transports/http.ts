@@ -9,6 +9,7 @@ import { canonicalUrl } from "./canonical-url.ts";
 import { compact } from "./compact.ts";
 import { decoderOf, tooLarge, unpack } from "./body-encoding.ts";
 import type { TransportContext } from "./context.ts";
+import { allowOrigins } from "./cross-origin.ts";
 import { serveConversations } from "./conversations.ts";
 import { countInputTokens } from "./input-tokens.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -40,7 +41,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, access, door, version, isTemporary } = context;
+  const { runtime, limits, load, isDraining, access, door, policy, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -63,20 +64,25 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     checkUrl(request.url, limits);
     await door.checkHost(request.raw);
   });
+  allowOrigins(app, policy);
   // A body is read as bytes, so that its size is known, and decoded where its meaning is.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: unknown) => body);
 
   route(app, "GET", "/", async (request, reply) => page.answer(request, reply));
-  route(app, "GET", "/healthz", async () => ({
-    status: "ok",
-    server: "turnwire",
-    version,
-    ...(isTemporary && { temporary: true }),
-  }));
+  // The second name is what other servers call it, and their clients wait for.
+  for (const path of ["/healthz", "/health"]) {
+    route(app, "GET", path, async () => ({
+      status: "ok",
+      server: "turnwire",
+      version,
+      ...(isTemporary && { temporary: true }),
+    }));
+  }
   route(app, "GET", "/readyz", async (_request, reply) => {
-    if (isDraining()) reply.code(503);
-    return { status: isDraining() ? "draining" : "ready" };
+    const status = isDraining() ? "draining" : await storeStatus(context);
+    if (status !== "ready") reply.code(503);
+    return { status };
   });
 
   const guarded = (api: FastifyInstance): void => {
@@ -129,6 +135,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       // In here, so that the hook above runs for unknown routes too.
       api.setNotFoundHandler(unknownRoute);
       serveConversations(api, context);
+      refuseOtherApis(api);
       route(api, "GET", "/models", async (request) =>
         models.list(request.getDecorator<Permit>("permit"), request.query),
       );
@@ -140,6 +147,40 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     { prefix: "/v1" },
   );
   return app;
+}
+
+/** How long a load balancer waits for what it asks. */
+const PROBE_MS = 2000;
+
+async function storeStatus({ probe }: TransportContext): Promise<"ready" | "no_store"> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(late.reject, PROBE_MS);
+  try {
+    await Promise.race([probe(), late.promise]);
+    return "ready";
+  } catch {
+    return "no_store";
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Clients of other APIs hear how they can use this one. */
+function refuseOtherApis(api: FastifyInstance): void {
+  const refusals = { "/chat/completions": useResponses("Chat Completions"), "/messages": useResponses("Messages") };
+  for (const [path, error] of Object.entries(refusals)) {
+    route(api, "POST", path, async () => {
+      throw error;
+    });
+  }
+}
+
+function useResponses(name: string): ApiError {
+  const message =
+    `This server does not speak the ${name} API; it speaks the Responses API, at POST /v1/responses. Switch your client to it: ` +
+    "client.responses.create() in OpenAI's SDKs, openai.responses(model) in the AI SDK, use_responses_api=True in LangChain, " +
+    'OpenAIResponsesModel in Pydantic AI, openai/responses/<model> in LiteLLM, wire_api = "responses" in Codex.';
+  return new ApiError("not_found", message);
 }
 
 /** @throws ApiError `request_headers_too_large` */
@@ -163,6 +204,7 @@ function answerError(context: TransportContext, thrown: unknown, request: Fastif
   const permit = (request as { readonly permit?: Permit | null }).permit ?? null;
   const route = routeOf({ method: request.method, url: request.url });
   reportRefusal(context.report, error, { what: "request", route, ...who("http", request.id, permit) });
+  if (reply.raw.writableEnded) return;
   if (reply.raw.headersSent) {
     // Half an answer is on its way, and no error can be told in the middle of it.
     reply.raw.destroy();

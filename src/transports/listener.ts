@@ -26,6 +26,8 @@ export type ListenerOptions = {
   readonly load?: Load;
   /** With it, the same port speaks https and wss instead. */
   readonly tls?: Tls;
+  /** Rejects while the store cannot be used; asked by `/readyz`. */
+  readonly probe?: () => Promise<unknown>;
   /** Takes unexpected errors, whose text no client sees. */
   readonly onError: (error: unknown, requestId: string) => void;
   /** Takes what was refused and closed. */
@@ -59,6 +61,7 @@ export class Listener {
       version,
       isTemporary: options.isTemporary ?? false,
       onError,
+      probe: options.probe ?? (async () => undefined),
       report: options.report ?? (() => undefined),
       limits: this.#limits,
       policy,

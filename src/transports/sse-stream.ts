@@ -1,7 +1,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
-import { encodeSseAfter, SSE_DONE } from "../protocol/codec.ts";
+import { encodeSseAfter, encodeSseError, SSE_DONE } from "../protocol/codec.ts";
 import { type EventView, shownEvent } from "../protocol/echo.ts";
+import { toApiError } from "../protocol/errors.ts";
 import { isTerminal, type ServerEvent } from "../protocol/events.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
@@ -30,6 +31,8 @@ export class SseStream {
   readonly #outbox: Outbox;
   readonly #silence: Silence;
   #isOver = false;
+  /** Whether it has ended with an event that could not be written. */
+  #isBroken = false;
 
   constructor(reply: FastifyReply, options: SseOptions) {
     this.#reply = reply;
@@ -68,12 +71,28 @@ export class SseStream {
 
   /** Sends events together, and `[DONE]` behind the terminal one. A promise means that the client is behind. */
   write(events: readonly ServerEvent[]): void | Promise<void> {
+    if (this.#isBroken) return;
+    // Before the headers leave: while they have not, an event that cannot be written is an answer of its own.
+    const blocks = this.#encode(events);
     this.open();
     this.#silence.broken();
-    const { view, after = -1 } = this.#options;
-    const blocks = events.flatMap((event) => encodeSseAfter(shownEvent(event, view), after));
     const last = events.at(-1);
     return this.#outbox.write(last !== undefined && isTerminal(last) ? [...blocks, SSE_DONE] : blocks);
+  }
+
+  /** @throws Error when an event cannot be written; an answer that has begun is then ended with an `error` event */
+  #encode(events: readonly ServerEvent[]): readonly string[] {
+    const { view, after = -1 } = this.#options;
+    try {
+      return events.flatMap((event) => encodeSseAfter(shownEvent(event, view), after));
+    } catch (error) {
+      if (this.#reply.raw.headersSent) {
+        this.#isBroken = true;
+        void this.#outbox.write([encodeSseError(toApiError(error), events[0]?.sequence_number ?? 0), SSE_DONE]);
+        this.#reply.raw.end();
+      }
+      throw error;
+    }
   }
 
   /** Ends the answer; a client that left before the first event gets none. */

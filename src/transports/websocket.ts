@@ -17,6 +17,7 @@ import { checkOrigin } from "./origins.ts";
 import { reportRefusal, routeOf, who } from "./report.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
 import { Rounds } from "./rounds.ts";
+import { authorizationOf, selectProtocol } from "./subprotocol-key.ts";
 import { wantsKeepalive } from "./silence.ts";
 
 /** The library counts in 32 bits, and takes anything larger for no limit at all. */
@@ -68,6 +69,7 @@ export class WebSockets {
       maxPayload: Math.min(limits.maxMessageBytes, LARGEST_MESSAGE),
       perMessageDeflate: perMessageDeflate ?? false,
       skipUTF8Validation: false,
+      handleProtocols: selectProtocol,
       ...timeouts,
     });
     upgrades.on("headers", (headers, request) => {
@@ -124,7 +126,7 @@ export class WebSockets {
       throw new ApiError("websocket_disabled", "This server takes no WebSocket connections: use HTTP.");
     }
     checkOrigin(policy, headers);
-    return access.authenticate(headers.authorization);
+    return access.authenticate(authorizationOf(headers));
   }
 
   /** Whether there can be a further connection. @throws ApiError when there cannot */

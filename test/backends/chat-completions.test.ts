@@ -35,6 +35,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): ChatCompletionsBac
     retryDelayMs: 1,
     thinkTags: "auto",
     strictTools: false,
+    mcpTools: "refuse",
     extraBody: {},
     defaultBody: {},
     allowFields: [],

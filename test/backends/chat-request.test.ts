@@ -7,6 +7,7 @@ import { open } from "../support/compactions.ts";
 
 const OPTIONS: ChatRequestOptions = {
   strictTools: false,
+  mcpTools: "refuse",
   extraBody: {},
   defaultBody: {},
   allowFields: [],
@@ -274,12 +275,30 @@ describe("tools", () => {
     const { body } = head({ tools, tool_choice: { type: "web_search" } });
     expect(body["tools"]).toHaveLength(1);
     expect(body).not.toHaveProperty("tool_choice");
-    const allowed = { type: "allowed_tools", mode: "required", tools: [{ type: "web_search" }] };
+    const allowed = { type: "allowed_tools", mode: "auto", tools: [{ type: "web_search" }] };
     const left = head({ tools, tool_choice: allowed });
     expect(left.body).not.toHaveProperty("tools");
     expect(left.body).not.toHaveProperty("tool_choice");
     const strict = refusal({ tools, tool_choice: { type: "web_search" } }, { strictTools: true });
     expect(strict).toMatchObject({ code: "unsupported_tool" });
+  });
+
+  test.each([
+    { tool_choice: "required" },
+    { tools: [{ type: "web_search" }], tool_choice: "required" },
+    { tools: [{ type: "web_search" }], tool_choice: { type: "web_search" } },
+    {
+      tools: [weather, { type: "web_search" }],
+      tool_choice: { type: "allowed_tools", mode: "required", tools: [{ type: "web_search" }] },
+    },
+  ])("tool_choice that demands a call is refused where nothing is left to call: %j", (fields) => {
+    expect(refusal(fields)).toMatchObject({ code: "invalid_value", param: "tool_choice" });
+  });
+
+  test("a tool for an MCP server is refused with its place, unless it is to be left out", () => {
+    const tools = [weather, { type: "mcp", server_label: "s", server_url: "https://a.test" }];
+    expect(refusal({ tools })).toMatchObject({ code: "unsupported_tool", param: "tools[1]" });
+    expect(head({ tools }, { mcpTools: "omit" }).body["tools"]).toHaveLength(1);
   });
 
   test("tool_choice of a tool that is not there is refused by name", () => {

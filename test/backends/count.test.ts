@@ -33,6 +33,7 @@ function open(options: Partial<ChatCompletionsOptions> = {}): void {
     retryDelayMs: 1,
     thinkTags: "auto",
     strictTools: false,
+    mcpTools: "refuse",
     extraBody: {},
     defaultBody: {},
     allowFields: [],

@@ -139,8 +139,9 @@ describe("tool_choice", () => {
   test("of a hosted tool leaves the choice to the simulator", async () => {
     const tools = [hosted, weather];
     expect(namesOf(await turn(every(), { tools, tool_choice: hosted }))).toEqual(["weather"]);
-    expect(namesOf(await turn(every(), { tools: [hosted], tool_choice: "required" }))).toEqual([]);
-    const allowed = { type: "allowed_tools", mode: "required", tools: [hosted] };
+    const allowed = { type: "allowed_tools", mode: "auto", tools: [hosted] };
     expect(namesOf(await turn(every(), { tools, tool_choice: allowed }))).toEqual([]);
+    const nothing = turn(every(), { tools: [hosted], tool_choice: "required" });
+    await expect(nothing).rejects.toMatchObject({ code: "invalid_value", param: "tool_choice" });
   });
 });

@@ -1,7 +1,14 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { endAll, run, start } from "./child.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 afterEach(endAll);
 
@@ -82,6 +89,95 @@ describe("serve", () => {
     expect((await child.ended).code).toBe(expected);
     expect(await turn).toBe("cut");
   });
+});
+
+test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("SIGHUP after %s cuts nothing", async (first) => {
+  const child = start(["--port", "0", "--sim-delay-ms", "500", "--log-level", "debug"]);
+  const turn = create(await child.url(), { input: "Hello" });
+  await child.line('"turn.started"');
+  child.signal(first);
+  await child.line('"stopping');
+  child.signal("SIGHUP");
+  child.signal("SIGHUP");
+  expect(await (await turn).json()).toMatchObject({ status: "completed" });
+  expect((await child.ended).code).toBe(0);
+});
+
+/** Starts a command line in a folder that has the server as npm would install it, and waits for its address. */
+async function underNpm(command: string, args: readonly string[]) {
+  const folder = mkdtempSync(join(tmpdir(), "turnwire-npm-"));
+  mkdirSync(join(folder, "node_modules/.bin"), { recursive: true });
+  const bin = join(folder, "node_modules/.bin/turnwire");
+  const { scripts } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    readonly scripts: { readonly start: string };
+  };
+  const serve = scripts.start.replace(/^(exec )?node \S+/, `$1"${process.execPath}" "${MAIN}"`);
+  writeFileSync(bin, `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, { mode: 0o755 });
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "x", version: "1.0.0", scripts: { start: serve } }),
+  );
+  const child = spawn(command, args, {
+    cwd: folder,
+    env: {
+      PATH: process.env["PATH"],
+      HOME: folder,
+      TURNWIRE_PORT: "0",
+      TURNWIRE_SIM_DELAY_MS: "500",
+      TURNWIRE_LOG_LEVEL: "debug",
+      npm_config_update_notifier: "false",
+      npm_config_offline: "true",
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const waiting = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      for (const look of waiting) look();
+    });
+  }
+  // Its output ends with the last process that can write to it: with the server.
+  const ended = new Promise<string>((resolve) => {
+    child.once("close", () => resolve(output));
+  });
+  onTestFinished(async () => {
+    child.kill("SIGTERM");
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const says = (pattern: RegExp): Promise<RegExpExecArray> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = pattern.exec(output);
+        if (found !== null) resolve(found);
+      };
+      waiting.add(look);
+      look();
+      void ended.then((text) => reject(new Error(`it ended before it said ${String(pattern)}:\n${text}`)));
+    });
+  return { child, ended, says };
+}
+
+describe("under npm", () => {
+  test.each([
+    ["npm start", "npm", ["start"], "SIGTERM"],
+    ["npm start", "npm", ["start"], "SIGINT"],
+    ["npx turnwire", "npx", ["--no-install", "turnwire"], "SIGTERM"],
+  ] as const)(
+    "%s: the server hears of a signal to npm, and drains",
+    async (_name, command, args, signal) => {
+      const { child, ended, says } = await underNpm(command, args);
+      const [, url = ""] = await says(/"url":"([^"]+)"[^\n]*"listening"/);
+      const turn = create(url, { input: "Hello" });
+      await says(/"turn.started"/);
+      child.kill(signal);
+      expect(await (await turn).json()).toMatchObject({ status: "completed" });
+      expect(await ended).toContain("stopping: running turns may still end");
+    },
+    30_000,
+  );
 });
 
 describe("a server that cannot start", () => {

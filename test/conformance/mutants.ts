@@ -42,6 +42,13 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "kinds.history",
   },
   {
+    name: "all calls are done at the end of the response",
+    file: "core/assembler.ts",
+    find: "return this.#closeCall(event.key);",
+    replace: "return;",
+    caughtBy: "tools.one-by-one",
+  },
+  {
     name: "numbers begin at 1",
     file: "core/open-item.ts",
     find: "#sequence = 0;",
@@ -72,7 +79,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the first snapshot is already completed",
     file: "core/assembler.ts",
-    find: 'const response = this.#response("in_progress", NO_ITEMS);',
+    find: 'const response = this.#response(background ? "queued" : "in_progress", NO_ITEMS);',
     replace: 'const response = this.#response("completed", NO_ITEMS);',
     caughtBy: "events.snapshots",
   },
@@ -135,7 +142,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "output_text has no annotations",
     file: "core/open-item.ts",
-    find: "return Object.freeze({ type: kind, text, annotations: NONE, logprobs });",
+    find: "return Object.freeze({ type: kind, text, annotations, logprobs });",
     replace: "return Object.freeze({ type: kind, text }) as never;",
     caughtBy: "snapshots.items",
   },

@@ -161,6 +161,8 @@ describe("a compaction item", () => {
   test.each([
     ["of another tenant", "other|{}"],
     ["that nobody sealed", "anything"],
+    ["that is sealed reasoning", "acme|reasoning:Hm."],
+    ["that is no object", "acme|null"],
     ["of a form to come", `acme|${JSON.stringify({ form: 2 })}`],
   ])("%s is refused by its place", async (_, encrypted_content) => {
     const { open, scripted } = makeEngine();

@@ -47,7 +47,6 @@ test("what was sealed is opened for its tenant, and anything else stays as it is
   const items = [
     sealed("acme|reasoning:Hm."),
     sealed("other|reasoning:Hm."),
-    sealed("acme|a summary"),
     sealed("acme|reasoning:no", { content: [{ type: "reasoning_text", text: "yes" }] }),
     { type: "message", role: "user", content: "x" },
   ];
@@ -55,6 +54,13 @@ test("what was sealed is opened for its tenant, and anything else stays as it is
   expect(mine).toEqual({ ...items[0], content: [{ type: "reasoning_text", text: "Hm." }] });
   expect(rest).toEqual(items.slice(1));
   expect(openReasoning(rest.slice(-1), SEAL, "acme", memory)).toEqual(rest.slice(-1));
+});
+
+test("what was sealed as something else is refused by its place", () => {
+  const items = [sealed("acme|reasoning:Hm."), sealed("acme|a summary")];
+  expect(() => openReasoning(items, SEAL, "acme", memory)).toThrow(
+    expect.objectContaining({ code: "invalid_value", param: "input[1].encrypted_content" }),
+  );
 });
 
 const opaque = (key: number | null, fields: object): BackendEvent => ({

@@ -168,5 +168,50 @@ describe.skipIf(MISSING_CHROMIUM !== null)(
       },
       SLOW,
     );
+
+    test(
+      "a page of an allowed origin uses a server with keys, over HTTP, SSE and WebSocket",
+      async () => {
+        const origin = `http://${EVIL}:${sitePort}`;
+        const keys = [{ tenant: "acme", key: "page-key-0123456789" }];
+        const steps = [answer("one"), answer("two"), answer("three")];
+        const server = await startServer({ keys, steps, policy: { allowedOrigins: [origin] } });
+        const url = `http://localhost:${portOf(server)}/v1/responses`;
+        const seen = await browser.run(
+          origin,
+          `const ask = (stream, key) => fetch("${url}", { method: "POST", body: JSON.stringify({ model: "${MODEL}", input: "Hi", stream }),
+             headers: { "content-type": "application/json", authorization: "Bearer " + key, "idempotency-key": crypto.randomUUID?.() ?? "k" + stream } });
+           const json = await ask(false, "page-key-0123456789");
+           const sse = await ask(true, "page-key-0123456789");
+           const wrong = await ask(false, "another-key-0123456789");
+           const socket = new WebSocket("${url.replace("http", "ws")}", ["responses", "openai-insecure-api-key.page-key-0123456789"]);
+           const last = await new Promise((resolve, reject) => {
+             socket.onopen = () => socket.send(JSON.stringify({ type: "response.create", model: "${MODEL}", input: "Hi" }));
+             socket.onmessage = ({ data }) => { if (JSON.parse(data).type === "response.completed") resolve("completed"); };
+             socket.onerror = () => reject(new Error("refused"));
+           });
+           return [json.status, (await json.json()).status, typeof json.headers.get("x-request-id"),
+             (await sse.text()).includes("response.completed"), wrong.status, (await wrong.json()).error.code, socket.protocol, last];`,
+        );
+        expect(seen).toEqual([200, "completed", "string", true, 401, "invalid_api_key", "responses", "completed"]);
+        expect(server.backend.calls).toHaveLength(3);
+      },
+      SLOW,
+    );
+
+    test(
+      "a page of another origin reads nothing of a server with keys",
+      async () => {
+        const keys = [{ tenant: "acme", key: "page-key-0123456789" }];
+        const server = await startServer({ keys, steps: [], policy: { allowedOrigins: ["https://app.example"] } });
+        const seen = await browser.run(
+          `http://${EVIL}:${sitePort}`,
+          `const headers = { authorization: "Bearer page-key-0123456789" };
+           return await fetch("http://localhost:${portOf(server)}/v1/models", { headers }).then(() => "read", () => "kept away");`,
+        );
+        expect(seen).toBe("kept away");
+      },
+      SLOW,
+    );
   },
 );

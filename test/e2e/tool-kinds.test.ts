@@ -195,7 +195,7 @@ test("history of every kind of tool is read by the model, and fails nothing", as
 
 test("hosted tools are left out of the request and fail nothing, also where they are chosen", async () => {
   upstream.script(text("a"), text("b"));
-  const hosted = ["web_search", "file_search", "code_interpreter", "image_generation", "mcp", "computer_use_preview"];
+  const hosted = ["web_search", "file_search", "code_interpreter", "image_generation", "computer_use_preview"];
   const tools = [...hosted.map((type) => ({ type })), fn("read")];
   const client = await connect();
   const { response } = await client.turn({ input: "go", tools, tool_choice: { type: "web_search" } });
@@ -203,8 +203,14 @@ test("hosted tools are left out of the request and fail nothing, also where they
   expect(response.tools).toHaveLength(tools.length);
   expect(offered(0)).toEqual(["read"]);
   expect(upstream.calls[0]?.body).not.toHaveProperty("tool_choice");
-  await client.turn({ input: "go", tools: [{ type: "web_search" }], tool_choice: "required" });
+  await client.turn({ input: "go", tools: [{ type: "web_search" }] });
   expect(upstream.calls[1]?.body).not.toHaveProperty("tools");
+  for (const tool_choice of ["required", { type: "web_search" }]) {
+    const { last } = await client.turn({ input: "go", tools: [{ type: "web_search" }], tool_choice });
+    expect(last.error).toMatchObject({ code: "invalid_value", param: "tool_choice" });
+  }
+  const refused = await client.turn({ input: "go", tools: [fn("read"), { type: "mcp", server_label: "s" }] });
+  expect(refused.last.error).toMatchObject({ code: "unsupported_tool", param: "tools[1]" });
 });
 
 describe("tools that the API defines and the client runs", () => {

@@ -137,6 +137,11 @@ test("half of the reasoning settings is completed", () => {
 
 const inputOf = (input: unknown): CreateRequest["input"] => parse({ input }).input;
 
+test("multi-agent mode is refused", () => {
+  expect(refusal({ ...BASE, multi_agent: { enabled: true } })).toEqual(["unsupported_value", "multi_agent"]);
+  for (const multi_agent of [null, {}, { enabled: false }]) expect(parse({ multi_agent }).extra).toEqual({});
+});
+
 test.each([
   ["a namespace", { type: "namespace", name: "n", tools: [] }],
   ["a tool that the server runs", { type: "web_search" }],

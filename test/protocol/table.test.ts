@@ -13,6 +13,7 @@ import {
   EVENT,
   IGNORED_CLIENT_EVENTS,
   INCOMPLETE,
+  INJECT_ERROR,
   INTERRUPT_ERROR,
   STEER_ERROR,
   TERMINAL_EVENTS,
@@ -88,6 +89,7 @@ describe("PROTOCOL.md says what the table says", () => {
     ["reason", INCOMPLETE],
     ["steer error", STEER_ERROR],
     ["interrupt error", INTERRUPT_ERROR],
+    ["inject error", INJECT_ERROR],
   ] as const)("of every %s", (name, words) => {
     expect(Object.keys(table(name)).toSorted()).toEqual([...words].toSorted());
   });
@@ -136,6 +138,7 @@ async function everyEvent(): Promise<readonly ServerEvent[]> {
   steer(session, "resp_1", "Wait!");
   steer(session, "resp_1", 5);
   session.interrupt("resp_1", "another way");
+  session.inject({ responseId: "resp_1", input: [] }, () => undefined);
   session.keepAlive();
   rich.open();
   await broken.reached;

@@ -75,13 +75,14 @@ const CONTENT: { readonly [type: string]: readonly string[] } = {
 /** What may be said of a response beside its output, and of these what may also be said after its end. */
 const ASIDES = new Set([
   "keepalive",
+  "response.inject.failed",
   "response.interrupt.accepted",
   "response.interrupt.failed",
   "response.steer.accepted",
   "response.steer.pending",
   "response.steer.failed",
 ]);
-const AFTER_THE_END = new Set(["response.steer.pending", "response.steer.failed"]);
+const AFTER_THE_END = new Set(["response.inject.failed", "response.steer.pending", "response.steer.failed"]);
 
 /**
  * Checks all events of one response, from the first to the last, and returns the response that its terminal event shows.

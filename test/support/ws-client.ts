@@ -26,6 +26,8 @@ export type WsClientOptions = {
   readonly deflate?: boolean;
   /** Whether it answers pings; it does unless told otherwise. */
   readonly autoPong?: boolean;
+  /** The subprotocols that it offers. */
+  readonly protocols?: readonly string[];
 };
 
 /** A WebSocket client whose frames wait in a queue until the test asks for them. */
@@ -38,8 +40,11 @@ export class WsClient {
   readonly #closed = Promise.withResolvers<Closed>();
   #close: Closed | null = null;
 
-  private constructor(url: string, { key, headers = {}, deflate = false, autoPong = true }: WsClientOptions) {
-    this.socket = new WebSocket(url, {
+  private constructor(
+    url: string,
+    { key, headers = {}, deflate = false, autoPong = true, protocols = [] }: WsClientOptions,
+  ) {
+    this.socket = new WebSocket(url, [...protocols], {
       headers: { ...(key !== undefined && { authorization: `Bearer ${key}` }), ...headers },
       perMessageDeflate: deflate,
       rejectUnauthorized: false,

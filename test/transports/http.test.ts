@@ -80,6 +80,16 @@ describe("a request that is wrong", () => {
 });
 
 describe("a path", () => {
+  test.each(["/v1/chat/completions", "/v1/messages"])(
+    "for another API is 404, and says how to switch the client: %s",
+    async (path) => {
+      const server = await startServer();
+      const { status, json } = await server.http().post(path, { model: "m", messages: [] });
+      expect(status).toBe(404);
+      expect(json.error?.message).toMatch(/Responses API, at POST \/v1\/responses.*responses\.create/);
+    },
+  );
+
   test.each(["/nothing", "/v1", "/v1/nothing", "/v1/responses/resp_1", "/v1/%zz"])(
     "that nobody serves is 404 with the error envelope: %s",
     async (path) => {
@@ -148,7 +158,9 @@ describe("models", () => {
 test("health and readiness are told without a key; readiness ends when the server drains", async () => {
   const server = await startServer();
   const http = server.http();
-  expect((await http.call("/healthz")).json).toEqual({ status: "ok", server: "turnwire", version: "0.0.0-test" });
+  for (const path of ["/healthz", "/health"]) {
+    expect((await http.call(path)).json).toEqual({ status: "ok", server: "turnwire", version: "0.0.0-test" });
+  }
   expect(await http.call("/readyz")).toMatchObject({ status: 200, json: { status: "ready" } });
   server.listener.stopAccepting();
   expect((await http.call("/healthz")).status).toBe(200);

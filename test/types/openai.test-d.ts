@@ -176,6 +176,7 @@ export type FunctionToolKeys = Assignable<
 
 /** What Codex and OpenAI's servers say to each other, and no SDK speaks of. */
 type Undocumented =
+  | typeof EVENT.injectFailed
   | typeof EVENT.interruptAccepted
   | typeof EVENT.interruptFailed
   | typeof EVENT.itemInterrupted

@@ -67,6 +67,7 @@ const asked = (fields: Partial<BackendRequest>): BackendRequest => ({
 });
 const OPTIONS = {
   strictTools: false,
+  mcpTools: "refuse",
   extraBody: {},
   defaultBody: {},
   allowFields: [],

@@ -238,6 +238,43 @@ export const CREATE: Group = {
       },
     },
     {
+      id: "create.unknown-part",
+      level: "should",
+      title: "A content part of a type that nobody knows is refused, with its place in 'param'.",
+      rule: "I2",
+      from: "OpenAI: Invalid value: '…'. Supported values are: …",
+      mend: "Check the types of content parts; a misspelt one would reach the model as nothing.",
+      run: async (trial) => {
+        const socket = await trial.connect();
+        const input = [
+          user([
+            { type: "input_text", text: SAY_OK },
+            { type: "input_conformance", text: "x" },
+          ]),
+        ];
+        const error = errorOf(await socket.refused({ input, store: false }), "The error event");
+        demand(String(error["param"]).startsWith("input[0].content[1]"), "'param' does not say where the part is.", {
+          expected: "input[0].content[1]",
+          got: error["param"],
+        });
+      },
+    },
+    {
+      id: "create.multi-agent",
+      level: "should",
+      title:
+        "multi_agent that is enabled is refused by a server without it; ignoring it would answer another question.",
+      rule: "N5",
+      from: "OpenAI: unsupported_value, param multi_agent",
+      mend: "Refuse multi_agent.enabled with 400 and param 'multi_agent'.",
+      run: async (trial) => {
+        const socket = await trial.connect();
+        const { last } = await socket.turn({ input: SAY_OK, store: false, multi_agent: { enabled: true } });
+        if (last.type !== "error") skip("the server has multi-agent mode, or ignores it");
+        same(errorOf(last, "The error event")["param"], "multi_agent", "'param' of the error");
+      },
+    },
+    {
       id: "create.image",
       level: "should",
       title: "An image as a data URL is taken, or refused cleanly by a server whose model has no eyes.",

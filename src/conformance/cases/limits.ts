@@ -138,6 +138,27 @@ export const LIMITS: Group = {
       },
     },
     {
+      id: "limits.inject",
+      level: "should",
+      title:
+        "response.inject that cannot be applied is answered by response.inject.failed, with its input; no error frame.",
+      rule: "N5",
+      from: "OpenAI recordings, multi-agent",
+      mend: "Answer with response_not_found, response_already_completed or invalid_input; an error frame ends the client's turn.",
+      run: async (trial) => {
+        const socket = await trial.connect();
+        const { id } = await socket.completed({ input: SAY_OK, store: false });
+        const input = [{ type: "function_call_output", call_id: "call_conformance", output: "x" }];
+        socket.send({ type: "response.inject", response_id: id, input });
+        const frame = await socket.frame();
+        if (frame.type === "error") skip("the server does not know response.inject");
+        same(frame.type, "response.inject.failed", "The type of the answer");
+        same(frame["response_id"], id, "'response_id' of the answer");
+        same(JSON.stringify(frame["input"]), JSON.stringify(input), "'input' of the answer");
+        await socket.completed({ input: SAY_OK, store: false, previous_response_id: id });
+      },
+    },
+    {
       id: "limits.processed",
       level: "should",
       title: "response.processed is ignored: it says that a client has handled a response, and wants no answer.",

@@ -1,3 +1,4 @@
+import { demandOneByOne } from "../call-order.ts";
 import type { Case, Group } from "../case.ts";
 import { type Aspect, clean } from "../findings.ts";
 import { examine } from "../grammar.ts";
@@ -284,6 +285,15 @@ export const TOOLS: Group = {
         for (const call of calls)
           demand(isJsonObject(call["arguments"]), "'arguments' is not a JSON object.", { got: call });
       },
+    },
+    {
+      id: "tools.one-by-one",
+      level: "should",
+      title: "A call is done before the next item begins.",
+      rule: "E4",
+      from: "OpenAI; clients start the first tool while the second is still being written",
+      mend: "Emit output_item.done of a call when the model begins the next item, unless its arguments are still coming.",
+      run: async (trial) => demandOneByOne((await trial.recording(PARALLEL_TURN)).frames),
     },
     {
       id: "tools.not-parallel",
