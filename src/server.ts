@@ -31,6 +31,7 @@ export type RunningServer = {
   readonly port: number;
   /** Whether clients need a key. */
   readonly needsKey: boolean;
+  readonly models: Backend["models"];
   /** What it may use of memory. */
   readonly sizes: Sizes;
   /**
@@ -118,7 +119,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     await release();
   };
   let ended: Promise<void> | undefined;
-  return { ...address, sizes, close: () => (ended ??= shutDown()) };
+  return { ...address, sizes, models: () => backend.models(), close: () => (ended ??= shutDown()) };
 }
 
 /** The keys in the store of a configuration, for its operator. */

@@ -28,6 +28,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   allowedHosts: "models.example.com",
   dataPermissions: "refuse",
   storeTimeout: "3",
+  storeClearRows: "true",
   backendDefaultBody: '{"top_k":1}',
   backendAllowFields: "priority",
   connectionMinutes: "0",

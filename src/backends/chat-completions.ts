@@ -169,7 +169,7 @@ export class ChatCompletionsBackend implements Backend {
     const learner = new DialectLearner(first.dialect);
     let form = first;
     for (;;) {
-      const result = await this.#send(form.body, watchdog);
+      const result = await this.#send(form.body, watchdog, request.retries);
       if (result instanceof UpstreamCall) {
         this.#learned(request.model, learner.onSuccess());
         return result;
@@ -207,8 +207,9 @@ export class ChatCompletionsBackend implements Backend {
   }
 
   /** Sends the request, again if need be, until an event stream begins. @throws ApiError */
-  async #send(body: RequestBody, watchdog: Watchdog): Promise<UpstreamCall | Refused> {
-    const { retries, retryDelayMs, firstByteTimeoutMs, log } = this.#options;
+  async #send(body: RequestBody, watchdog: Watchdog, most = Infinity): Promise<UpstreamCall | Refused> {
+    const { retryDelayMs, firstByteTimeoutMs, log } = this.#options;
+    const retries = Math.min(this.#options.retries, most);
     const begun = performance.now();
     for (let attempt = 0; ; attempt += 1) {
       const result = await this.#attempt(body, watchdog);

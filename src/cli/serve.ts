@@ -3,6 +3,7 @@ import type { Log } from "../observe.ts";
 import type { RunningServer } from "../server.ts";
 import type { Config } from "../settings.ts";
 import { VERSION } from "../version.ts";
+import { lookAt } from "../first-look.ts";
 import { banner } from "./banner.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 import { maskUrl } from "./config.ts";
@@ -36,9 +37,17 @@ export const serve: Command = {
     const server = await start(config, log);
     const ended = untilStopped(server, log, isTerminal);
     announce(server, config, log, isTerminal);
+    if (config.backend !== undefined) void tellOfModels(server, maskUrl(config.backend), log);
     return await ended;
   },
 };
+
+/** Whether the model server answers: better known now than with the first turn. */
+async function tellOfModels(server: RunningServer, url: string, log: Log): Promise<void> {
+  const { isWell, text } = await lookAt(server, url);
+  if (isWell) log.info(text);
+  else log.warn(text);
+}
 
 async function start(config: Config, log: Log): Promise<RunningServer> {
   const { StartError, startServer } = await import("../server.ts");

@@ -38,6 +38,7 @@ type Subject = {
   readonly session: object;
   /** Ends with the connection. */
   readonly sessionEnd: AbortSignal;
+  readonly retries: number | undefined;
 };
 
 /** Asks the backend. @throws ApiError when the request is refused for its input, or for what it asks */
@@ -46,12 +47,12 @@ export function beginGeneration(
   subject: Subject,
   signal: AbortSignal,
 ): Generation {
-  const { request, parent, tenant, memory, responseId, backend, model, session, sessionEnd } = subject;
+  const { request, parent, tenant, memory, responseId, backend, model, session, sessionEnd, retries } = subject;
   const { input } = request;
   const compactions = new Compactions(ports.seal, tenant, memory);
   compactions.check(input);
   const settings = settingsInForce(request, parent);
-  const asked = { model, parent, input, settings, session, open: compactions.open };
+  const asked = { model, parent, input, settings, session, retries, open: compactions.open };
   if (!request.generate) {
     // A warm-up is answered at once; a backend that really warms up does so on its own time.
     backend.prefill(asked, sessionEnd).catch(() => undefined);

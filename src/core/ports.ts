@@ -63,6 +63,8 @@ export type BackendRequest = {
   readonly open: (item: CompactionItem) => Compacted;
   /** Stands for the client's connection: a key for what happens once per connection. */
   readonly session: object;
+  /** How often the request may be sent again to a server that refuses it; undefined leaves it to the backend. */
+  readonly retries?: number | undefined;
 };
 
 /** What a compaction item stands for. */
@@ -114,6 +116,8 @@ export interface Models {
   resolve(model: string): ResolvedModel | Promise<ResolvedModel>;
   /** The models that this server offers, by the names that clients use. */
   list(): Promise<readonly string[]>;
+  /** The model that stands in for every name that nobody knows, where there is one. */
+  readonly fallback?: string | null;
 }
 
 /** Keeps nodes beyond the session. All of its methods are per tenant: an id of another tenant does not exist. */

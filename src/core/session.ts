@@ -17,6 +17,7 @@ import { RepeatedSettings } from "./repeated-settings.ts";
 import { markReported } from "./reported.ts";
 import type { Conduct, Entry, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
+import { withModel } from "./sole-model.ts";
 import type { StopReason } from "./stop-reason.ts";
 import { forgetsParent, Turn, type TurnEnd } from "./turn.ts";
 
@@ -29,6 +30,8 @@ export type SessionOptions = {
   readonly permit?: Permit;
   /** Id of the HTTP request or of the upgrade, for the reports of its turns. */
   readonly requestId?: string;
+  /** How often a backend may send a request of this client again; undefined leaves it to the backend. */
+  readonly retries?: number | undefined;
 };
 
 /**
@@ -78,8 +81,11 @@ export class Session {
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
     const pinned = known !== undefined && this.#cache.originOf(known.id)?.lane !== lane ? known : null;
-    const run = async (): Promise<TurnEnd> =>
-      this.#runTurn(this.#repeated.share(request), { lane, sink, pinned, steers: this.#claim(id, lane) });
+    const run = async (): Promise<TurnEnd> => {
+      const isNamed = request.model !== "";
+      const named = isNamed ? request : await withModel(request, this.#ports.models, this.#options.permit);
+      return this.#runTurn(this.#repeated.share(named), { lane, sink, pinned, steers: this.#claim(id, lane) });
+    };
     return this.#enqueue({ lane, continues: id, forgets: id, refuse: sink.refuse, run });
   }
 
@@ -233,6 +239,7 @@ export class Session {
       session: this,
       permit: this.#options.permit,
       sessionEnd: this.#end.signal,
+      retries: this.#options.retries,
       memory,
       conversation: this.#conversation(request, memory),
       resolveParent: async () => {

@@ -30,6 +30,8 @@ export type TurnOptions = {
   readonly session: object;
   /** Ends with the connection. */
   readonly sessionEnd: AbortSignal;
+  /** How often the backend may send the request again; undefined leaves it to the backend. */
+  readonly retries: number | undefined;
   /** Asked whether the turn may be, and told what it has used. */
   readonly permit: Permit | undefined;
   /** What the turn holds of its context; whoever made it releases it. */

@@ -188,7 +188,7 @@ export class Turn {
     this.#assertWanted();
     const abort = new AbortController();
     this.#state = { phase: "running", abort };
-    const { session, sessionEnd, permit, conversation, resolveParent, items, memory } = this.#options;
+    const { session, sessionEnd, retries, permit, conversation, resolveParent, items, memory } = this.#options;
     const found = conversation?.parent(this.responseId) ?? resolveParent();
     const parent = await admitted(permit, this.request.model, found);
     this.#parent = parent;
@@ -199,7 +199,7 @@ export class Turn {
     const request = { ...this.request, input };
     const { backend, model } = await this.#ports.models.resolve(request.model);
     this.#assertWanted();
-    const subject = { request, parent, tenant, memory, responseId: this.responseId, session, sessionEnd };
+    const subject = { request, parent, tenant, memory, responseId: this.responseId, session, sessionEnd, retries };
     return { parent, input, ...beginGeneration(this.#ports, { ...subject, backend, model }, abort.signal) };
   }
 

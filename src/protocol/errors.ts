@@ -1,4 +1,4 @@
-import { ERROR, type ErrorCode, EVENT } from "./table.ts";
+import { ERROR, type ErrorCode, EVENT, SENT_WITHOUT_CODE } from "./table.ts";
 
 type ApiErrorOptions = {
   /** The request field at fault, as a path (`input[0].content`). */
@@ -175,12 +175,13 @@ export type ErrorObject = {
   readonly message: string;
   readonly type: string;
   readonly param: string | null;
-  readonly code: string;
+  readonly code: string | null;
   readonly headers?: { readonly [name: string]: string };
 };
 
 function errorObject(error: ApiError): ErrorObject {
-  return { message: error.message, type: ERROR[error.code].type, param: error.param, code: error.code };
+  const code = SENT_WITHOUT_CODE.has(error.code) ? null : error.code;
+  return { message: error.message, type: ERROR[error.code].type, param: error.param, code };
 }
 
 /** The headers that tell a client when to come back. */
@@ -213,7 +214,7 @@ export function errorFrame(error: ApiError): ErrorFrame {
 export type ErrorEvent = {
   readonly type: typeof EVENT.error;
   readonly sequence_number: number;
-  readonly code: string;
+  readonly code: string | null;
   readonly message: string;
   readonly param: string | null;
   readonly error: ErrorObject;

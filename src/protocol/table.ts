@@ -132,6 +132,9 @@ export const ERROR = {
 
 export type ErrorCode = keyof typeof ERROR;
 
+/** Errors that OpenAI sends without a code: clients tell them by their message. The log has the code. */
+export const SENT_WITHOUT_CODE: ReadonlySet<ErrorCode> = new Set(["tool_call_not_found", "tool_output_missing"]);
+
 type CloseRow = { readonly code: number; readonly reason: string };
 
 /** Why the server ends a WebSocket connection. An error that only concerns one turn never closes it. */

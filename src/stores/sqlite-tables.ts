@@ -270,7 +270,7 @@ type Step = {
 };
 
 // Text goes from one thread to another for less than bytes that have to be decoded there.
-const COLUMNS = `id, seq, head, bytes, key,
+const COLUMNS = `id, seq, head, bytes, key, stored_at AS storedAt,
   CASE WHEN key IS NULL THEN CAST(content AS TEXT) ELSE content END AS content`;
 const LENGTH = "length(content) + coalesce(length(recording), 0)";
 const KNOWN = "tenant = ? AND id = ? AND listed = 1 AND stored_at > ?";

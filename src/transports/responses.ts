@@ -8,6 +8,7 @@ import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
 import { parseBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 import { answerDetached, idempotencyKey } from "./detached.ts";
+import { retriesFor } from "./client-retries.ts";
 import { echoFor, viewOf } from "./echo.ts";
 import { answerOf, JSON_TYPE } from "./json-answer.ts";
 import type { TransportLimits } from "./limits.ts";
@@ -42,6 +43,8 @@ export async function createResponse(
     permit,
     transport: create.stream ? "sse" : "http",
     requestId: request.id,
+    // A background response is made whether or not its client comes back.
+    retries: create.background ? undefined : retriesFor(request.headers),
   } as const;
   const key = idempotencyKey(request);
   if (create.background || key !== null) {

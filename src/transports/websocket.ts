@@ -7,6 +7,7 @@ import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/error
 import type { CloseReason } from "../protocol/table.ts";
 import { Admission } from "./admission.ts";
 import { canonicalUrl } from "./canonical-url.ts";
+import { retriesFor } from "./client-retries.ts";
 import { Connection, ServerSocket } from "./connection.ts";
 import type { TransportContext } from "./context.ts";
 import { DEFLATE, wantsDeflate } from "./deflate.ts";
@@ -143,7 +144,13 @@ export class WebSockets {
     const connection = new Connection({
       socket,
       stream: request.socket,
-      session: engine.openSession({ tenant: permit.tenant, permit, transport: "websocket", requestId }),
+      session: engine.openSession({
+        tenant: permit.tenant,
+        permit,
+        transport: "websocket",
+        requestId,
+        retries: retriesFor(request.headers),
+      }),
       account: engine.memory.of(permit.tenant),
       limits,
       load,

@@ -103,8 +103,8 @@ const ORDER = [
   "content_part.done output_item.done",
   "output_item.added content_part.added output_text.delta output_text.done",
   "content_part.done output_item.done",
-  "output_item.added output_item.added",
-  "function_call_arguments.delta",
+  "output_item.added function_call_arguments.delta",
+  "output_item.added function_call_arguments.delta",
   "function_call_arguments.done output_item.done function_call_arguments.done output_item.done",
   "completed",
 ].join(" ");
@@ -213,13 +213,9 @@ describe("the SDK raises", () => {
 
   test.each([
     ["previous_response_not_found", "previous_response_id", { input: "x", previous_response_id: "resp_unknown" }],
-    ["invalid_value", "temperature", { input: "x", temperature: 3 }],
+    ["decimal_above_max_value", "temperature", { input: "x", temperature: 3 }],
     ["invalid_value", "background", { input: "x", background: true, store: false }],
-    [
-      "tool_call_not_found",
-      "input",
-      { input: [{ type: "function_call_output" as const, call_id: "call_unknown", output: "" }] },
-    ],
+    [null, "input", { input: [{ type: "function_call_output" as const, call_id: "call_unknown", output: "" }] }],
   ])("BadRequestError for %s, streamed or not", async (code, param, fields) => {
     await startSimulator();
     for (const stream of [false, true]) {
@@ -238,13 +234,13 @@ describe("the SDK raises", () => {
     expect((error as APIError).headers?.get("retry-after")).toBe("70");
   });
 
-  test("InternalServerError for a failure of the model server, without its words", async () => {
+  test("InternalServerError for a failure of the model server, with its words", async () => {
     await startChat();
-    upstream.otherwise(refuse(500, { error: { message: "secret" } }));
+    upstream.otherwise(refuse(500, { error: { message: "out of memory" } }));
     const error = await caught(client.responses.create({ model: "m", input: "x" }));
     expect(error).toBeInstanceOf(OpenAI.InternalServerError);
     expect(error).toMatchObject({ status: 500, code: "server_error" });
-    expect(String(error)).not.toContain("secret");
+    expect(String(error)).toContain("out of memory");
   });
 
   test.each([
@@ -259,6 +255,15 @@ describe("the SDK raises", () => {
     expect(error).toMatchObject({ code });
     expect(await caught(client.responses.stream({ model: "m", input: "x" }).finalResponse())).toMatchObject({ code });
   });
+});
+
+test("a refusal that the SDK retries is not sent many times to the model server", async () => {
+  await start({ backend: upstream.url, backendRetries: 2 });
+  upstream.otherwise(refuse(500, {}));
+  const patient = new OpenAI({ apiKey: "k", baseURL: `${server.url}/v1`, maxRetries: 2 });
+  await expect(patient.responses.create({ model: "m", input: "x", stream: true })).rejects.toThrow(/500/);
+  // Once more for the first request of the SDK; its own two retries are sent once each.
+  expect(upstream.calls).toHaveLength(4);
 });
 
 test("a key that is limited, and one that is revoked, are errors of their own classes", async () => {
