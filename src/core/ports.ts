@@ -189,8 +189,7 @@ export interface Seal {
   seal(tenant: Tenant, text: string): string;
   /**
    * Undefined when it was not sealed for this tenant, or not by a key that is known here.
-   * @param limit bytes that the text may have
-   * @throws RangeError when the text is longer than that; no more of it is unpacked
+   * @throws RangeError when the text has more than `limit` bytes; no more of it is unpacked
    */
   open(tenant: Tenant, sealed: string, limit: number): string | undefined;
 }
@@ -325,9 +324,8 @@ export type Limits = {
   readonly referencedResponses: number;
   /** How long a server holds a run or a conversation without renewing its lease, in milliseconds. */
   readonly leaseMs: number;
-  /** Bytes that the context of one turn may have: its chain, its input, and what both refer to. */
+  /** Bytes of a turn's context: its chain, its input, and what both refer to; and days that a conversation is kept, 0 is for good. */
   readonly contextBytes: number;
-  /** Days after its last change for which a conversation is kept; 0 is for good. */
   readonly conversationDays: number;
   /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
   readonly acceptMs: number;
