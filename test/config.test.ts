@@ -85,6 +85,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   memoryBytesPerTenant: "1GiB",
   contextBytes: "1MiB",
   logLevel: "debug",
+  logFormat: "json",
   logContent: "1",
 };
 
