@@ -50,6 +50,7 @@ export const LIMITS: Limits = {
   turns: 1 << 30,
   turnsPerTenant: 1 << 30,
   contextBytes: Infinity,
+  conversationDays: 0,
   acceptMs: 0,
   turnsInFlight: 3,
   queuedTurns: 4,
