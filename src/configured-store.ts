@@ -34,6 +34,7 @@ export async function openConfiguredStore(config: Config, log: Log): Promise<Sto
       ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
       timeoutMs: config.storeTimeout * 1000,
       keys: parseStoreKeys(config.storeKeys ?? ""),
+      trustsClear: config.storeClearRows,
       onError: (error) => log.error({ err: error }, "background store operation failed"),
     });
   } catch (error) {

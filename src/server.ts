@@ -12,6 +12,7 @@ import { type Backend, DEFAULT_LIMITS, type Limits, type Observer, type Runtime,
 import { KeyBook } from "./keys/key-book.ts";
 import { DEFAULT_TENANT, KeyRing } from "./keys/key-ring.ts";
 import { createLog, flushLog, type Log, LogObserver, observers, withContentLog } from "./observe.ts";
+import { wrongNode } from "./node-version.ts";
 import { logTransports } from "./observe-transports.ts";
 import { systemRuntime } from "./runtime.ts";
 import { createSeal, openConfiguredStore } from "./configured-store.ts";
@@ -31,6 +32,7 @@ export type RunningServer = {
   readonly port: number;
   /** Whether clients need a key. */
   readonly needsKey: boolean;
+  readonly models: Backend["models"];
   /** What it may use of memory. */
   readonly sizes: Sizes;
   /**
@@ -60,9 +62,11 @@ export { StartError } from "./start-error.ts";
  * @throws ConfigError when the settings do not go together, StartError when the machine does not let it start
  */
 export async function startServer(settings: Partial<Config> = {}, parts: ServerParts = {}): Promise<RunningServer> {
+  const wrong = wrongNode();
+  if (wrong !== null) throw new StartError(wrong);
   const config = completeConfig(settings);
   const tls = readTls(config);
-  const log = parts.log ?? createLog({ level: config.logLevel });
+  const log = parts.log ?? createLog({ level: config.logLevel, pretty: config.logFormat === "pretty" });
   const runtime = parts.runtime ?? systemRuntime;
   const backend = withCoalescing(parts.backend ?? createBackend(config, log), config);
   const store = parts.store ?? (await openConfiguredStore(config, log));
@@ -118,11 +122,12 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     await release();
   };
   let ended: Promise<void> | undefined;
-  return { ...address, sizes, close: () => (ended ??= shutDown()) };
+  return { ...address, sizes, models: () => backend.models(), close: () => (ended ??= shutDown()) };
 }
 
 /** The keys in the store of a configuration, for its operator. */
 export type OpenKeys = { readonly book: KeyBook; readonly close: () => Promise<void> };
+export { makeFolder } from "./stores/make-folder.ts";
 export type { KeyTerms } from "./keys/key-record.ts";
 export type { KeyBook, ListedKey } from "./keys/key-book.ts";
 

@@ -1,4 +1,4 @@
-import { choice, folder, integer, optionalText, seconds, size, sizeOrAuto, text } from "./setting-kinds.ts";
+import { choice, folder, integer, onOff, optionalText, seconds, size, sizeOrAuto, text } from "./setting-kinds.ts";
 
 /** What is kept, where, for how long, and in how many bytes. */
 export const MEMORY_SETTINGS = {
@@ -31,6 +31,12 @@ export const MEMORY_SETTINGS = {
       default: "~/.turnwire",
       description: "Where the server keeps its own files, such as that of 'sqlite:'.",
     }),
+    group: "Memory",
+  },
+  storeClearRows: {
+    ...onOff(
+      "Also believe rows that are not encrypted although there are store keys: those from before the first key.",
+    ),
     group: "Memory",
   },
   storeTimeout: {

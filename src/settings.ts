@@ -225,6 +225,14 @@ export const SETTINGS = {
     value: "<level>",
     group: "Logs",
   },
+  logFormat: {
+    ...choice(["auto", "json", "pretty"], {
+      default: "auto",
+      description: "How lines are written: json, pretty, or auto: pretty on a terminal.",
+    }),
+    value: "<json|pretty>",
+    group: "Logs",
+  },
   logContent: {
     ...onOff("Also log input and output of the responses that are stored; store:false is never logged."),
     group: "Logs",

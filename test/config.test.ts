@@ -28,6 +28,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   allowedHosts: "models.example.com",
   dataPermissions: "refuse",
   storeTimeout: "3",
+  storeClearRows: "true",
   backendDefaultBody: '{"top_k":1}',
   backendAllowFields: "priority",
   connectionMinutes: "0",
@@ -81,6 +82,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   memoryBytesPerTenant: "1GiB",
   contextBytes: "1MiB",
   logLevel: "debug",
+  logFormat: "json",
   logContent: "1",
 };
 

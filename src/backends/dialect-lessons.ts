@@ -43,6 +43,12 @@ const UNKNOWN = String.raw`(?:un(?:known|recogni[sz]ed|expected|supported|availa
 const unknown = (name: string): RegExp =>
   new RegExp(String.raw`\b${name}\b[^\n]{0,160}\b${UNKNOWN}\b|\b${UNKNOWN}\b[^\n]{0,160}\b${name}\b`, "i");
 
+/** Never back to more of them: that would be learned for ever. */
+function fewerSystem({ system }: Dialect): readonly DialectChange[] {
+  if (system === "none") return [];
+  return system === "anywhere" ? [{ system: "first" }, { system: "none" }] : [{ system: "none" }];
+}
+
 const THREE_TRAITS: DialectChange = { sameRole: "joined", firstMessage: "user", afterTool: "assistant" };
 
 const ROWS: readonly Row[] = [
@@ -50,7 +56,11 @@ const ROWS: readonly Row[] = [
     name: "roles alternate",
     pattern:
       /\b(?:roles?|messages?|turns?|conversation)\b[^.]{0,60}\b(?:must|should|have to|need to)? ?(?:be )?alternat\w*|\balternat\w*\b[^.]{0,60}\b(?:roles?|user|assistant|turns?)\b|\bconsecutive\b[^.]{0,60}\b(?:messages?|roles?|user|assistant|turns?)\b|\b(?:same role|in a row)\b|\b(?:multiple|two) (?:user|assistant) (?:messages|turns|role)\b|\bunexpected role ['"`]?(?:user|assistant)['"`]? after role ['"`]?(?:user|assistant)\b/i,
-    teaches: () => [THREE_TRAITS, { system: "first" }, { toolMessages: "text" }],
+    teaches: (_text, { system }) => [
+      THREE_TRAITS,
+      ...(system === "anywhere" ? [{ system: "first" } as const] : []),
+      { toolMessages: "text" },
+    ],
   },
   {
     name: "an assistant behind a tool",
@@ -63,13 +73,13 @@ const ROWS: readonly Row[] = [
     pattern:
       /\b(?:system|developer)\b ?(?:roles?|messages?|prompts?|instructions?)?\b[^.]{0,30}\b(?:not (?:be )?(?:supported|allowed|enabled|accepted|permitted)|unsupported)\b|\b(?:does(?: not|n't)|do not|don't) support (?:a |the )?(?:system|developer)\b|\bno system (?:role|message|prompt)s?\b/i,
     unless: /\b(?:beginning|first|start)\b/i,
-    teaches: () => [{ system: "none" }, { system: "first" }],
+    teaches: () => [{ system: "none" }],
   },
   {
     name: "the system first",
     pattern:
       /\bsystem\b[^.]{0,40}\b(?:messages?|prompts?|role)\b[^.]{0,60}\b(?:beginning|first|start|once|one|initial|multiple|only)\b|\b(?:only|first|initial|multiple|more than one)\b[^.]{0,40}\bsystem (?:messages?|prompts?|role)\b|\brole ['"`]?(?:system|developer)['"`]? (?:after|behind|following)\b|\b(?:got|role|roles?:?|unexpected|invalid)\W{1,3}(?:system|developer)\b/i,
-    teaches: () => [{ system: "first" }, { system: "none" }],
+    teaches: (_text, dialect) => fewerSystem(dialect),
   },
   {
     name: "no role of tools",
@@ -81,7 +91,7 @@ const ROWS: readonly Row[] = [
     name: "a role that is not known",
     pattern:
       /\b(?:invalid|unexpected|unsupported|unknown|unrecognized) (?:message )?roles?\b|\bonly\b[^.]{0,60}\broles? (?:are|is) (?:supported|allowed)\b|\broles?\b[^.]{0,40}\b(?:must be|should be|is not|not) (?:one of|supported|allowed|valid|in)\b|\bunexpected message role\b/i,
-    teaches: () => [{ system: "first" }, { system: "none" }, { toolMessages: "text" }],
+    teaches: (_text, dialect) => [...fewerSystem(dialect), { toolMessages: "text" }],
   },
   {
     name: "the user first",
@@ -134,8 +144,9 @@ const ROWS: readonly Row[] = [
   {
     name: "no empty content",
     pattern:
-      /\b(?:content|text|messages?|assistant|contentblock|parts?)\b[^\n]{0,80}\b(?:empty|blank|non-?empty|at least (?:1|one) character|too short|must be null|should be null|null or)\b|\b(?:empty|blank|non-?empty)\b[^\n]{0,40}\b(?:content|text|string|messages?)\b/i,
+      /\b(?:content|text|messages?|assistant|contentblock|parts?)\b[^\n]{0,80}\b(?:empty|blank|non-?empty|at least (?:1|one) character|too short|must be null|should be null|null or)\b|\b(?:empty|blank|non-?empty)\b[^\n]{0,40}\b(?:content|text|string|messages?)\b|\bassistant messages? must have\b[^\n]{0,60}\bcontent\b/i,
     teaches: () => [
+      { emptyMessages: "avoided" },
       { emptyContent: "null", emptyMessages: "avoided" },
       { emptyContent: "words", emptyMessages: "avoided" },
     ],

@@ -46,6 +46,10 @@ export class ModelRegistry implements Models {
       : this.#orDefault(model);
   }
 
+  get fallback(): string | null {
+    return this.#default;
+  }
+
   async list(): Promise<readonly string[]> {
     const named = [...this.#names.keys()].filter((name) => name !== ANY);
     if (this.#default !== null) {

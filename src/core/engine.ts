@@ -8,11 +8,12 @@ import { inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
 import { isContinuable, type ResponseNode } from "./node.ts";
 import { checkItemIds } from "./pairing.ts";
-import type { EnginePorts, Tenant } from "./ports.ts";
+import type { EnginePorts, Tenant, Permit } from "./ports.ts";
 import { Claims } from "./claims.ts";
 import { Compactions } from "./compacted.ts";
 import type { Followed } from "./run.ts";
 import { type RunOptions, Runs } from "./runs.ts";
+import { withModel } from "./sole-model.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { openReasoning } from "./sealed-reasoning.ts";
@@ -55,6 +56,11 @@ export class Engine {
     if (this.#draining) session.refuse(shuttingDown());
     this.#sessions.add(session);
     return session;
+  }
+
+  /** The request with the model that it leaves out. @throws ApiError `missing_required_parameter` */
+  named(request: CreateRequest, permit: Permit): Promise<CreateRequest> {
+    return withModel(request, this.#ports.models, permit);
   }
 
   /** The names of the models that are served. */

@@ -116,6 +116,8 @@ export interface Models {
   resolve(model: string): ResolvedModel | Promise<ResolvedModel>;
   /** The models that this server offers, by the names that clients use. */
   list(): Promise<readonly string[]>;
+  /** The model that stands in for every name that nobody knows, where there is one. */
+  readonly fallback?: string | null;
 }
 
 /** Keeps nodes beyond the session. All of its methods are per tenant: an id of another tenant does not exist. */

@@ -17,6 +17,7 @@ import { RepeatedSettings } from "./repeated-settings.ts";
 import { markReported } from "./reported.ts";
 import type { Conduct, Entry, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
+import { withModel } from "./sole-model.ts";
 import type { StopReason } from "./stop-reason.ts";
 import { forgetsParent, Turn, type TurnEnd } from "./turn.ts";
 
@@ -80,8 +81,11 @@ export class Session {
     // A fork keeps hold of its parent while it waits: what becomes of the other lane is none of its concern.
     const known = id === null ? undefined : this.#cache.get(id);
     const pinned = known !== undefined && this.#cache.originOf(known.id)?.lane !== lane ? known : null;
-    const run = async (): Promise<TurnEnd> =>
-      this.#runTurn(this.#repeated.share(request), { lane, sink, pinned, steers: this.#claim(id, lane) });
+    const run = async (): Promise<TurnEnd> => {
+      const isNamed = request.model !== "";
+      const named = isNamed ? request : await withModel(request, this.#ports.models, this.#options.permit);
+      return this.#runTurn(this.#repeated.share(named), { lane, sink, pinned, steers: this.#claim(id, lane) });
+    };
     return this.#enqueue({ lane, continues: id, forgets: id, refuse: sink.refuse, run });
   }
 

@@ -1,3 +1,4 @@
+import { ApiError } from "./errors.ts";
 import { COMPACTION_TRIGGER } from "./items.ts";
 import { type CreateRequest, parseCreateRequest } from "./request.ts";
 import type { OutputItem } from "./items.ts";
@@ -37,11 +38,14 @@ export function parseCountRequest(value: unknown): CreateRequest {
 
 /**
  * The body of `POST /v1/responses/compact`, as the turn that it asks for: one whose output is a compaction and that nothing
- * is kept of.
+ * is kept of. It names its model, as OpenAI demands it here.
  * @throws ApiError as `parseCreateRequest` does
  */
 export function parseCompactRequest(value: unknown): CreateRequest {
   const request = parseCreateRequest(value);
+  if (request.model === "") {
+    throw new ApiError("missing_required_parameter", "Missing required parameter: 'model'.", { param: "model" });
+  }
   const input = [...request.input, COMPACTION_TRIGGER];
   return { ...request, input, store: false, stream: false, generate: true, compaction: null };
 }

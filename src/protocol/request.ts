@@ -20,7 +20,7 @@ export const MetadataSchema = Type.Record(Type.String(), Type.String({ maxLength
 });
 
 export const CreateRequestSchema = Type.Object({
-  model: Type.String({ minLength: 1 }),
+  model: nullable(Type.String({ minLength: 1 })),
   input: nullable(Type.Union([Type.String(), Type.Array(Type.Object({}))])),
   previous_response_id: nullable(Type.String()),
   conversation: nullable(
@@ -126,6 +126,7 @@ type CompactionThresholds = {
 
 /** A create request with every default filled in. Settings that the client left out and that have no default are null. */
 export type CreateRequest = {
+  /** Empty where the client left it out: the server then takes the only model that it has. */
   readonly model: string;
   readonly input: readonly Item[];
   readonly previous_response_id: string | null;
@@ -213,7 +214,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   const format = body.text?.format ?? { type: "text" };
   checkFormat(format, "text.format");
   return {
-    model: body.model,
+    model: body.model ?? "",
     input: parseInput(body.input ?? []),
     previous_response_id: previous,
     conversation,
@@ -272,7 +273,7 @@ function checkedBody(value: object): RawBody {
   const large = Object.entries(value).filter(([, field]) => isRawInteger(field)) as [string, RawInteger][];
   if (large.length === 0) {
     checkBody(value, "");
-    return value as RawBody;
+    return value;
   }
   const near = Object.fromEntries(large.map(([name, { rawJSON }]) => [name, rounded(rawJSON)]));
   checkBody({ ...value, ...near }, "");
@@ -282,7 +283,7 @@ function checkedBody(value: object): RawBody {
     throw new ApiError("integer_above_max_value", `Invalid '${name}': ${words}`, { param: name });
   }
   const exact = Object.fromEntries(large.filter(([name]) => name === "max_tool_calls" || !KNOWN_FIELDS.has(name)));
-  return { ...value, ...near, ...exact } as unknown as RawBody;
+  return { ...value, ...near, ...exact };
 }
 
 /** The nearest integer that a JavaScript number holds exactly. */
@@ -310,7 +311,7 @@ function lowest(values: readonly (number | null | undefined)[]): number | null {
 }
 
 /** The shape that `checkBody` has proved. */
-type RawBody = { readonly model: string; readonly input?: string | readonly object[] | null } & {
+type RawBody = { readonly model?: string | null; readonly input?: string | readonly object[] | null } & {
   readonly [Field in Exclude<
     keyof CreateRequest,
     | "model"

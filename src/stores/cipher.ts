@@ -37,7 +37,8 @@ function parseKey(word: string, index: number, source: string): StoreKey {
   return { id, secret: createSecretKey(bytes) };
 }
 
-type Place = { readonly tenant: string; readonly id: string };
+/** Where a content belongs. `link` is what else stands beside it in clear and is authenticated with it. */
+type Place = { readonly tenant: string; readonly id: string; readonly link?: readonly (string | number | null)[] };
 type Sealed<Content> = { readonly key: string | null; readonly content: Content };
 
 /** Encrypts contents, each for its place: what is moved to another tenant or id does not open. Without keys it does nothing. */
@@ -45,7 +46,11 @@ export class Cipher {
   readonly #current: StoreKey | undefined;
   readonly #keys: ReadonlyMap<string, StoreKey>;
 
-  constructor(keys: readonly StoreKey[]) {
+  readonly #trustsClear: boolean;
+
+  /** @param trustsClear whether contents in clear are believed although there are keys */
+  constructor(keys: readonly StoreKey[], trustsClear = false) {
+    this.#trustsClear = trustsClear;
     this.#current = keys[0];
     this.#keys = new Map(keys.map((key) => [key.id, key]));
   }
@@ -68,24 +73,39 @@ export class Cipher {
 
   /** @throws Error when the key is not known, or the content was not sealed for this place */
   open({ key, content }: Sealed<Uint8Array | string>, place: Place): Uint8Array | string {
-    if (key === null) return content;
+    if (key === null) {
+      if (this.#current === undefined || this.#trustsClear) return content;
+      throw new StoreError(
+        `store keys: ${place.id} is stored in clear: rows from before encryption are believed with --store-clear-rows only`,
+      );
+    }
     if (typeof content === "string") throw new Error(`response ${place.id} is text where it should be encrypted`);
     const known = this.#keys.get(key);
     if (known === undefined) throw new StoreError(`store keys: response ${place.id} needs the key '${key}'`);
-    const nonce = content.subarray(0, NONCE_BYTES);
-    const decipher = createDecipheriv(ALGORITHM, known.secret, nonce, { authTagLength: TAG_BYTES });
-    decipher.setAAD(placeBytes(place));
-    decipher.setAuthTag(content.subarray(content.byteLength - TAG_BYTES));
-    const body = decipher.update(content.subarray(NONCE_BYTES, content.byteLength - TAG_BYTES));
-    try {
-      decipher.final();
-    } catch (error) {
-      throw new Error(`response ${place.id} does not open with the key '${key}'`, { cause: error });
-    }
-    return body;
+    // Rows of earlier versions were bound to their tenant and id alone; nobody without the key can make one.
+    const { tenant, id, link } = place;
+    const plain = decrypt(content, known, place) ?? (link && decrypt(content, known, { tenant, id }));
+    if (plain === undefined) throw new StoreError(`store: ${id} does not open with the key '${key}', or was changed`);
+    return plain;
   }
 }
 
-function placeBytes({ tenant, id }: Place): Uint8Array {
-  return Buffer.from(JSON.stringify([tenant, id]));
+/** Undefined when the content was not sealed with the key for this place. */
+function decrypt(content: Uint8Array, { secret }: StoreKey, place: Place): Uint8Array | undefined {
+  if (content.byteLength < NONCE_BYTES + TAG_BYTES) return undefined;
+  const nonce = content.subarray(0, NONCE_BYTES);
+  const decipher = createDecipheriv(ALGORITHM, secret, nonce, { authTagLength: TAG_BYTES });
+  decipher.setAAD(placeBytes(place));
+  decipher.setAuthTag(content.subarray(content.byteLength - TAG_BYTES));
+  const body = decipher.update(content.subarray(NONCE_BYTES, content.byteLength - TAG_BYTES));
+  try {
+    decipher.final();
+  } catch {
+    return undefined;
+  }
+  return body;
+}
+
+function placeBytes({ tenant, id, link }: Place): Uint8Array {
+  return Buffer.from(JSON.stringify(link === undefined ? [tenant, id] : [tenant, id, ...link]));
 }

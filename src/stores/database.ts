@@ -43,6 +43,8 @@ export type StoredRow = Pick<NewRow, "id" | "bytes" | "key"> & {
   readonly content: Uint8Array | string;
   /** Numbers grow from parent to child. */
   readonly seq: number;
+  /** Milliseconds since 1970. */
+  readonly storedAt: number;
   /** The ancestor that holds instructions and tools for this row; null when the row does. */
   readonly head: number | null;
 };

@@ -60,9 +60,9 @@ export class DurableRecords implements Records {
       if (!("write" in change)) return change;
       const { tenant, kind, id, node, expiresAt, about = null, dueAt = null, value } = change.write;
       if (!areNames(change.write)) throw new Error("A record's name is not text that can be stored.");
-      const sealed = this.#options.cipher.seal(encoder.encode(JSON.stringify(value)), placeOf(change.write));
-      const stored = { key: sealed.key, value: sealed.content, version: randomInt(1, VERSIONS) };
-      return { write: { tenant, kind, id, node, expiresAt, about, dueAt, ...stored }, version: change.version };
+      const row = { tenant, kind, id, node, expiresAt, about, dueAt, version: randomInt(1, VERSIONS) };
+      const sealed = this.#options.cipher.seal(encoder.encode(JSON.stringify(value)), placeOf(row));
+      return { write: { ...row, key: sealed.key, value: sealed.content }, version: change.version };
     });
   }
 
@@ -104,6 +104,7 @@ function areNames({ tenant, kind, id }: RecordName): boolean {
   return [tenant, kind, id].every(isName);
 }
 
-function placeOf({ tenant, kind, id }: RecordName): { readonly tenant: Tenant; readonly id: string } {
-  return { tenant, id: `${kind}/${id}` };
+/** What a value is bound to: its name, and all that stands beside it in clear. */
+function placeOf({ tenant, kind, id, version, node, expiresAt, about, dueAt }: Omit<RecordRow, "key" | "value">) {
+  return { tenant, id: `${kind}/${id}`, link: [version, node, expiresAt, about, dueAt] };
 }

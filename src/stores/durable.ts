@@ -26,12 +26,14 @@ import { isName, keyOf } from "./key.ts";
 import {
   decodeContent,
   decodeRecording,
+  digestOf,
   encodeContent,
   encodeRecording,
   type Head,
   sharesHead,
 } from "./node-content.ts";
 import { PutQueue } from "./put-queue.ts";
+import { StoreError } from "./store-error.ts";
 import { type Schedule, Sweeper } from "./sweeper.ts";
 
 export type DurableOptions = {
@@ -43,6 +45,8 @@ export type DurableOptions = {
   readonly maxBytes: number;
   /** The first one encrypts, all of them decrypt; none leaves content in clear. */
   readonly keys: readonly StoreKey[];
+  /** Whether rows in clear are believed although there are keys: those from before the first key. */
+  readonly trustsClear: boolean;
   /** How many transactions may commit at the same time. */
   readonly lanes: number;
   readonly sweepEveryMs: number;
@@ -81,7 +85,7 @@ export class DurableStore implements Store {
     this.#database = database;
     this.#options = options;
     this.#queue = new PutQueue(database, options.lanes, options.now);
-    this.#cipher = new Cipher(options.keys);
+    this.#cipher = new Cipher(options.keys, options.trustsClear);
     this.#cache = new Retention(options.cacheBytes, (node) => keyOf(node.tenant, node.id));
     this.#sweeper = new Sweeper(database, { ...options, everyMs: options.sweepEveryMs, expiry: () => this.#expiry() });
     this.records = new DurableRecords(database, {
@@ -122,8 +126,8 @@ export class DurableStore implements Store {
     if (key === undefined || !(await this.#admit(key, "response", admit))) return undefined;
     const found = key && (await this.#database.one(key));
     if (!found) return undefined;
-    const head = found.head === null ? null : this.#decode(tenant, found.head, null).response;
-    return this.#decode(tenant, found.row, head);
+    const head = found.head === null ? null : this.#decode(tenant, found.head, null, undefined).response;
+    return this.#decode(tenant, found.row, head, undefined);
   }
 
   async recording(tenant: Tenant, id: string, admit?: Admit): Promise<JsonValue | undefined> {
@@ -188,16 +192,20 @@ export class DurableStore implements Store {
   #rowOf(node: ResponseNode, { isWhole, isListed, recording }: RowOptions): NewRow {
     const { tenant, id, bytes } = node;
     const leavesHead = isWhole && sharesHead(node);
-    const content = encodeContent(node, leavesHead);
+    const storedAt = this.#options.now();
+    const parent = isWhole ? (node.parent?.id ?? null) : null;
+    const head = leavesHead ? digestOf(node.response) : null;
+    const link = { parent, whole: isWhole, head, storedAt: isListed ? storedAt : null };
+    const content = encodeContent(node, leavesHead, link);
     return {
       tenant,
       id,
-      parent: isWhole ? (node.parent?.id ?? null) : null,
+      parent,
       isWhole,
       isListed,
       sharesHead: leavesHead,
       bytes,
-      storedAt: this.#options.now(),
+      storedAt,
       token: randomInt(1, TOKENS),
       ...this.#cipher.seal(content, node),
       recording:
@@ -238,8 +246,17 @@ export class DurableStore implements Store {
     return true;
   }
 
-  #decode(tenant: Tenant, { id, key, content }: StoredRow, head: Head | null): StoredResponse {
-    return decodeContent(this.#cipher.open({ key, content }, { tenant, id }), head);
+  /** @param parent id of the row before it in a chain, null for the first; undefined for a row by itself */
+  #decode(tenant: Tenant, row: StoredRow, head: Head | null, parent: string | null | undefined): StoredResponse {
+    const { id, key, content, storedAt } = row;
+    return decodeContent(this.#cipher.open({ key, content }, { tenant, id }), head, (link) => {
+      const isInPlace =
+        (parent === undefined || (link.parent === parent && link.whole)) &&
+        link.head === (head === null ? null : digestOf(head)) &&
+        // A row may be made to expire sooner, and not to live longer.
+        (link.storedAt === null || storedAt <= link.storedAt);
+      if (!isInPlace) throw new StoreError(`store: the row of ${id} was changed: its links or times are not its own`);
+    });
   }
 
   async #rebuild(tenant: Tenant, rows: readonly StoredRow[]): Promise<ResponseNode | undefined> {
@@ -251,7 +268,13 @@ export class DurableStore implements Store {
       const known = this.#cache.get(keyOf(tenant, id));
       if (known === undefined) {
         const head = row.head === null ? null : (heads.get(row.head) ?? null);
-        node = restoreNode({ id, tenant, parent: node ?? null, ...this.#decode(tenant, row, head), bytes });
+        node = restoreNode({
+          id,
+          tenant,
+          parent: node ?? null,
+          ...this.#decode(tenant, row, head, node?.id ?? null),
+          bytes,
+        });
         this.#whole.add(node);
         decoded += row.content.length;
       } else {

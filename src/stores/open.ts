@@ -19,6 +19,8 @@ export type StoreOptions = {
   readonly maxBytes?: number;
   /** Keys for the content, the current one first (`parseStoreKeys`); none leaves it in clear. Not for `memory:`. */
   readonly keys?: readonly StoreKey[];
+  /** Whether rows in clear are believed although there are keys. Not for `memory:`. */
+  readonly trustsClear?: boolean;
   /** Whether a commit of `sqlite:` also survives a loss of power, at the price of a wait for the disk. */
   readonly synchronous?: "normal" | "full";
   /** Connections to `postgres:` at most. */
@@ -38,6 +40,7 @@ export const DEFAULT_STORE_OPTIONS = {
   ttlMs: 30 * DAY_MS,
   maxBytes: Infinity,
   keys: [],
+  trustsClear: false,
   synchronous: "normal",
   connections: 10,
   timeoutMs: 15_000,

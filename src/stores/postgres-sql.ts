@@ -5,7 +5,7 @@ import { type Part, STEP_ROWS, STUMP_LENGTH } from "./database.ts";
  * joining in its own way: without statistics it would read all rows of a tenant for each one that is looked up.
  */
 
-const COLUMNS = `id, seq, head, bytes, key,
+const COLUMNS = `id, seq, head, bytes, key, stored_at AS "storedAt",
   CASE WHEN key IS NULL THEN convert_from(content, 'UTF8') ELSE encode(content, 'base64') END AS content`;
 const NAMED = "tenant = $1 AND id = $2";
 const KNOWN = "tenant = $1 AND id = $2 AND listed AND stored_at > $3";
@@ -80,9 +80,9 @@ export const ANY_CHAIN = chain(NAMED);
 function chain(where: string): string {
   return `
   WITH RECURSIVE line AS (
-    SELECT id, seq, parent, head, bytes, key, content FROM turnwire_nodes WHERE ${where} AND whole
+    SELECT id, seq, parent, head, bytes, key, stored_at, content FROM turnwire_nodes WHERE ${where} AND whole
     UNION ALL
-    SELECT n.id, n.seq, n.parent, n.head, n.bytes, n.key, n.content
+    SELECT n.id, n.seq, n.parent, n.head, n.bytes, n.key, n.stored_at, n.content
     FROM line CROSS JOIN LATERAL (SELECT * FROM turnwire_nodes WHERE seq = line.parent OFFSET 0) n WHERE n.tenant = $1
   )
   SELECT ${COLUMNS} FROM line ORDER BY seq`;

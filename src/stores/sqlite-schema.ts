@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { makeFolder } from "./make-folder.ts";
 import { StoreError } from "./store-error.ts";
 
 /** Opening the file of the embedded store, and bringing its tables up to date. */
@@ -89,7 +90,7 @@ export function openSqlite(path: string, { synchronous }: SqliteOptions): Databa
 
 /** Conversations are nobody's business but the server's. The files that SQLite puts beside it get the same rights. */
 function createPrivately(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   closeSync(openSync(path, "a", 0o600));
 }
 

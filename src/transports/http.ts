@@ -17,6 +17,7 @@ import { ModelList } from "./model-list.ts";
 import { Page } from "./page.ts";
 import { overloaded } from "./load.ts";
 import { JSON_TYPE } from "./json-answer.ts";
+import { answerPlainHttp } from "./plain-on-tls.ts";
 import { reportRefusal, routeOf, who } from "./report.ts";
 import { leaseOf, metered, pieceBytes } from "./request-memory.ts";
 import { createResponse, RESPONSES_PATHS } from "./responses.ts";
@@ -36,7 +37,10 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
     shouldUpgradeCallback: (request: { readonly headers: { readonly upgrade?: string | undefined } }) =>
       request.headers.upgrade?.toLowerCase() === "websocket",
   };
-  return tls === undefined ? createServer(options) : createTlsServer({ ...options, ...tls });
+  if (tls === undefined) return createServer(options);
+  const server = createTlsServer({ ...options, ...tls });
+  answerPlainHttp(server);
+  return server;
 }
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */

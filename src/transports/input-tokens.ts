@@ -13,7 +13,7 @@ export async function countInputTokens(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<InputTokens> {
-  const counted = parseCountRequest(await parseBody(request.body));
+  const counted = await engine.named(parseCountRequest(await parseBody(request.body)), permit);
   if (!permit.allowsModel(counted.model)) throw modelNotFound(counted.model);
   const left = new AbortController();
   reply.raw.once("close", () => left.abort());

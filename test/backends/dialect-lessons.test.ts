@@ -57,12 +57,13 @@ const WORDINGS: readonly (readonly [string, DialectChange])[] = [
     "Missing `reasoning_content` field in the assistant message at message index 6.",
     { reasoning: "reasoning_content", reasoningOn: "all" },
   ],
-  ["messages: text content blocks must be non-empty", { emptyContent: "null", emptyMessages: "avoided" }],
+  ["messages: text content blocks must be non-empty", { emptyMessages: "avoided" }],
+  ["Invalid request: the message at position 1 with role 'assistant' must not be empty", { emptyMessages: "avoided" }],
   [
-    "Invalid request: the message at position 1 with role 'assistant' must not be empty",
-    { emptyContent: "null", emptyMessages: "avoided" },
+    "Assistant message must have a string or a list of chunks in content or a list of tool calls.",
+    { emptyMessages: "avoided" },
   ],
-  ["The text field in the ContentBlock object is blank.", { emptyContent: "null", emptyMessages: "avoided" }],
+  ["The text field in the ContentBlock object is blank.", { emptyMessages: "avoided" }],
   ["messages.1.content: Input should be a valid string", { content: "text" }],
   ["invalid type: sequence, expected a string at line 1 column 2", { content: "text" }],
   [

@@ -49,7 +49,7 @@ describe("a WebSocket message", () => {
     ['{"type":"RESPONSE.CREATE"}', "unsupported_event_type", "type"],
     ['{"type":["response.create"]}', "unsupported_event_type", "type"],
     ['{"type":null}', "unsupported_event_type", "type"],
-    ['{"type":"response.create","response":{"model":"m","input":"Hi"}}', "missing_required_parameter", "model"],
+    ['{"type":"response.create","response":{"model":"m","input":"Hi"}}', "missing_required_parameter", "input"],
     ['{"type":"response.create","model":"m","input":7}', "invalid_type", "input"],
   ])("%s is refused", (text, code, param) => {
     const [actualCode, , actualParam] = refusal(() => decode(text));

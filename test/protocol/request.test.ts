@@ -488,7 +488,6 @@ describe("a text format", () => {
 
 describe("a setting out of its bounds is refused", () => {
   test.each([
-    [{ model: undefined }, "missing_required_parameter", "model"],
     [{ model: "" }, "invalid_value", "model"],
     [{ model: 5 }, "invalid_type", "model"],
     [{ previous_response_id: 5 }, "invalid_type", "previous_response_id"],

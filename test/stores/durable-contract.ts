@@ -335,7 +335,11 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
 
       test("the first key encrypts, all of them decrypt, and what came before any key is still read", async () => {
         const nodes = chain("a", 3);
-        const stores = [await open(), await open(keys(old)), await open(keys(fresh, old))];
+        const stores = [
+          await open(),
+          await open({ ...keys(old), trustsClear: true }),
+          await open({ ...keys(fresh, old), trustsClear: true }),
+        ];
         let parent: ResponseNode | null = null;
         for (const [index, store] of stores.entries()) {
           if (parent !== null) await store.load("acme", parent.id);
@@ -347,6 +351,30 @@ export function durableContract(name: string, makePlace: () => Promise<Place>): 
         expect(await stores[2]?.load("acme", "a2")).toEqual(nodes[2]);
         const rows = await place.query(`SELECT key FROM ${place.table} ORDER BY seq`);
         expect(rows.map(({ key }) => key)).toEqual([null, "old", "fresh"]);
+      });
+
+      test("a row whose key was taken away is not believed", async () => {
+        const plain = await open();
+        await plain.put(makeNode("a"));
+        const store = await open(keys(fresh));
+        await expect(store.load("acme", "a")).rejects.toThrow("in clear");
+        await expect(store.get("acme", "a")).rejects.toThrow("in clear");
+      });
+
+      test("links and times that were changed are found out", async () => {
+        const store = await open(keys(fresh));
+        const [root, child, other] = [makeNode("a"), makeNode("x"), makeNode("y")];
+        for (const node of [root, other]) await store.put(node);
+        await store.put(makeNode("b", { parent: root }));
+        await store.put(child);
+        const id = (name: string) => `(SELECT seq FROM ${place.table} WHERE id = '${name}')`;
+        const reader = await open(keys(fresh));
+        await place.query(`UPDATE ${place.table} SET parent = NULL, head = NULL WHERE id = 'b'`);
+        await expect(reader.load("acme", "b")).rejects.toThrow("was changed");
+        await place.query(`UPDATE ${place.table} SET parent = ${id("y")} WHERE id = 'x'`);
+        await expect(reader.load("acme", "x")).rejects.toThrow("was changed");
+        await place.query(`UPDATE ${place.table} SET stored_at = stored_at + 1 WHERE id = 'y'`);
+        await expect(reader.get("acme", "y")).rejects.toThrow("was changed");
       });
 
       test("content that was moved to another tenant or id does not open", async () => {
