@@ -165,6 +165,7 @@ function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
     compactTokens: config.compactTokens,
     compactBytes: config.compactBytes,
     contextBytes,
+    conversationDays: config.conversationDays,
     acceptMs: config.acceptTimeout * 1000,
   };
 }

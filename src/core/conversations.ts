@@ -7,6 +7,7 @@ import {
   chainOf,
   changeConversation,
   ConversationHold,
+  expiryOf,
   type ConversationPorts,
   type ConversationValue,
   lostHold,
@@ -45,10 +46,13 @@ export class Conversations {
     readonly metadata: Metadata;
   }): Promise<Conversation> {
     const { runtime, store } = this.#ports;
+    await this.checkRoom();
     const name = this.#name(runtime.newId("conversation"));
     const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lease: null };
     const node = this.#node(null, await this.#resolve(items));
-    const changes = [{ write: { ...name, value, node: node?.id ?? null, expiresAt: null }, version: 0 }];
+    const changes = [
+      { write: { ...name, value, node: node?.id ?? null, expiresAt: expiryOf(this.#ports) }, version: 0 },
+    ];
     if (node !== null) await store.put(node, { listed: false, changes });
     else if ((await store.records.apply(changes)) === undefined) throw new Error(`The id ${name.id} is there already.`);
     return shown(name.id, value);
@@ -111,6 +115,11 @@ export class Conversations {
       await hold.release();
     }
     return this.get(id);
+  }
+
+  /** @throws ApiError `tenant_storage_exceeded`, `server_storage_exceeded` */
+  async checkRoom(): Promise<void> {
+    await this.#ports.store.checkRoom?.(this.#tenant);
   }
 
   /** @throws ApiError `conversation_locked` */

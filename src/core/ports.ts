@@ -129,6 +129,8 @@ export interface Store {
    * @throws NotPut when nothing was written: the id was deleted, is there already, or a record has changed since
    */
   put(node: ResponseNode, options?: PutOptions): Promise<void>;
+  /** Where there is a quota: @throws ApiError `tenant_storage_exceeded`, `server_storage_exceeded` when it is used up */
+  checkRoom?(tenant: Tenant): Promise<void>;
   /** The node by itself; also one that cannot be continued, since an ancestor of it was never stored. */
   get(tenant: Tenant, id: string, admit?: Admit): Promise<StoredResponse | undefined>;
   /** What was recorded with the node; undefined when it is unknown, null when there was nothing. */
@@ -187,8 +189,7 @@ export interface Seal {
   seal(tenant: Tenant, text: string): string;
   /**
    * Undefined when it was not sealed for this tenant, or not by a key that is known here.
-   * @param limit bytes that the text may have
-   * @throws RangeError when the text is longer than that; no more of it is unpacked
+   * @throws RangeError when the text has more than `limit` bytes; no more of it is unpacked
    */
   open(tenant: Tenant, sealed: string, limit: number): string | undefined;
 }
@@ -323,8 +324,9 @@ export type Limits = {
   readonly referencedResponses: number;
   /** How long a server holds a run or a conversation without renewing its lease, in milliseconds. */
   readonly leaseMs: number;
-  /** Bytes that the context of one turn may have: its chain, its input, and what both refer to. */
+  /** Bytes of a turn's context: its chain, its input, and what both refer to; and days that a conversation is kept, 0 is for good. */
   readonly contextBytes: number;
+  readonly conversationDays: number;
   /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
   readonly acceptMs: number;
 };
@@ -342,5 +344,6 @@ export const DEFAULT_LIMITS: Limits = {
   referencedResponses: 256,
   leaseMs: 15_000,
   contextBytes: 256 * 1024 * 1024,
+  conversationDays: 0,
   acceptMs: 0,
 };

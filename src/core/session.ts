@@ -242,7 +242,10 @@ export class Session {
       retries: this.#options.retries,
       memory,
       conversation: this.#conversation(request, memory),
-      resolveParent: async () => pinned ?? (await this.#resolve(request.previous_response_id, memory)),
+      resolveParent: async () => {
+        if (request.store) await this.#ports.store.checkRoom?.(this.tenant);
+        return pinned ?? (await this.#resolve(request.previous_response_id, memory));
+      },
       items: this.#items,
       keep: (node) => {
         // The response holds what its request has held.

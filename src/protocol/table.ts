@@ -116,6 +116,8 @@ export const ERROR = {
   insufficient_quota: { status: 429, type: "insufficient_quota" },
   tenant_memory_exceeded: { status: 429, type: "rate_limit_error", ours: true },
   server_memory_exceeded: { status: 429, type: "rate_limit_error", ours: true },
+  tenant_storage_exceeded: { status: 403, type: "invalid_request_error", ours: true },
+  server_storage_exceeded: { status: 507, type: "server_error", ours: true },
   request_memory_exceeded: { status: 413, type: "invalid_request_error", ours: true },
   server_error: { status: 500, type: "server_error" },
   server_overloaded: { status: 429, type: "rate_limit_error", ours: true },

@@ -14,6 +14,7 @@ import {
   type StoredRow,
   STUMP_LENGTH,
   type SweepStep,
+  type Usage,
   type WriteOutcome,
 } from "./database.ts";
 import type { RecordName } from "../core/ports.ts";
@@ -127,6 +128,12 @@ export class SqliteTables {
 
   expireRecords(now: number, limit: number): number {
     return records.expire(this.#prepared, now, limit);
+  }
+
+  usage(tenant: string): Usage {
+    const sql = `SELECT coalesce((SELECT bytes FROM usage WHERE tenant = ?), 0) AS tenant,
+      coalesce((SELECT sum(bytes) FROM usage), 0) AS "all"`;
+    return this.#statement(sql).get(tenant) as Usage;
   }
 
   /** What the file uses; pages that are free within it will be used again. */

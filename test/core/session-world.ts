@@ -48,6 +48,7 @@ type Asked = { readonly name: string; readonly context: readonly string[]; reado
 export const LIMITS: Limits = {
   sessionBytes: 1 << 30,
   contextBytes: Infinity,
+  conversationDays: 0,
   acceptMs: 0,
   turnsInFlight: 3,
   queuedTurns: 4,

@@ -40,14 +40,14 @@ afterAll(() => void upstream.close());
 
 type Target = { readonly url: string; readonly folder: string; readonly child: ChildProcess };
 
-async function start(mutant: string | null): Promise<Target> {
+async function start(mutant: string | null, flags: readonly string[] = []): Promise<Target> {
   const folder = mkdtempSync(join(tmpdir(), "turnwire-memory-"));
   const loader = mutant === null ? [] : ["--import", MUTATE];
   const backend = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1`;
   const args = ["--port", "0", "--data-dir", folder, "--backend", backend, "--max-loop-delay-ms", "0"];
   const keys = ["--api-key", "attacker=key-one", "--api-key", "other=key-two", "--model", "m", "--model", "long"];
   const node = [`--max-old-space-size=${HEAP_MB}`, ...loader, MAIN, "serve"];
-  const child = spawn(process.execPath, [...node, ...args, ...keys], {
+  const child = spawn(process.execPath, [...node, ...args, ...keys, ...flags], {
     env: { ...process.env, MUTANT: mutant ?? "" },
     stdio: ["ignore", "pipe", "ignore"],
   });
@@ -95,6 +95,7 @@ const ATTACKS: {
   readonly [name: string]: {
     readonly run: (target: Target) => Promise<readonly (string | null)[]>;
     readonly refusedBy: readonly string[];
+    readonly flags?: readonly string[];
   };
 } = {
   "bodies of many small values": {
@@ -121,13 +122,14 @@ const ATTACKS: {
     },
     refusedBy: ["context_length_exceeded", "request_memory_exceeded"],
   },
-  "references to one large item": {
+  "references to large items": {
     run: async ({ url }) => {
-      const { id } = await post(url, { input: [user("x".repeat(2 * MIB))] });
-      const reference = { type: "item_reference", id: `${id.replace("resp_", "msg_")}i0` };
-      return codes([await post(url, { input: times(400, () => reference) })]);
+      const stored: Answered[] = [];
+      for (let turn = 0; turn < 16; turn += 1) stored.push(await post(url, { input: [user("x".repeat(2 * MIB))] }));
+      const references = stored.map(({ id }) => ({ type: "item_reference", id: `${id.replace("resp_", "msg_")}i0` }));
+      return codes([await post(url, { input: references })]);
     },
-    refusedBy: ["context_length_exceeded"],
+    refusedBy: ["context_length_exceeded", "request_memory_exceeded"],
   },
   "a long chain": {
     run: async ({ url }) => {
@@ -153,6 +155,15 @@ const ATTACKS: {
       return [...new Set(all)];
     },
     refusedBy: ["tenant_memory_exceeded"],
+  },
+  "responses that fill the store": {
+    run: async ({ url }) => {
+      const answers: Answered[] = [];
+      for (let turn = 0; turn < 12; turn += 1) answers.push(await post(url, { input: "x".repeat(200_000) }));
+      return codes(answers);
+    },
+    refusedBy: ["tenant_storage_exceeded"],
+    flags: ["--store-quota-bytes-per-tenant", "1MiB"],
   },
   "replays that are not read": {
     run: async ({ url }) => {
@@ -207,8 +218,8 @@ describe("one key cannot use up the memory of the server, by", () => {
   test.each(Object.keys(ATTACKS))(
     "%s",
     async (name) => {
-      const target = await start(null);
-      const { run, refusedBy } = ATTACKS[name] as (typeof ATTACKS)[string];
+      const { run, refusedBy, flags } = ATTACKS[name] as (typeof ATTACKS)[string];
+      const target = await start(null, flags);
       const seen = await run(target);
       expect(seen.filter((code) => code !== null && refusedBy.includes(code))).not.toEqual([]);
       expect(seen).not.toContain("connection lost");
@@ -224,8 +235,8 @@ describe("a server in which", () => {
   test.each(MEMORY_MUTANTS)(
     "$name is caught by $caughtBy",
     async ({ name, caughtBy }) => {
-      const target = await start(name);
-      const { run, refusedBy } = ATTACKS[caughtBy] as (typeof ATTACKS)[string];
+      const { run, refusedBy, flags } = ATTACKS[caughtBy] as (typeof ATTACKS)[string];
+      const target = await start(name, flags);
       const seen = await run(target);
       expect(seen.filter((code) => code !== null && refusedBy.includes(code))).toEqual([]);
     },

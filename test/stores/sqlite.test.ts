@@ -104,7 +104,7 @@ describe("only in SQLite", () => {
     await (await openDurableStore(`sqlite:${newer}`)).close();
     withDatabase(newer, (database) => database.exec("PRAGMA user_version = 99"));
     await expect(openDurableStore(`sqlite:${newer}`)).rejects.toThrow(
-      `store sqlite: ${newer} was written by a newer version (schema 99, this one knows 4)`,
+      `store sqlite: ${newer} was written by a newer version (schema 99, this one knows 5)`,
     );
 
     const foreign = join(folder, "foreign.db");
