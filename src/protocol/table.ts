@@ -94,6 +94,7 @@ export const ERROR = {
   websocket_stream_limit_reached: { status: 400, type: "invalid_request_error" },
   websocket_connection_limit_reached: { status: 400, type: "invalid_request_error" },
   previous_response_not_found: { status: 400, type: "invalid_request_error" },
+  item_already_in_conversation: { status: 400, type: "invalid_request_error" },
   conversation_locked: { status: 400, type: "invalid_request_error" },
   tool_call_not_found: { status: 400, type: "invalid_request_error", ours: true },
   tool_output_missing: { status: 400, type: "invalid_request_error", ours: true },
@@ -135,7 +136,11 @@ export const ERROR = {
 export type ErrorCode = keyof typeof ERROR;
 
 /** Errors that OpenAI sends without a code: clients tell them by their message. The log has the code. */
-export const SENT_WITHOUT_CODE: ReadonlySet<ErrorCode> = new Set(["tool_call_not_found", "tool_output_missing"]);
+export const SENT_WITHOUT_CODE: ReadonlySet<ErrorCode> = new Set([
+  "tool_call_not_found",
+  "tool_output_missing",
+  "item_not_found",
+]);
 
 type CloseRow = { readonly code: number; readonly reason: string };
 
