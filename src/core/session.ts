@@ -35,10 +35,7 @@ export type SessionOptions = {
   readonly retries?: number | undefined;
 };
 
-/**
- * The state of one client connection: its lanes, its local cache, and the steers that wait for a continuation. An HTTP
- * request gets a session of one turn. Whatever it holds is gone when it closes.
- */
+/** The state of one client connection: lanes, local cache, and steers that wait. An HTTP request has one of one turn. */
 export class Session {
   readonly id: string;
   readonly tenant: Tenant;
@@ -49,7 +46,6 @@ export class Session {
   readonly #account: Account;
   readonly #cache: LocalCache;
   readonly #lanes: Lanes<TurnJob>;
-  /** Counts the turns of all sessions. */
   readonly #allTurns: RunningTurns;
   readonly #turns = new Set<Turn>();
   readonly #running = new Map<string, Running>();
@@ -61,9 +57,9 @@ export class Session {
   #refusal: ApiError | null = null;
   #stopped: StopReason | null = null;
 
-  constructor(ports: EnginePorts, running: RunningTurns, options: SessionOptions, onClose: () => void) {
+  constructor(ports: EnginePorts, allTurns: RunningTurns, options: SessionOptions, onClose: () => void) {
     this.#ports = ports;
-    this.#allTurns = running;
+    this.#allTurns = allTurns;
     this.id = ports.runtime.newId("session");
     this.tenant = options.tenant;
     this.#options = options;
