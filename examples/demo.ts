@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { startServer } from "../src/index.ts";
 import { type AgentResult, INSTRUCTIONS, runAgent } from "./agent.ts";
@@ -6,16 +7,15 @@ import { type Conversation, type Settings, StatelessHttp, WebSocketSession } fro
 import { fileTools } from "./file-tools.ts";
 
 // Runs the same agent twice against the same server, once over stateless HTTP and once over WebSocket, and shows what
-// each way put on the wire. `npm run demo`, or with a server of your own and its model:
+// each way put on the wire. `turnwire demo`, or with a server of your own and its model:
 //
-//   TURNWIRE_URL=http://127.0.0.1:4400 TURNWIRE_MODEL=qwen3 node examples/demo.ts [folder] [task]
+//   TURNWIRE_URL=http://127.0.0.1:4400 TURNWIRE_MODEL=qwen3 turnwire demo [folder] [task]
 
 const ROUNDS = 20;
 
 type Run = AgentResult & { readonly up: number; readonly down: number; readonly seconds: number };
 
-const [folder = join(import.meta.dirname, "../src"), task = "What does this program do, and how is it built?"] =
-  process.argv.slice(2);
+const [folder = programFolder(), task = "What does this program do, and how is it built?"] = process.argv.slice(2);
 const { env } = process;
 const tools = await fileTools(folder);
 const own =
@@ -37,6 +37,12 @@ console.log(
     ? `\nNothing was simulated here; the model is the one that ${url} serves.`
     : "\nOnly the model is simulated: Turnwire's simulator chose the tool calls. Server, sockets, tools, files and every byte, headers included, are real.",
 );
+
+/** Turnwire's own files: the sources in a checkout, what they were compiled to in a package. */
+function programFolder(): string {
+  const sources = join(import.meta.dirname, "../src");
+  return existsSync(sources) ? sources : join(import.meta.dirname, "..");
+}
 
 /** One run of the agent over a connection whose bytes are counted. */
 async function measure(

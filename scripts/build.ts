@@ -1,7 +1,8 @@
 // src/ → dist/: what tsc emits, the assets that tsc leaves behind, and a command that can be executed.
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, rmSync, statSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -24,3 +25,11 @@ cpSync("src", "dist", {
   filter: (source) => statSync(source).isDirectory() || !/\.(ts|md)$/.test(source),
 });
 chmodSync("dist/cli/main.js", 0o755);
+
+// Node.js does not run TypeScript inside of node_modules: the examples of the package are plain JavaScript.
+mkdirSync("dist/examples");
+for (const file of readdirSync("examples").filter((name) => name.endsWith(".ts"))) {
+  const code = stripTypeScriptTypes(readFileSync(`examples/${file}`, "utf8"));
+  const linked = code.replaceAll("../src/", "../").replaceAll(/(from "\.[^"]*)\.ts"/g, '$1.js"');
+  writeFileSync(`dist/examples/${file.replace(/\.ts$/, ".js")}`, linked);
+}

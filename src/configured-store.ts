@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import type { Store } from "./core/ports.ts";
 import type { Log } from "./observe.ts";
 import type { Config } from "./settings.ts";
-import { sizesOf } from "./sizes.ts";
+import { quotaOf, sizesOf } from "./sizes.ts";
 import { StartError } from "./start-error.ts";
 import { parseStoreKeys, type StoreKey } from "./stores/cipher.ts";
 import { CipherSeal } from "./stores/cipher-seal.ts";
@@ -31,6 +31,7 @@ export async function openConfiguredStore(config: Config, log: Log): Promise<Sto
   try {
     return await openStore(url, {
       memoryBytes: sizesOf(config).storeBytes,
+      quota: quotaOf(config, url),
       ttlMs: config.storeDays === 0 ? Infinity : config.storeDays * DAY_MS,
       timeoutMs: config.storeTimeout * 1000,
       keys: parseStoreKeys(config.storeKeys ?? ""),

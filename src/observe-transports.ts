@@ -1,4 +1,5 @@
 import type { Log } from "./observe.ts";
+import { CLOSE } from "./protocol/table.ts";
 import { describeError } from "./observe-error.ts";
 
 /** What is logged of a report of the transports besides its other fields, which become those of the line. */
@@ -7,7 +8,7 @@ type Reported =
   | { readonly kind: "closed"; readonly code: number };
 
 /** Closes that are routine: clients come back by themselves. */
-const ROUTINE = new Set([1001, 1012]);
+const ROUTINE: ReadonlySet<number> = new Set([CLOSE.connection_limit.code, CLOSE.server_restart.code]);
 
 /** Log lines of what the transports refuse and close. */
 export function logTransports(log: Log): (report: Reported) => void {

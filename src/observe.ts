@@ -218,6 +218,7 @@ export function withContentLog(store: Store, log: Log): Store {
         "content",
       );
     },
+    checkRoom: async (tenant) => store.checkRoom?.(tenant),
     get: (tenant, id, admit) => store.get(tenant, id, admit),
     recording: (tenant, id, admit) => store.recording(tenant, id, admit),
     load: (tenant, id, admit) => store.load(tenant, id, admit),

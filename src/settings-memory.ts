@@ -19,6 +19,15 @@ export const MEMORY_SETTINGS = {
     }),
     group: "Memory",
   },
+  conversationDays: {
+    ...integer({
+      minimum: 0,
+      maximum: 36_500,
+      default: 0,
+      description: "Days after its last change for which a conversation is kept; 0 is until it is deleted.",
+    }),
+    group: "Memory",
+  },
   storeKeys: {
     ...optionalText("<id:base64>", "keys", {
       description: "Keys that encrypt what is stored, with commas between them; the first one is current.",
@@ -82,6 +91,16 @@ export const MEMORY_SETTINGS = {
   },
   sessionBytes: {
     ...size({ default: "64MiB", description: "Context that one connection may hold." }),
+    group: "Memory",
+  },
+  storeQuotaBytes: {
+    ...sizeOrAuto(
+      "What the store may hold; more is refused. auto: nine tenths of the disk space that sqlite: has, no limit for others.",
+    ),
+    group: "Memory",
+  },
+  storeQuotaBytesPerTenant: {
+    ...sizeOrAuto("The same, of one tenant; auto: half of --store-quota-bytes."),
     group: "Memory",
   },
   memoryBytes: {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { Recording } from "../bench/recording.ts";
-import { EXIT, UserError } from "./command.ts";
+import { EXIT, UserError, wrongFlags } from "./command.ts";
 
 /** The flags of `turnwire bench`, and what they mean. Flags that take a list take commas or come several times. */
 
@@ -113,10 +113,10 @@ export function readFlags(args: readonly string[]): { readonly command: BenchCom
     const command = word === undefined ? "measure" : COMMANDS.find((known) => known === word);
     if (command === undefined)
       throw new Error(`'${word}' is not one of its commands; they are ${COMMANDS.join(" and ")}`);
-    if (more.length > 0) throw new Error(`'${more[0]}' is one word too many`);
+    if (more.length > 0) throw new Error(`unexpected argument '${more[0]}'`);
     return { command, flags: values };
   } catch (error) {
-    throw new UserError(`bench: ${(error as Error).message}`, EXIT.usage);
+    throw wrongFlags("bench", error, Object.keys(OPTIONS));
   }
 }
 

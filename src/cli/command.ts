@@ -1,3 +1,5 @@
+import { closest } from "../suggest.ts";
+
 /** One command of the program. */
 export type Command = {
   readonly name: string;
@@ -19,6 +21,18 @@ export type Command = {
 };
 
 export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+
+/** What is wrong with the flags of a command, in a sentence: the parser's own would advise something else. */
+export function wrongFlags(command: string, error: unknown, known: readonly string[]): UserError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const flag = /'(--?[^'\s]+)/.exec(message)?.[1];
+  if (code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION" || flag === undefined) {
+    return new UserError(`${command}: ${message.split(". ", 1)[0]}`, EXIT.usage);
+  }
+  const meant = closest(flag.replace(/^-+/, ""), known);
+  const hint = meant === undefined ? `'turnwire ${command} --help' lists them` : `did you mean '--${meant}'?`;
+  return new UserError(`${command} has no flag '${flag}'; ${hint}`, EXIT.usage);
+}
 
 /** A failure that the user can understand and mend: its message is all that is printed. */
 export class UserError extends Error {

@@ -4,6 +4,7 @@ import { VERSION } from "../version.ts";
 import { bench } from "./bench.ts";
 import { printConfig } from "./config.ts";
 import { conformance } from "./conformance.ts";
+import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
 import { commandHelp, overview } from "./help.ts";
 import { run } from "./run.ts";
@@ -12,7 +13,7 @@ import { serve } from "./serve.ts";
 import { type Command, EXIT, UserError } from "./command.ts";
 
 /** Every command, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, run, keys, doctor, conformance, bench, printConfig];
+const COMMANDS: readonly Command[] = [serve, run, demo, keys, doctor, conformance, bench, printConfig];
 /** What runs when no command is named. */
 const DEFAULT = serve;
 
@@ -24,21 +25,25 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       console.log(VERSION);
       return EXIT.ok;
     }
-    if (first === "--help" || first === "-h") return help(undefined);
-    if (first === "help") return help(args[1]);
+    const isAll = args.includes("--all");
+    if (first === "--help" || first === "-h") return help(undefined, isAll);
+    if (first === "help") return help(args[1] === "--all" ? undefined : args[1], isAll);
     const isNamed = first !== "" && !first.startsWith("-");
     const command = isNamed ? find(first) : DEFAULT;
     const rest = isNamed ? args.slice(1) : args;
     const own = command.ownArguments?.(rest) ?? rest;
-    if (own.includes("--help") || own.includes("-h")) return help(isNamed ? command.name : undefined);
+    if (own.includes("--help") || own.includes("-h")) {
+      return help(isNamed ? command.name : undefined, isAll);
+    }
     return await command.run(rest);
   } catch (error) {
     return explain(error);
   }
 }
 
-function help(name: string | undefined): number {
-  console.log(name === undefined ? overview(COMMANDS) : commandHelp(find(name)));
+function help(name: string | undefined, isAll: boolean): number {
+  const shows = isAll ? "all" : "most needed";
+  console.log(name === undefined ? overview(COMMANDS, shows) : commandHelp(find(name), shows));
   return EXIT.ok;
 }
 
@@ -57,7 +62,7 @@ function explain(error: unknown): number {
     const [first, ...more] = error.problems.map(({ where, what }) => `${where} ${what}`);
     if (more.length === 0) console.error(`turnwire: ${first}`);
     else console.error([`turnwire: ${more.length + 1} problems`, first, ...more].join("\n  "));
-    console.error("Run 'turnwire --help' for all settings.");
+    console.error("Run 'turnwire --help --all' for all settings.");
     return EXIT.usage;
   }
   if (error instanceof UserError) {

@@ -8,9 +8,12 @@ import { type Command, EXIT } from "./command.ts";
 export const printConfig: Command = {
   name: "config",
   summary: "print every setting in force and where it comes from; secrets are masked",
-  usage: "[flags of serve] [--schema]",
+  usage: "[flags of serve] [--json | --schema]",
   takesSettings: true,
-  flags: [["--schema", "Print the JSON schema of the configuration file instead."]],
+  flags: [
+    ["--json", "Print values and their sources as JSON; secrets are masked."],
+    ["--schema", "Print the JSON schema of the configuration file instead."],
+  ],
   examples: [
     ["what would be used here", "turnwire config"],
     ["what a container would use", "docker run --rm -e TURNWIRE_PORT=8080 <image> config"],
@@ -20,7 +23,14 @@ export const printConfig: Command = {
       console.log(JSON.stringify(ConfigSchema, null, 2));
       return EXIT.ok;
     }
-    const { config, origins } = parseConfig({ args, environment: process.env });
+    const isJson = args.includes("--json");
+    const own = args.filter((arg) => arg !== "--json");
+    const { config, origins } = parseConfig({ args: own, environment: process.env });
+    if (isJson) {
+      const entries = SETTING_NAMES.map((name) => [name, { value: plain(name, config[name]), from: origins[name] }]);
+      console.log(JSON.stringify(Object.fromEntries(entries), null, 2));
+      return EXIT.ok;
+    }
     const rows = SETTING_NAMES.map((name) => [name, show(name, config[name]), origins[name]] as const);
     const widths = [0, 1].map((column) => Math.max(...rows.map((row) => (row[column] ?? "").length)) + 2);
     for (const [name, value, origin] of rows) {
@@ -30,6 +40,14 @@ export const printConfig: Command = {
     return EXIT.ok;
   },
 };
+
+/** A value for programs: as it is, where nothing in it is secret. */
+function plain(name: SettingName, value: unknown): unknown {
+  if (value === undefined) return null;
+  if (name === "apiKeys" || settingOf(name).secret || name === "backend" || name === "store") return show(name, value);
+  if (value instanceof Map) return Object.fromEntries(value);
+  return value === Number.POSITIVE_INFINITY ? "unlimited" : value;
+}
 
 /** A value as a person reads it. Of a secret only whose it is. */
 export function show(name: SettingName, value: unknown): string {

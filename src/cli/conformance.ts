@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs, styleText } from "node:util";
 import { type CaseResult, LEVELS, type Level, type Progress } from "../conformance/index.ts";
-import { type Command, EXIT, UserError } from "./command.ts";
+import { type Command, EXIT, UserError, wrongFlags } from "./command.ts";
 
 const EXIT_UNREACHABLE = 3;
 
@@ -82,7 +82,7 @@ function read(args: readonly string[]): { readonly url: string | undefined; read
     if (positionals.length > 1) throw new Error(`one base URL is enough, not '${positionals.join("' and '")}'`);
     return { url: positionals[0], flags: values };
   } catch (error) {
-    throw new UserError(`conformance: ${(error as Error).message}`, EXIT.usage);
+    throw wrongFlags("conformance", error, Object.keys(OPTIONS));
   }
 }
 

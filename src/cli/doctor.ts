@@ -1,7 +1,7 @@
 import { parseArgs, styleText } from "node:util";
 import { parseConfig } from "../config.ts";
 import type { Examination, Finding, Level } from "../doctor/index.ts";
-import { type Command, EXIT, UserError } from "./command.ts";
+import { type Command, EXIT, UserError, wrongFlags } from "./command.ts";
 
 /** `turnwire doctor`: a server and the path to it, as a client meets them. */
 export const doctor: Command = {
@@ -68,7 +68,7 @@ function read(args: readonly string[]) {
     if (positionals.length > 1) throw new Error(`one base URL is enough, not '${positionals.join("' and '")}'`);
     return { url: positionals[0], flags: values };
   } catch (error) {
-    throw new UserError(`doctor: ${(error as Error).message}`, EXIT.usage);
+    throw wrongFlags("doctor", error, Object.keys(OPTIONS));
   }
 }
 

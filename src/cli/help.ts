@@ -6,45 +6,70 @@ import type { Command } from "./command.ts";
 
 /** The text of `--help`. */
 
-const COLUMN = 36;
+const COLUMN = 32;
 /** Wide lines are hard to read, and narrow ones leave no room beside the flags. */
 const WIDTH = Math.min(112, Math.max(80, process.stdout.columns ?? 112));
 
+/** Whether all settings are listed, or those that most people need: the latter fit on a screen. */
+export type Shows = "all" | "most needed";
+
+/** In the order of the help. */
+const MOST_NEEDED: readonly SettingName[] = [
+  "backend",
+  "backendKey",
+  "models",
+  "host",
+  "port",
+  "apiKeys",
+  "store",
+  "dataDir",
+];
+
 /** What the program is and what it can do. */
-export function overview(commands: readonly Command[]): string {
+export function overview(commands: readonly Command[], shows: Shows): string {
   const [first] = commands;
   return [
     `${bold("turnwire")} ${VERSION}: OpenAI's Responses API over HTTP, SSE and WebSocket, in front of any model`,
-    section("Usage", ["turnwire [command] [flags]"]),
     section(
-      "Commands",
+      "turnwire [command] [flags]",
       commands.map(({ name, summary }) => row(name, summary)),
     ),
-    ...(first === undefined ? [] : details(first)),
+    ...(first === undefined ? [] : shows === "all" ? details(first, shows) : [mostNeeded()]),
     "",
-    "'turnwire <command> --help' tells more about a command.",
+    shows === "all"
+      ? "'turnwire <command> --help' tells more about a command."
+      : "'turnwire <command> --help': a command; 'turnwire --help --all': every setting, with examples.",
   ].join("\n");
 }
 
-export function commandHelp(command: Command): string {
+export function commandHelp(command: Command, shows: Shows): string {
   return [
     `${bold(`turnwire ${command.name}`)}: ${command.summary}`,
     section("Usage", [`turnwire ${command.name} ${command.usage}`]),
-    ...details(command),
+    ...details(command, shows),
+    ...(command.takesSettings && shows !== "all"
+      ? ["", `'turnwire ${command.name} --help --all': every setting.`]
+      : []),
   ].join("\n");
 }
 
-function details(command: Command): readonly string[] {
+function mostNeeded(): string {
+  return section("Settings that are most needed", MOST_NEEDED.flatMap(settingRows));
+}
+
+function details(command: Command, shows: Shows): readonly string[] {
   const general: (readonly [string, string])[] = [
     ...command.flags,
     ...(command.takesSettings
       ? [["--config <file>", `Configuration file, instead of ./${DEFAULT_FILE}.`] as const]
       : []),
     ["--help", "This text."],
-    ["--version", "The version."],
+    ...(shows === "all" ? [["--version", "The version."] as const] : []),
   ];
+  const settings =
+    shows === "all" ? GROUPS.map((group) => section(group, settingsOf(group).flatMap(settingRows))) : [mostNeeded()];
   return [
-    ...(command.takesSettings ? GROUPS.map((group) => section(group, settingsOf(group).flatMap(settingRows))) : []),
+    ...(command.takesSettings ? settings : []),
     ...(command.sections ?? []).map(([title, flags]) =>
       section(
         title,
@@ -55,7 +80,7 @@ function details(command: Command): readonly string[] {
       "General",
       general.map(([flag, text]) => row(flag, text)),
     ),
-    ...(command.takesSettings ? [section("Sources", SOURCES)] : []),
+    ...(command.takesSettings && shows === "all" ? [section("Sources", SOURCES)] : []),
     section(
       "Examples",
       command.examples.flatMap(([text, line]) => [styleText("dim", `# ${text}`), line]),
@@ -103,7 +128,10 @@ function row(left: string, text: string): string {
     }
   }
   lines.push(line);
-  return lines.map((part, index) => (index === 0 ? left : "").padEnd(COLUMN) + part).join("\n");
+  // A flag that fills its column has its text below it.
+  const isWide = left.length >= COLUMN;
+  const beside = lines.map((part, index) => (index === 0 && !isWide ? left : "").padEnd(COLUMN) + part);
+  return [...(isWide ? [left] : []), ...beside].join("\n");
 }
 
 function bold(text: string): string {

@@ -1,8 +1,9 @@
-import { mkdirSync, openSync, renameSync, statSync } from "node:fs";
+import { openSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { destination } from "pino";
 import type { ParsedConfig } from "../config.ts";
 import { EXIT, UserError } from "./command.ts";
+import { Savings } from "./run-savings.ts";
 
 /** The server that `turnwire run` uses: one that is there already, or one of its own. */
 
@@ -11,6 +12,8 @@ export type UsedServer = {
   /** What there is to say about it, in lines for the user. */
   readonly notes: readonly string[];
   readonly close: () => Promise<void>;
+  /** What the program's turns sent, in one line; null when none ran, or when the server is not ours to watch. */
+  readonly summary: () => string | null;
 };
 
 /** What answers at an address. A temporary server goes with the `turnwire run` that has started it. */
@@ -33,7 +36,7 @@ export async function useServer(parsed: ParsedConfig): Promise<UsedServer> {
   const found = config.port === 0 ? "nothing" : await probe(url);
   const flags = Object.entries(origins).filter(([name, origin]) => origin.startsWith("--") && !ABOUT_WHERE.has(name));
   if (found === "turnwire" && flags.length === 0) {
-    return { url, notes: [], close: () => Promise.resolve() };
+    return { url, notes: [], close: () => Promise.resolve(), summary: () => null };
   }
   if (found === "nothing") return startOwn(parsed, []);
   const free = { ...parsed, config: { ...config, port: 0 } };
@@ -67,19 +70,21 @@ async function probe(url: string): Promise<Found> {
 async function startOwn({ config }: ParsedConfig, notes: readonly string[]): Promise<UsedServer> {
   const logFile = join(config.dataDir, "run.log");
   const { createLog } = await import("../observe.ts");
-  const { StartError, startServer } = await import("../server.ts");
+  const { makeFolder, StartError, startServer } = await import("../server.ts");
   const log = createLog({
     level: config.logLevel,
-    destination: destination({ dest: openLog(config.dataDir, logFile), sync: false }),
+    destination: destination({ dest: openLog(config.dataDir, logFile, makeFolder), sync: false }),
   });
   try {
-    const server = await startServer(config, { log, isTemporary: true });
+    const savings = new Savings();
+    const server = await startServer(config, { log, isTemporary: true, observer: savings });
     log.info({ url: server.url, pid: process.pid }, "listening for one program");
     const simulator = config.backend === undefined ? [SIMULATOR] : [];
     return {
       url: server.url,
       notes: [...notes, ...simulator, `serving at ${server.url}; log in ${logFile}`],
       close: server.close,
+      summary: () => savings.line,
     };
   } catch (error) {
     if (error instanceof StartError) throw new UserError(error.message, EXIT.failure);
@@ -87,9 +92,9 @@ async function startOwn({ config }: ParsedConfig, notes: readonly string[]): Pro
   }
 }
 
-function openLog(folder: string, file: string): number {
+function openLog(folder: string, file: string, makeFolder: (path: string) => void): number {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     if (size > LOG_BYTES) renameSync(file, `${file}.1`);
     return openSync(file, "a", 0o600);

@@ -8,7 +8,7 @@ import { type UsedServer, useServer } from "./run-server.ts";
 /** `turnwire run`: a program in front of a server, with nothing to configure. */
 export const run: Command = {
   name: "run",
-  summary: "run a program against the server, and start one if none runs: turnwire run codex",
+  summary: "run a program in front of a server of its own: turnwire run codex",
   usage: `[flags of serve] [${CLIENT_NAMES.join("|")}] [--] [program] [arguments of the program]`,
   takesSettings: true,
   flags: [["--key <key>", "Key to show to a server that runs already; without it the first --api-key."]],
@@ -33,6 +33,8 @@ export const run: Command = {
       return await runProgram(program, launch.args, launch.environment);
     } finally {
       await server.close();
+      const summary = server.summary();
+      if (summary !== null) console.error(`turnwire: ${summary}`);
     }
   },
 };

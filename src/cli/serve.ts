@@ -30,13 +30,13 @@ export const serve: Command = {
   ],
   run: async (args) => {
     const { config } = parseConfig({ args, environment: process.env });
-    const isTerminal = process.stdout.isTTY;
+    const isPretty = config.logFormat === "pretty" || (config.logFormat === "auto" && process.stdout.isTTY);
     // Only here: the help and the version need not wait for all of the server to be loaded.
     const { createLog } = await import("../observe.ts");
-    const log = createLog({ level: config.logLevel, pretty: isTerminal });
+    const log = createLog({ level: config.logLevel, pretty: isPretty });
     const server = await start(config, log);
-    const ended = untilStopped(server, log, isTerminal);
-    announce(server, config, log, isTerminal);
+    const ended = untilStopped(server, log, process.stdout.isTTY);
+    announce(server, config, log, isPretty && process.stdout.isTTY);
     if (config.backend !== undefined) void tellOfModels(server, maskUrl(config.backend), log);
     return await ended;
   },
@@ -70,8 +70,17 @@ function announce(server: RunningServer, config: Config, log: Log, isTerminal: b
     else log.warn({ host: config.host }, "no API keys: whoever reaches the port is let in");
   }
   const tenants = [...new Set(config.apiKeys.map(({ tenant }) => tenant))];
-  const { url, sizes } = server;
-  log.info({ url, version: VERSION, tenants, data: maskUrl(config.store), memory: sizes }, "listening");
+  const fields = {
+    url: server.url,
+    address: `${config.host}:${new URL(server.url).port || (config.tlsCert === undefined ? "80" : "443")}`,
+    modelServer: config.backend === undefined ? "simulator" : maskUrl(config.backend),
+    access: server.needsKey ? "API key needed" : "no API key needed",
+    tenants,
+    data: maskUrl(config.store),
+    memory: server.sizes,
+    version: VERSION,
+  };
+  log.info(fields, "listening");
 }
 
 /** Lets the first signal end the server gently, and a second one end the process at once. Rejects when closing fails. */

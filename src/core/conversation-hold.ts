@@ -22,20 +22,28 @@ export function valueOf(record: StoreRecord): ConversationValue {
   return record.value as ConversationValue;
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** When a conversation that is changed now is over; null for never. */
+export function expiryOf({ runtime, limits }: Pick<ConversationPorts, "runtime" | "limits">): number | null {
+  return limits.conversationDays === 0 ? null : runtime.now() + limits.conversationDays * DAY_MS;
+}
+
 /**
  * Changes what the record holds, whatever others do to it at the same time.
  * @param change gives what takes its place; what it throws ends the attempt
  * @throws ApiError `not_found`, `conversation_locked` when others always come first
  */
 export async function changeConversation(
-  { store }: ConversationPorts,
+  ports: ConversationPorts,
   name: RecordName,
   change: (record: StoreRecord) => { readonly value: ConversationValue; readonly node?: string | null },
 ): Promise<StoreRecord> {
+  const { store } = ports;
   for (let tries = 0; tries < TRIES; tries += 1) {
     const record = await store.records.get(name);
     if (record === undefined) throw conversationNotFound(name.id);
-    const next = { ...record, ...change(record) };
+    const next = { ...record, ...change(record), expiresAt: expiryOf(ports) };
     const version = await store.records.write(next, record.version);
     if (version !== undefined) return { ...next, version };
   }

@@ -26,6 +26,7 @@ export class ConversationTurn {
    */
   async parent(responseId: string): Promise<ResponseNode | null> {
     if (!this.#adds) return this.#conversations.chain(this.#id);
+    await this.#conversations.checkRoom();
     this.#hold = await this.#conversations.hold(this.#id, responseId);
     return this.#hold.parent;
   }

@@ -1,5 +1,5 @@
 import type { Conversation, Metadata } from "../protocol/conversation.ts";
-import { conversationItemNotFound, conversationNotFound } from "../protocol/errors.ts";
+import { conversationItemNotFound, conversationNotFound, itemAlreadyInConversation } from "../protocol/errors.ts";
 import type { Item } from "../protocol/items.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import { addedNode } from "./added-node.ts";
@@ -7,6 +7,7 @@ import {
   chainOf,
   changeConversation,
   ConversationHold,
+  expiryOf,
   type ConversationPorts,
   type ConversationValue,
   lostHold,
@@ -14,7 +15,7 @@ import {
 } from "./conversation-hold.ts";
 import type { ContextMemory } from "./context-memory.ts";
 import { itemsOf, listed } from "./input-items.ts";
-import { resolveReferences, storedItems } from "./item-references.ts";
+import { resolveReferences, storedItems, withStoredContent } from "./item-references.ts";
 import { LeaseLost, putUnder } from "./lease.ts";
 import type { ResponseNode } from "./node.ts";
 import type { RecordName, StoreRecord, Tenant } from "./ports.ts";
@@ -45,10 +46,13 @@ export class Conversations {
     readonly metadata: Metadata;
   }): Promise<Conversation> {
     const { runtime, store } = this.#ports;
+    await this.checkRoom();
     const name = this.#name(runtime.newId("conversation"));
     const value: ConversationValue = { created_at: Math.floor(runtime.now() / 1000), metadata, lease: null };
     const node = this.#node(null, await this.#resolve(items));
-    const changes = [{ write: { ...name, value, node: node?.id ?? null, expiresAt: null }, version: 0 }];
+    const changes = [
+      { write: { ...name, value, node: node?.id ?? null, expiresAt: expiryOf(this.#ports) }, version: 0 },
+    ];
     if (node !== null) await store.put(node, { listed: false, changes });
     else if ((await store.records.apply(changes)) === undefined) throw new Error(`The id ${name.id} is there already.`);
     return shown(name.id, value);
@@ -78,11 +82,13 @@ export class Conversations {
     return chainOf(this.#ports, await this.#record(id), this.#memory.chain);
   }
 
-  /** Adds items. @throws ApiError `conversation_locked`, `item_not_found` */
+  /** Adds items. @throws ApiError `conversation_locked`, `item_not_found`, `item_already_in_conversation` */
   async add(id: string, items: readonly Item[]): Promise<readonly ListedItem[]> {
     const hold = await this.hold(id, this.#ports.runtime.newId("response"));
     try {
       const { parent } = hold;
+      const there = new Set(itemsOf(parent).map((each) => each.id));
+      if (items.some(({ id }) => typeof id === "string" && there.has(id))) throw itemAlreadyInConversation();
       const node = this.#node(parent, await this.#resolve(items));
       if (node === null) return [];
       await this.#put(node, hold);
@@ -111,6 +117,11 @@ export class Conversations {
     return this.get(id);
   }
 
+  /** @throws ApiError `tenant_storage_exceeded`, `server_storage_exceeded` */
+  async checkRoom(): Promise<void> {
+    await this.#ports.store.checkRoom?.(this.#tenant);
+  }
+
   /** @throws ApiError `conversation_locked` */
   hold(id: string, holder: string): Promise<ConversationHold> {
     return ConversationHold.take(this.#ports, this.#name(id), holder, this.#memory.chain);
@@ -126,10 +137,10 @@ export class Conversations {
     return record;
   }
 
-  #resolve(items: readonly Item[]): Promise<readonly Item[]> {
+  async #resolve(items: readonly Item[]): Promise<readonly Item[]> {
     const { store, limits } = this.#ports;
     const source = storedItems(store, this.#tenant, limits.referencedResponses);
-    return resolveReferences(items, source, this.#memory);
+    return resolveReferences(await withStoredContent(items, source, this.#memory), source, this.#memory);
   }
 
   /** A node for items behind a chain, under no id that a client could use; null when there are none. */

@@ -61,6 +61,25 @@ export async function resolveReferences(
   return resolved;
 }
 
+/**
+ * The items, with the stored content of those whose id names an item of a stored response: such an id is a reference, and
+ * what was sent beside it is ignored, as at OpenAI.
+ */
+export async function withStoredContent(
+  items: readonly Item[],
+  source: ItemSource,
+  memory: ContextMemory,
+): Promise<readonly Item[]> {
+  const finder = new Finder(source, memory.chain);
+  const found: Item[] = [];
+  for (const item of items) {
+    const { id } = item;
+    const isNamed = typeof id === "string" && !isItem(item, "item_reference");
+    found.push((isNamed ? await finder.search(id) : undefined) ?? item);
+  }
+  return found;
+}
+
 class Finder {
   readonly #source: ItemSource;
   readonly #admit: Admit;
@@ -82,10 +101,15 @@ class Finder {
   }
 
   async find(id: string): Promise<Item> {
-    const item = this.#items.get(id) ?? this.#atHand(id) ?? (await this.#loadedFor(id));
+    const item = await this.search(id);
     if (item === undefined) throw itemNotFound(id);
+    return item;
+  }
+
+  async search(id: string): Promise<Item | undefined> {
+    const item = this.#items.get(id) ?? this.#atHand(id) ?? (await this.#loadedFor(id));
     // It keeps the name that it is known by, so that a later reference finds it here.
-    return item["id"] === id ? item : { ...item, id };
+    return item === undefined || item["id"] === id ? item : { ...item, id };
   }
 
   #atHand(id: string): Item | undefined {

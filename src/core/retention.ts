@@ -1,4 +1,4 @@
-import type { ResponseNode } from "./node.ts";
+import type { ResponseNode, Tenant } from "./node.ts";
 
 type Entry = {
   readonly node: ResponseNode;
@@ -22,6 +22,8 @@ export class Retention {
   /** What is left of chains that have begun to be let go; these go before anything else. */
   readonly #stumps = new Queue();
   readonly #evicted: (node: ResponseNode) => void;
+  /** Bytes held for each tenant. */
+  readonly #ofTenant = new Map<Tenant, number>();
   #bytes = 0;
 
   /**
@@ -41,6 +43,11 @@ export class Retention {
   /** Bytes held, ancestors that only descendants keep included. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** The same, of one tenant. */
+  bytesOf(tenant: Tenant): number {
+    return this.#ofTenant.get(tenant) ?? 0;
   }
 
   get size(): number {
@@ -97,7 +104,15 @@ export class Retention {
     this.#entries.clear();
     this.#leaves.clear();
     this.#stumps.clear();
+    this.#ofTenant.clear();
     this.#bytes = 0;
+  }
+
+  #count(tenant: Tenant, bytes: number): void {
+    this.#bytes += bytes;
+    const left = this.bytesOf(tenant) + bytes;
+    if (left === 0) this.#ofTenant.delete(tenant);
+    else this.#ofTenant.set(tenant, left);
   }
 
   #insert(node: ResponseNode, beside: number): void {
@@ -117,7 +132,7 @@ export class Retention {
         this.#stumps.delete(parentKey);
       }
       this.#entries.set(this.#keyOf(fresh.node), { ...fresh, children: 0 });
-      this.#bytes += fresh.bytes;
+      this.#count(fresh.node.tenant, fresh.bytes);
     }
     this.#leaves.add(this.#keyOf(node));
   }
@@ -131,7 +146,7 @@ export class Retention {
       this.#entries.delete(next);
       this.#leaves.delete(next);
       this.#stumps.delete(next);
-      this.#bytes -= entry.bytes;
+      this.#count(entry.node.tenant, -entry.bytes);
       if (entry.node.parent === null) return;
       next = this.#keyOf(entry.node.parent);
       const above = this.#entries.get(next);

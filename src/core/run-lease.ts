@@ -17,10 +17,6 @@ export class RunLease {
     this.#lease = lease;
   }
 
-  get isOver(): boolean {
-    return this.#lease.isOver;
-  }
-
   /** Whether the run is to be cancelled, as of the last sign of life. */
   get isCancelled(): boolean {
     return (this.#lease.record.value as RunValue).isCancelled;

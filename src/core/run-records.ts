@@ -82,6 +82,11 @@ export class RunRecords {
     return this.#records.get({ tenant, kind: RUN, id });
   }
 
+  /** Whether the run has a lease, however old. */
+  async isHeld(tenant: Tenant, id: string): Promise<boolean> {
+    return (await this.#records.get({ tenant, kind: RUN, id })) !== undefined;
+  }
+
   /** The response of a run before anything was said; undefined when it has not begun. */
   async beginning(tenant: Tenant, id: string): Promise<Response | undefined> {
     const start = await this.#records.get({ tenant, kind: START, id });

@@ -66,9 +66,7 @@ export class Runs {
 
   /** The response in whatever state it is; undefined when nobody knows it. */
   async retrieve(tenant: Tenant, id: string, admit?: Admit): Promise<Response | undefined> {
-    const own = this.#find(tenant, id);
-    // What this server knows of a run whose lease is over may be outdated.
-    const snapshot = own?.lease?.isOver === true ? null : own?.run.snapshot;
+    const snapshot = (await this.#mine(tenant, id))?.run.snapshot;
     if (snapshot !== undefined && snapshot !== null) return snapshot;
     const stored = await this.#ports.store.get(tenant, id, admit);
     if (stored !== undefined) return stored.response;
@@ -82,7 +80,7 @@ export class Runs {
 
   /** The events of the response, from the first on, as far as they are and as they come; undefined when nobody knows it. */
   async follow(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
-    const own = this.#find(tenant, id);
+    const own = await this.#mine(tenant, id);
     if (own !== undefined) return own.run;
     const stored = await this.#stored(tenant, id, admit);
     if (stored !== undefined) return stored;
@@ -97,7 +95,7 @@ export class Runs {
    * @throws ApiError `idempotency_key_in_use` when it has not begun yet
    */
   async join(tenant: Tenant, id: string, admit?: Admit): Promise<Followed | undefined> {
-    const own = this.#find(tenant, id);
+    const own = await this.#mine(tenant, id);
     if (own !== undefined) return own.run;
     const stored = await this.#stored(tenant, id, admit);
     if (stored !== undefined) return stored;
@@ -152,6 +150,13 @@ export class Runs {
   async idle(): Promise<void> {
     while (this.#ends.size > 0) await Promise.all(this.#ends);
     this.#stopSweep?.();
+  }
+
+  /** A run of this server that has not ended here or by the doing of others: then the store knows better. */
+  async #mine(tenant: Tenant, id: string): Promise<Own | undefined> {
+    const own = this.#find(tenant, id);
+    if (own === undefined || own.run.final !== null) return undefined;
+    return own.lease === null || (await this.#records.isHeld(tenant, id)) ? own : undefined;
   }
 
   #find(tenant: Tenant, id: string): Own | undefined {

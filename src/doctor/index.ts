@@ -1,4 +1,4 @@
-import { checkKeyAndModels, checkServer } from "./checks/api.ts";
+import { checkKeyAndModels, checkResponsesApi, checkServer } from "./checks/api.ts";
 import { checkIdle } from "./checks/idle.ts";
 import { checkConnect, checkDns } from "./checks/network.ts";
 import { checkProxy } from "./checks/proxy.ts";
@@ -67,6 +67,11 @@ async function visitAll(visit: Visit, tell: Tell): Promise<void> {
   tell(...secured.findings);
   if (!secured.isReached) return;
   const met = await checkServer(visit);
+  const missing = met.isReached ? await checkResponsesApi(visit) : null;
+  if (missing !== null) {
+    tell(missing);
+    return;
+  }
   tell(...met.findings);
   if (!met.isReached) return;
   const offered = await checkKeyAndModels(visit);

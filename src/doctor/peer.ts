@@ -167,9 +167,17 @@ function endsTurn(frame: Frame): boolean {
 
 /** Why a turn did not complete; null when it did. */
 export function failureOf(last: Frame): string | null {
-  if (last["type"] === EVENT.completed) return null;
+  // An answer that was cut off arrived all the same.
+  if (last["type"] === EVENT.completed || last["type"] === EVENT.incomplete) return null;
   const holder = last["type"] === "error" ? last : last["response"];
   const error = isObject(holder) ? holder["error"] : null;
   if (isObject(error)) return `${String(error["code"] ?? error["type"])}: ${String(error["message"])}`;
   return String(last["type"]);
+}
+
+/** Why an answer was cut off, such as 'max_output_tokens'; null for one that was not. */
+export function cutOff(response: unknown): string | null {
+  if (!isObject(response) || response["status"] !== "incomplete") return null;
+  const details = response["incomplete_details"];
+  return isObject(details) && typeof details["reason"] === "string" ? details["reason"] : "no reason given";
 }

@@ -1,5 +1,6 @@
 import Type from "typebox";
 import { ApiError } from "./errors.ts";
+import { ID_PREFIX } from "./ids.ts";
 import { parseItems } from "./input.ts";
 import type { Item } from "./items.ts";
 import { MetadataSchema } from "./request.ts";
@@ -58,9 +59,33 @@ function objectOf(value: unknown): { readonly [field: string]: unknown } {
   throw new ApiError("invalid_type", "The request body must be a JSON object.");
 }
 
+/** What the id of an item begins with, by its type; ids of other types may be anything. */
+const ID_PREFIXES = new Map<string, string>([
+  ["message", ID_PREFIX.message],
+  ["function_call", ID_PREFIX.functionCall],
+  ["custom_tool_call", ID_PREFIX.customToolCall],
+  ["reasoning", ID_PREFIX.reasoning],
+]);
+
+function checkId({ type, id }: Item, index: number): void {
+  const prefix = ID_PREFIXES.get(type);
+  if (prefix === undefined || typeof id !== "string" || id.startsWith(prefix)) return;
+  const param = `items[${index}].id`;
+  const message = `Invalid '${param}': '${shortened(id)}'. Expected an ID that begins with '${prefix}'.`;
+  throw new ApiError("invalid_value", message, { param });
+}
+
+function shortened(id: string): string {
+  return id.length > 64 ? `${id.slice(0, 61)}...` : id;
+}
+
 function itemsOf(items: unknown): readonly Item[] {
   const list = items as readonly object[];
-  if (list.length <= MOST_ITEMS) return parseItems(list, "items");
+  if (list.length <= MOST_ITEMS) {
+    const parsed = parseItems(list, "items");
+    parsed.forEach(checkId);
+    return parsed;
+  }
   const message = `Invalid 'items': expected at most ${MOST_ITEMS} items, but got ${list.length} instead.`;
   throw new ApiError("invalid_value", message, { param: "items" });
 }

@@ -100,6 +100,10 @@ export function conversationItemNotFound(id: string): ApiError {
   return new ApiError("not_found", `Item with id '${id}' not found in this conversation.`);
 }
 
+export function itemAlreadyInConversation(): ApiError {
+  return new ApiError("item_already_in_conversation", "Item already in conversation", { param: "items" });
+}
+
 export function conversationLocked(): ApiError {
   const message = "Another process is currently operating on this conversation. Please retry in a few seconds.";
   return new ApiError("conversation_locked", message, { param: "conversation" });

@@ -94,6 +94,7 @@ export const ERROR = {
   websocket_stream_limit_reached: { status: 400, type: "invalid_request_error" },
   websocket_connection_limit_reached: { status: 400, type: "invalid_request_error" },
   previous_response_not_found: { status: 400, type: "invalid_request_error" },
+  item_already_in_conversation: { status: 400, type: "invalid_request_error" },
   conversation_locked: { status: 400, type: "invalid_request_error" },
   tool_call_not_found: { status: 400, type: "invalid_request_error", ours: true },
   tool_output_missing: { status: 400, type: "invalid_request_error", ours: true },
@@ -106,15 +107,19 @@ export const ERROR = {
   not_found: { status: 404, type: "invalid_request_error", ours: true },
   method_not_allowed: { status: 405, type: "invalid_request_error", ours: true },
   request_too_large: { status: 413, type: "invalid_request_error", ours: true },
+  request_timeout: { status: 408, type: "invalid_request_error", ours: true },
   unsupported_media_type: { status: 415, type: "invalid_request_error", ours: true },
   idempotency_key_in_use: { status: 409, type: "invalid_request_error", ours: true },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", ours: true },
   too_many_runs: { status: 429, type: "rate_limit_error", ours: true },
+  too_many_turns: { status: 429, type: "rate_limit_error", ours: true },
   too_many_queued_turns: { status: 429, type: "rate_limit_error", ours: true },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
   insufficient_quota: { status: 429, type: "insufficient_quota" },
   tenant_memory_exceeded: { status: 429, type: "rate_limit_error", ours: true },
   server_memory_exceeded: { status: 429, type: "rate_limit_error", ours: true },
+  tenant_storage_exceeded: { status: 403, type: "invalid_request_error", ours: true },
+  server_storage_exceeded: { status: 507, type: "server_error", ours: true },
   request_memory_exceeded: { status: 413, type: "invalid_request_error", ours: true },
   server_error: { status: 500, type: "server_error" },
   server_overloaded: { status: 429, type: "rate_limit_error", ours: true },
@@ -131,7 +136,11 @@ export const ERROR = {
 export type ErrorCode = keyof typeof ERROR;
 
 /** Errors that OpenAI sends without a code: clients tell them by their message. The log has the code. */
-export const SENT_WITHOUT_CODE: ReadonlySet<ErrorCode> = new Set(["tool_call_not_found", "tool_output_missing"]);
+export const SENT_WITHOUT_CODE: ReadonlySet<ErrorCode> = new Set([
+  "tool_call_not_found",
+  "tool_output_missing",
+  "item_not_found",
+]);
 
 type CloseRow = { readonly code: number; readonly reason: string };
 
@@ -148,6 +157,7 @@ export const CLOSE = {
   too_many_errors: { code: 1008, reason: "too many protocol errors in a row" },
   dead_peer: { code: 1011, reason: "keepalive ping timeout" },
   overloaded: { code: 1013, reason: "server is overloaded" },
+  slow_message: { code: 1008, reason: "a message took too long to arrive" },
   memory_exceeded: { code: 1013, reason: "memory budget is used up" },
   slow_client: { code: 1013, reason: "client reads too slowly" },
 } as const satisfies Record<string, CloseRow>;

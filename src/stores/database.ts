@@ -91,6 +91,12 @@ export type RecordRange = Pick<RecordName, "tenant" | "kind"> & {
 /** One step of sweeping: how many rows and bytes of content it removed, and where the next step goes on; null at the end. */
 export type SweepStep = { readonly next: number | null; readonly removed: number; readonly freed: number };
 
+/** Bytes of one tenant, and of all. */
+export type Usage = { readonly tenant: number; readonly all: number };
+
+/** What a row takes beside its contents, as usage counts it. */
+export const ROW_BYTES = 256;
+
 export interface Database {
   /**
    * Inserts entries, in order; when it resolves they are as durable as they get. Each goes in as a whole or not at all.
@@ -134,6 +140,8 @@ export interface Database {
   dueRecords(kind: string, now: number, limit: number): Promise<readonly RecordRow[]>;
   /** Removes records that have expired; resolves with how many. */
   expireRecords(now: number, limit: number): Promise<number>;
+  /** Bytes that the tenant's rows hold, and those of all tenants; about. */
+  usage(tenant: Tenant): Promise<Usage>;
   /** Bytes that all rows use, about. */
   size(): Promise<number>;
   close(): Promise<void>;

@@ -20,6 +20,7 @@ import {
   type PutOutcome,
   type StoredRow,
   TOMBSTONE_MS,
+  type Usage,
 } from "./database.ts";
 import { DurableRecords } from "./durable-records.ts";
 import { isName, keyOf } from "./key.ts";
@@ -158,6 +159,11 @@ export class DurableStore implements Store {
     if (key === undefined) return false;
     this.#cache.delete(keyOf(tenant, id));
     return this.#database.remove(key, Math.ceil(this.#options.now()) + TOMBSTONE_MS);
+  }
+
+  usage(tenant: Tenant): Promise<Usage> {
+    this.#assertOpen();
+    return this.#database.usage(tenant);
   }
 
   /** Lets go of what is too old or too much, as is done from time to time anyway. */

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseStoreKeys, type StoreKey } from "./cipher.ts";
+import { makeFolder } from "./make-folder.ts";
 import { StoreError } from "./store-error.ts";
 
 /** The text of a new key, in the form of the settings; its id says nothing of it, and is another one on each server. */
@@ -23,7 +24,7 @@ export function keyFile(path: string): readonly StoreKey[] {
   }
   const draft = `${path}.${process.pid}-${randomBytes(4).toString("hex")}`;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path));
     writeFileSync(draft, `${newKey()}\n`, { mode: 0o600, flag: "wx", flush: true });
     try {
       linkSync(draft, path);

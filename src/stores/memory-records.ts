@@ -41,6 +41,18 @@ export class MemoryRecords implements Records {
     this.#options = options;
   }
 
+  /** Bytes of names and values. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The same, of one tenant. */
+  bytesOf(tenant: Tenant): number {
+    let bytes = 0;
+    for (const entry of this.#entries.values()) if (entry.record.tenant === tenant) bytes += entry.bytes;
+    return bytes;
+  }
+
   /** Whether any record stands on the node. */
   holds(tenant: Tenant, id: string): boolean {
     return this.#standing.has(nodeKey(tenant, id));

@@ -9,6 +9,7 @@ import {
   NotPut,
 } from "../core/ports.ts";
 import { Retention } from "../core/retention.ts";
+import type { Usage } from "./database.ts";
 import { keyOf } from "./key.ts";
 import { MemoryRecords } from "./memory-records.ts";
 
@@ -64,6 +65,14 @@ export class MemoryStore implements Store {
   /** Bytes held. */
   get bytes(): number {
     return this.#nodes.bytes;
+  }
+
+  async usage(tenant: Tenant): Promise<Usage> {
+    const { bytes } = this.#nodes;
+    return {
+      tenant: this.#nodes.bytesOf(tenant) + this.records.bytesOf(tenant),
+      all: bytes + this.records.bytes,
+    };
   }
 
   async put(node: ResponseNode, { listed = true, recording, changes = [] }: PutOptions = {}): Promise<void> {

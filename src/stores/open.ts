@@ -5,6 +5,7 @@ import { guarded } from "./guarded.ts";
 import { MemoryStore } from "./memory.ts";
 import { PostgresDatabase } from "./postgres.ts";
 import { SqliteDatabase } from "./sqlite.ts";
+import { type Quota, QuotaStore } from "./quota.ts";
 import { StoreError } from "./store-error.ts";
 import type { Schedule } from "./sweeper.ts";
 
@@ -17,6 +18,8 @@ export type StoreOptions = {
   readonly ttlMs?: number;
   /** Bytes that nodes may use in the database; beyond it the ends of the oldest chains go. Not for `memory:`. */
   readonly maxBytes?: number;
+  /** What does not fit is refused, and nothing that is stored is evicted for it. */
+  readonly quota?: Quota;
   /** Keys for the content, the current one first (`parseStoreKeys`); none leaves it in clear. Not for `memory:`. */
   readonly keys?: readonly StoreKey[];
   /** Whether rows in clear are believed although there are keys. Not for `memory:`. */
@@ -39,6 +42,7 @@ export const DEFAULT_STORE_OPTIONS = {
   memoryBytes: 512 * 1024 * 1024,
   ttlMs: 30 * DAY_MS,
   maxBytes: Infinity,
+  quota: { bytes: Infinity, tenantBytes: Infinity },
   keys: [],
   trustsClear: false,
   synchronous: "normal",
@@ -59,8 +63,16 @@ const POSTGRES_LANES = 4;
  */
 export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
   const all = { ...DEFAULT_STORE_OPTIONS, ...options };
-  if (url === "memory:") return new MemoryStore({ budgetBytes: all.memoryBytes, now: all.now });
-  return openDurableStore(url, all);
+  if (url === "memory:") {
+    const { bytes, tenantBytes } = all.quota;
+    // Without a quota it is a cache; with one, that is reached before anything would have to be evicted.
+    if (bytes === Infinity && tenantBytes === Infinity) {
+      return new MemoryStore({ budgetBytes: all.memoryBytes, now: all.now });
+    }
+    const store = new MemoryStore({ budgetBytes: 2 * all.memoryBytes, now: all.now });
+    return new QuotaStore(store, { bytes: Math.min(bytes, all.memoryBytes), tenantBytes }, all.now);
+  }
+  return new QuotaStore(await openDurableStore(url, all), all.quota, all.now);
 }
 
 /** As `openStore`, for those stores that outlive the process. */

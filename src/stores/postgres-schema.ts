@@ -1,6 +1,33 @@
 import type { ClientBase } from "pg";
 import { StoreError } from "./store-error.ts";
 
+/** A trigger that counts the rows of a table to their tenants. */
+function counted(table: string, measure: "size" | "octet_length", column: string): string {
+  const bytes = (row: string): string => (measure === "size" ? `${row}.size` : `octet_length(${row}.${column})`);
+  return `
+  CREATE FUNCTION ${table}_count() RETURNS trigger LANGUAGE plpgsql AS $count$
+  DECLARE
+    change bigint := 0;
+    whose text;
+  BEGIN
+    IF TG_OP <> 'INSERT' THEN
+      change := change - 256 - ${bytes("OLD")};
+      whose := OLD.tenant;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+      change := change + 256 + ${bytes("NEW")};
+      whose := NEW.tenant;
+    END IF;
+    IF change <> 0 THEN
+      INSERT INTO turnwire_usage AS u VALUES (whose, pg_backend_pid() % 32, change)
+      ON CONFLICT (tenant, shard) DO UPDATE SET bytes = u.bytes + excluded.bytes;
+    END IF;
+    RETURN NULL;
+  END $count$;
+  CREATE TRIGGER ${table}_counted AFTER INSERT OR DELETE OR UPDATE OF ${column} ON ${table}
+    FOR EACH ROW EXECUTE FUNCTION ${table}_count();`;
+}
+
 /** Each takes the tables one version further; what has been released is never changed. */
 const MIGRATIONS = [
   `CREATE TABLE turnwire_nodes (
@@ -45,6 +72,20 @@ const MIGRATIONS = [
   ALTER TABLE turnwire_records ADD COLUMN about text, ADD COLUMN due_at bigint;
   CREATE INDEX turnwire_records_about ON turnwire_records (tenant, about) WHERE about IS NOT NULL;
   CREATE INDEX turnwire_records_due ON turnwire_records (kind, due_at) WHERE due_at IS NOT NULL;`,
+  // What each tenant holds, kept by the database itself, so that no statement can forget it. Several rows for each tenant
+  // keep transactions of different connections from waiting for each other.
+  `CREATE TABLE turnwire_usage (
+    tenant text NOT NULL,
+    shard integer NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (tenant, shard)
+  );
+  INSERT INTO turnwire_usage SELECT tenant, 0, sum(bytes) FROM (
+    SELECT tenant, 256 + size::bigint AS bytes FROM turnwire_nodes
+    UNION ALL SELECT tenant, 256 + octet_length(value)::bigint FROM turnwire_records
+  ) held GROUP BY tenant;
+  ${counted("turnwire_nodes", "size", "size")}
+  ${counted("turnwire_records", "octet_length", "value")}`,
 ];
 
 /** Any number, as long as nobody else takes it: servers that start together migrate one after another. */

@@ -115,6 +115,10 @@ export const EXPIRE = `
   )
   SELECT count(*)::integer AS count FROM expired`;
 
+export const USAGE = `
+  SELECT coalesce(sum(bytes) FILTER (WHERE tenant = $1), 0)::bigint AS tenant, coalesce(sum(bytes), 0)::bigint AS "all"
+  FROM turnwire_usage`;
+
 /** An index has the sizes, so no content is read for it. */
 export const SIZE = "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM turnwire_nodes";
 

@@ -13,6 +13,7 @@ import type {
   RowChange,
   StoredRow,
   SweepStep,
+  Usage,
   WriteOutcome,
 } from "./database.ts";
 import { ignoreRace, retrying, transaction, transactionUnless, withClient } from "./postgres-client.ts";
@@ -168,6 +169,11 @@ export class PostgresDatabase implements Database {
 
   async expireRecords(now: number, limit: number): Promise<number> {
     return (await this.#pool.query(records.EXPIRE, [now, limit])).rowCount ?? 0;
+  }
+
+  async usage(tenant: string): Promise<Usage> {
+    const [row] = await this.#read<Usage>(sql.USAGE, [tenant]);
+    return row ?? { tenant: 0, all: 0 };
   }
 
   async size(): Promise<number> {

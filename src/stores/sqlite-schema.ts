@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { makeFolder } from "./make-folder.ts";
 import { StoreError } from "./store-error.ts";
 
 /** Opening the file of the embedded store, and bringing its tables up to date. */
@@ -16,6 +17,23 @@ const APPLICATION_ID = 0x54_57_4e_57;
 const BUSY_MS = 10_000;
 /** What the write-ahead log may keep of the disk after something large has gone through it. */
 const LOG_BYTES = 64 * 1024 * 1024;
+
+/** Triggers that count the rows of a table to their tenants. */
+function counted(table: string, contents: readonly string[]): string {
+  const bytes = (row: string): string =>
+    [`256`, ...contents.map((content) => `coalesce(length(${row}.${content}), 0)`)].join(" + ");
+  return `
+  CREATE TRIGGER ${table}_added AFTER INSERT ON ${table} BEGIN
+    INSERT INTO usage VALUES (new.tenant, ${bytes("new")})
+    ON CONFLICT (tenant) DO UPDATE SET bytes = bytes + excluded.bytes;
+  END;
+  CREATE TRIGGER ${table}_changed AFTER UPDATE OF ${contents.join(", ")} ON ${table} BEGIN
+    UPDATE usage SET bytes = bytes + (${bytes("new")}) - (${bytes("old")}) WHERE tenant = new.tenant;
+  END;
+  CREATE TRIGGER ${table}_removed AFTER DELETE ON ${table} BEGIN
+    UPDATE usage SET bytes = bytes - (${bytes("old")}) WHERE tenant = old.tenant;
+  END;`;
+}
 
 /** Each takes the tables one version further; what has been released is never changed. */
 const MIGRATIONS = [
@@ -62,6 +80,14 @@ const MIGRATIONS = [
   ALTER TABLE records ADD COLUMN due_at INTEGER;
   CREATE INDEX records_about ON records (tenant, about) WHERE about IS NOT NULL;
   CREATE INDEX records_due ON records (kind, due_at) WHERE due_at IS NOT NULL;`,
+  // What each tenant holds, kept by the database itself, so that no statement can forget it.
+  `CREATE TABLE usage (tenant TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO usage SELECT tenant, sum(bytes) FROM (
+    SELECT tenant, 256 + length(content) + coalesce(length(recording), 0) AS bytes FROM nodes
+    UNION ALL SELECT tenant, 256 + length(value) FROM records
+  ) GROUP BY tenant;
+  ${counted("nodes", ["content", "recording"])}
+  ${counted("records", ["value"])}`,
 ];
 
 /** @throws StoreError when the file cannot be opened or is not ours */
@@ -89,7 +115,7 @@ export function openSqlite(path: string, { synchronous }: SqliteOptions): Databa
 
 /** Conversations are nobody's business but the server's. The files that SQLite puts beside it get the same rights. */
 function createPrivately(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   closeSync(openSync(path, "a", 0o600));
 }
 

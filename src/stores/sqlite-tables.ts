@@ -14,6 +14,7 @@ import {
   type StoredRow,
   STUMP_LENGTH,
   type SweepStep,
+  type Usage,
   type WriteOutcome,
 } from "./database.ts";
 import type { RecordName } from "../core/ports.ts";
@@ -70,10 +71,12 @@ export class SqliteTables {
   remove({ tenant, id, after }: Key, goneUntil: number): boolean {
     return this.#transaction(() => {
       const about = records.removeAbout(this.#prepared, tenant, id);
-      const hidden = this.#statement(HIDE).get(goneUntil, tenant, id, after);
-      if (hidden !== undefined) this.#removeStump(Number(hidden["seq"]));
-      else if (about > 0) this.#statement(TOMBSTONE).run(tenant, id, goneUntil);
-      return hidden !== undefined || about > 0;
+      const row = this.#statement(`SELECT seq FROM nodes WHERE ${KNOWN}`).get(tenant, id, after);
+      // A row that is not needed is not written once more before it is removed.
+      const isRemoved = row !== undefined && this.#removeStump(Number(row["seq"]), "");
+      if (row !== undefined && !isRemoved) this.#statement(HIDE).run(goneUntil, Number(row["seq"]));
+      if (isRemoved || (row === undefined && about > 0)) this.#statement(TOMBSTONE).run(tenant, id, goneUntil);
+      return row !== undefined || about > 0;
     });
   }
 
@@ -127,6 +130,12 @@ export class SqliteTables {
     return records.expire(this.#prepared, now, limit);
   }
 
+  usage(tenant: string): Usage {
+    const sql = `SELECT coalesce((SELECT bytes FROM usage WHERE tenant = ?), 0) AS tenant,
+      coalesce((SELECT sum(bytes) FROM usage), 0) AS "all"`;
+    return this.#statement(sql).get(tenant) as Usage;
+  }
+
   /** What the file uses; pages that are free within it will be used again. */
   size(): number {
     return Number(this.#statement(SIZE).get()?.["bytes"]);
@@ -150,9 +159,10 @@ export class SqliteTables {
     });
   }
 
-  /** Removes the hidden row unless it is needed, and upwards what only it needed. */
-  #removeStump(seq: number): void {
-    this.#remove(removeStumps(leaves("SELECT seq FROM nodes WHERE seq = ? AND listed = 0"), true), [seq], 0);
+  /** Removes the row, if it is a hidden one, unless it is needed, and upwards what only it needed. */
+  #removeStump(seq: number, condition = "AND listed = 0"): boolean {
+    const rows = leaves(`SELECT seq FROM nodes WHERE seq = ? ${condition}`);
+    return this.#remove(removeStumps(rows, true), [seq], 0).length > 0;
   }
 
   /** Removes rows with the records about them; those that were deleted by their ids leave tombstones. */
@@ -295,7 +305,7 @@ function chain(where: string): string {
     SELECT ${COLUMNS} FROM nodes WHERE seq IN (SELECT seq FROM line) ORDER BY seq`;
 }
 
-const HIDE = `UPDATE nodes SET listed = 0, recording = NULL, gone_until = ? WHERE ${KNOWN} RETURNING seq`;
+const HIDE = "UPDATE nodes SET listed = 0, recording = NULL, gone_until = ? WHERE seq = ?";
 
 const EXPIRE = `
   UPDATE nodes SET listed = 0, recording = NULL WHERE seq IN (

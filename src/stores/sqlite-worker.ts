@@ -1,6 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { DatabaseSync } from "node:sqlite";
 import { openSqlite, type SqliteOptions } from "./sqlite-schema.ts";
+import { SqliteReserve } from "./sqlite-reserve.ts";
 import { SqliteTables } from "./sqlite-tables.ts";
 import { StoreError } from "./store-error.ts";
 
@@ -16,6 +17,16 @@ export type Answer = { readonly call: number } & (
   | { readonly error: Error; readonly isExplained: boolean }
 );
 
+/** What frees space, and must work when there is none. */
+const DELETIONS: ReadonlySet<Method> = new Set([
+  "remove",
+  "deleteRecord",
+  "expire",
+  "expireRecords",
+  "collect",
+  "evict",
+]);
+
 function main(): void {
   const port = parentPort;
   if (port === null) throw new Error("This file is for a thread of its own.");
@@ -26,8 +37,10 @@ function main(): void {
   };
   const { path, ...options } = workerData as WorkerOptions;
   let database: DatabaseSync;
+  let reserve: SqliteReserve;
   try {
     database = openSqlite(path, options);
+    reserve = new SqliteReserve(path, database);
   } catch (error) {
     fail(0, error);
     return;
@@ -36,7 +49,9 @@ function main(): void {
   port.on("message", ({ call, method, args }: Call) => {
     try {
       const run = tables[method] as (...values: readonly unknown[]) => unknown;
-      answer({ call, result: run.apply(tables, [...args]) });
+      const work = (): unknown => run.apply(tables, [...args]);
+      if (method === "close") reserve.release();
+      answer({ call, result: DELETIONS.has(method) ? reserve.deleting(work) : work() });
     } catch (error) {
       fail(call, error);
     }

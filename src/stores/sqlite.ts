@@ -13,6 +13,7 @@ import type {
   RowChange,
   StoredRow,
   SweepStep,
+  Usage,
   WriteOutcome,
 } from "./database.ts";
 import type { SqliteOptions } from "./sqlite-schema.ts";
@@ -114,6 +115,10 @@ export class SqliteDatabase implements Database {
 
   expireRecords(now: number, limit: number): Promise<number> {
     return this.#call("expireRecords", now, limit);
+  }
+
+  usage(tenant: string): Promise<Usage> {
+    return this.#call("usage", tenant);
   }
 
   size(): Promise<number> {

@@ -51,7 +51,7 @@ function name(value: unknown): string | null {
 
 /**
  * The page of a list that is there as a whole, oldest item first.
- * @throws ApiError `invalid_value` when a cursor is no item of the list
+ * @throws ApiError `item_not_found` when a cursor is no item of the list
  */
 export function pageOf<T extends { readonly id: string }>(items: readonly T[], query: PageQuery): Page<T> {
   const ordered = query.order === "asc" ? items : items.toReversed();
@@ -70,5 +70,5 @@ export function pageOf<T extends { readonly id: string }>(items: readonly T[], q
 function find(items: readonly { readonly id: string }[], id: string, param: "after" | "before"): number {
   const index = items.findIndex((item) => item.id === id);
   if (index !== -1) return index;
-  throw new ApiError("invalid_value", `Invalid value for '${param}': the list has no item '${id}'.`, { param });
+  throw new ApiError("item_not_found", `No item found with id '${id}'`, { param });
 }

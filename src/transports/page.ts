@@ -13,6 +13,7 @@ const SCRIPT = /<script>([^]*?)<\/script>/.exec(TEMPLATE)?.[1] ?? "";
 const POLICY = [
   "default-src 'none'",
   "style-src 'unsafe-inline'",
+  "img-src data:",
   `script-src 'sha256-${createHash("sha256").update(SCRIPT).digest("base64")}'`,
   "base-uri 'none'",
   "form-action 'none'",

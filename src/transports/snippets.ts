@@ -18,20 +18,27 @@ export function snippets(origin: string, firstModel: string | undefined, needsKe
   const bearer = needsKey ? ` \\\n  -H "Authorization: Bearer $OPENAI_API_KEY"` : "";
   const headers = needsKey ? `, {\n  headers: { Authorization: "Bearer " + process.env.OPENAI_API_KEY },\n}` : "";
   // The SDKs insist on a key; with it in the environment it need not be named.
+  // In a checkout this Node.js comes with the install; the machine's own may be too old to know WebSocket.
+  const node = process.execPath.includes("node_modules") ? "npx node" : "node";
   const scriptKey = needsKey ? "" : `, apiKey: "none"`;
   const pythonKey = needsKey ? "" : `, api_key="none"`;
   return {
     curl: `curl ${baseUrl}/responses${bearer} \\
   -H "Content-Type: application/json" \\
   -d '{"model": "${model}", "input": "Say hello."}'`,
-    websocket: `node -e '
+    websocket: `${node} -e '
 const socket = new WebSocket("${socketUrl}"${headers});
-socket.onopen = () => socket.send(JSON.stringify(
-  { type: "response.create", model: "${model}", input: "Say hello." }));
+const say = (input, previous_response_id = null) => socket.send(JSON.stringify(
+  { type: "response.create", model: "${model}", input, previous_response_id }));
+let turns = 0;
+socket.onopen = () => say("My number is 7.");
 socket.onmessage = ({ data }) => {
-  console.log(data);
-  if (/^(error|response.(completed|incomplete|failed))$/
-    .test(JSON.parse(data).type)) socket.close();
+  const { type, response, error } = JSON.parse(data);
+  if (!/^(error|response.(completed|incomplete|failed))$/.test(type)) return;
+  console.log(response?.output?.[0]?.content?.[0]?.text ?? error ?? response.error);
+  turns += 1;
+  if (turns < 2 && response) say("Which number was it?", response.id);
+  else socket.close();
 };'`,
     typescript: `import OpenAI from "openai";
 

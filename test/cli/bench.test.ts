@@ -129,7 +129,7 @@ describe("bench", () => {
     [["--target", "a=http://b", "--pid", "c=1"], "--pid names 'c', which is no target"],
     [["--measure", "bites"], "--measure takes memory, waves, bytes, latency, load, runs, not 'bites'"],
     [["--rate", "fast"], "--rate must be a number, 0 or more, not 'fast'"],
-    [["--colour"], "Unknown option '--colour'"],
+    [["--colour"], "bench has no flag '--colour'"],
   ])("answers %j with what is wrong", async (flags, words) => {
     const { code, stderr } = await run(["bench", ...flags]);
     expect(code).toBe(2);

@@ -24,8 +24,35 @@ test("a Node.js that is too old gets one sentence", async () => {
 });
 
 describe("help", () => {
-  test.each([["--help"], ["-h"], ["help"]])("%s shows commands, every flag and examples", async (flag) => {
+  test.each([["--help"], ["-h"], ["help"]])("%s fits a screen", async (flag) => {
     const { code, stdout } = await run([flag]);
+    expect(code).toBe(0);
+    expect(stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(30);
+    for (const word of ["serve", "demo", "bench", "--backend <url>", "--help --all"]) expect(stdout).toContain(word);
+  });
+
+  test.each([["serve"], ["run"], ["demo"], ["keys"], ["doctor"], ["conformance"], ["config"]])(
+    "%s has its own",
+    async (name) => {
+      const { code, stdout } = await run([name, "--help"]);
+      expect({ code, first: stdout.split(":", 1)[0] }).toEqual({ code: 0, first: `turnwire ${name}` });
+      expect(stdout).toContain("Examples");
+    },
+  );
+
+  test("no flag runs into its text", async () => {
+    const { stdout } = await run(["--help", "--all"]);
+    for (const line of stdout.split("\n").filter((text) => /^ {2}--/.test(text))) {
+      expect(line).toMatch(/^ {2}(\S+)( \S+)*( {2,}\S.*)?$/);
+      expect(line).not.toMatch(/>[A-Z]/);
+    }
+  });
+
+  test.each([
+    ["--help", "--all"],
+    ["help", "--all"],
+  ])("%s %s shows commands, every flag and examples", async (...flags) => {
+    const { code, stdout } = await run(flags);
     expect(code).toBe(0);
     for (const name of SETTING_NAMES) expect(stdout).toContain(`--${flagOf(name)}`);
     for (const word of ["serve", "config", "Server", "Model", "Simulator", "Logs", "Examples", "TURNWIRE_API_KEYS"]) {
@@ -39,7 +66,7 @@ describe("help", () => {
   ])("%s %s shows the help of that command", async (...args) => {
     const { code, stdout } = await run(args);
     expect(code).toBe(0);
-    expect(stdout).toContain("turnwire config [flags of serve] [--schema]");
+    expect(stdout).toContain("turnwire config [flags of serve] [--json | --schema]");
   });
 
   test("is not coloured where nobody could see it", async () => {
@@ -59,7 +86,7 @@ describe("a mistake on the command line", () => {
     expect(await run(["xyz"])).toMatchObject({
       code: 2,
       stderr:
-        "turnwire: 'xyz' is not a command; the commands are serve, run, keys, doctor, conformance, bench, config, help\n",
+        "turnwire: 'xyz' is not a command; the commands are serve, run, demo, keys, doctor, conformance, bench, config, help\n",
     });
     expect(await run(["help", "xyz"])).toMatchObject({ code: 2 });
   });
@@ -86,7 +113,7 @@ describe("config", () => {
   });
 
   test("masks secrets", async () => {
-    const args = ["config", "--api-key", "acme=sk-secret", "--backend", "http://me:sk-secret@localhost/v1"];
+    const args = ["config", "--api-key", "acme=sk-secret-of-acme", "--backend", "http://me:sk-secret@localhost/v1"];
     const { code, stdout } = await run(args, { TURNWIRE_BACKEND_KEY: "sk-secret" });
     expect(code).toBe(0);
     expect(stdout).toContain("acme=****");
@@ -103,3 +130,40 @@ describe("config", () => {
     expect(await run(["config", "--port", "x"])).toMatchObject({ code: 2, stdout: "" });
   });
 });
+
+test("a flag that a command does not have is told with the one that was meant", async () => {
+  expect(await run(["bench", "--frm", "x"])).toMatchObject({
+    code: 2,
+    stderr: "turnwire: bench has no flag '--frm'; did you mean '--from'?\n",
+  });
+  expect(await run(["conformance", "--xyzzy"])).toMatchObject({
+    code: 2,
+    stderr: "turnwire: conformance has no flag '--xyzzy'; 'turnwire conformance --help' lists them\n",
+  });
+});
+
+test("config --json prints every setting with its source, and no secret", async () => {
+  const { code, stdout } = await run(["config", "--json", "--port", "1", "--api-key", "acme=sk-secret"]);
+  expect(code).toBe(0);
+  const settings = JSON.parse(stdout) as object;
+  expect(settings).toMatchObject({ port: { value: 1, from: "--port" }, simTools: { value: "safe", from: "default" } });
+  expect(Object.keys(settings)).toEqual(SETTING_NAMES);
+  expect(stdout).not.toContain("sk-secret");
+});
+
+test.skipIf(process.platform !== "linux").each([["serve"], ["run"]])(
+  "%s says that a data folder cannot be made",
+  async (command) => {
+    const { code, stderr } = await run([
+      command,
+      "--port",
+      "0",
+      "--data-dir",
+      "/proc/nope",
+      ...(command === "run" ? ["true"] : []),
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("/proc/nope");
+    expect(stderr).toContain("ENOENT");
+  },
+);

@@ -47,7 +47,14 @@ describe("serve", () => {
       "turn",
       "stopping: running turns may still end",
     ]);
-    expect(lines[2]).toMatchObject({ url, tenants: [], data: "sqlite:" });
+    expect(lines[2]).toMatchObject({
+      url,
+      address: new URL(url).host,
+      modelServer: "simulator",
+      access: "no API key needed",
+      tenants: [],
+      data: "sqlite:",
+    });
   });
 
   test("is what runs without a command, with settings from the environment", async () => {

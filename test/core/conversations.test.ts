@@ -275,3 +275,19 @@ test("however turns and additions race, each is in the conversation as a whole o
     { numRuns: 40 },
   );
 });
+
+test("a conversation with an expiry is gone so many days after its last change", async () => {
+  const days = 24 * 60 * 60 * 1000;
+  let clock: { readonly now: () => number } | null = null;
+  const store = new MemoryStore({ budgetBytes: 1 << 30, now: () => clock?.now() ?? 0 });
+  const { engine, open, runtime } = makeEngine({ store, limits: { conversationDays: 7 }, steps: [answer("one")] });
+  clock = runtime;
+  const conversations = engine.conversations("acme", engine.memory.of("acme").open());
+  const { id } = await conversations.create({ items: [user("zero")], metadata: {} });
+  runtime.advance(6 * days);
+  await turn(open(), { conversation: id, input: "x" }).response();
+  runtime.advance(6 * days);
+  expect((await conversations.get(id)).id).toBe(id);
+  runtime.advance(1.1 * days);
+  expect(await code(conversations.get(id))).toBe("not_found");
+});

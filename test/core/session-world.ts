@@ -47,7 +47,10 @@ type Asked = { readonly name: string; readonly context: readonly string[]; reado
 /** Small, so that every bound is met. */
 export const LIMITS: Limits = {
   sessionBytes: 1 << 30,
+  turns: 1 << 30,
+  turnsPerTenant: 1 << 30,
   contextBytes: Infinity,
+  conversationDays: 0,
   acceptMs: 0,
   turnsInFlight: 3,
   queuedTurns: 4,

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import OpenAI, { BadRequestError, NotFoundError } from "openai";
+import OpenAI, { type APIError, BadRequestError, NotFoundError } from "openai";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { RunningServer } from "../../src/server.ts";
 import type { Config } from "../../src/settings.ts";
@@ -88,8 +88,8 @@ describe("the SDK", () => {
     const { client } = await start();
     const { id, metadata } = await client.conversations.create({ items: [user("one")] });
     expect(metadata).toEqual({});
-    const added = await client.conversations.items.create(id, { items: [user("two"), named("three", "mine")] });
-    expect(added).toMatchObject({ object: "list", has_more: false, last_id: "mine" });
+    const added = await client.conversations.items.create(id, { items: [user("two"), named("three", "msg_mine")] });
+    expect(added).toMatchObject({ object: "list", has_more: false, last_id: "msg_mine" });
     expect(added.data[0]).toEqual({
       id: added.first_id,
       type: "message",
@@ -97,11 +97,11 @@ describe("the SDK", () => {
       status: "completed",
       content: [{ type: "input_text", text: "two" }],
     });
-    expect(await client.conversations.items.retrieve("mine", { conversation_id: id })).toEqual(added.data[1]);
+    expect(await client.conversations.items.retrieve("msg_mine", { conversation_id: id })).toEqual(added.data[1]);
     const conversation = await client.conversations.items.delete(added.first_id, { conversation_id: id });
     expect(conversation).toEqual(await client.conversations.retrieve(id));
     expect(await texts(client, id)).toEqual(["one", "three"]);
-    expect((await client.conversations.items.list(id)).data[0]?.id).toBe("mine");
+    expect((await client.conversations.items.list(id)).data[0]?.id).toBe("msg_mine");
     for (const gone of [added.first_id, "msg_unknown"]) {
       const reads = client.conversations.items.retrieve(gone, { conversation_id: id });
       expect(await caught(reads)).toBeInstanceOf(NotFoundError);
@@ -245,12 +245,12 @@ describe("a turn in a conversation", () => {
 
   test("has its items once: they are refused when they are sent again, by their ids or whole", async () => {
     const { client } = await start();
-    const { id } = await client.conversations.create({ items: [named("A cat.", "cat"), user("A dog.")] });
+    const { id } = await client.conversations.create({ items: [named("A cat.", "msg_cat"), user("A dog.")] });
     const [, dog] = await all(client.conversations.items.list(id, { order: "asc" }));
     for (const again of [
-      { type: "item_reference", id: "cat" } as const,
+      { type: "item_reference", id: "msg_cat" } as const,
       { type: "item_reference", id: dog?.id ?? "" } as const,
-      named("A cat.", "cat"),
+      named("A cat.", "msg_cat"),
     ]) {
       const error = await caught(client.responses.create({ model: "m", input: [again], conversation: id }));
       expect(error).toMatchObject({ status: 400, code: "duplicate_item", param: "input" });
@@ -309,6 +309,59 @@ test("a server that is killed in the middle of a turn leaves the conversation as
   await again.client.responses.create({ model: "m", input: "four", conversation: id, store: false });
   expect(asked()).toEqual(["one", "two", "Yes.", "four"]);
 }, 30_000);
+
+const status = (error: unknown) => [(error as APIError).status, (error as APIError).code, (error as APIError).param];
+
+describe("edges of a conversation", () => {
+  test("refuses an id of another kind, and adds nothing", async () => {
+    const { client } = await start();
+    const { id } = await client.conversations.create();
+    const call = { type: "function_call", name: "f", arguments: "{}", call_id: "c" } as const;
+    for (const [item, prefix] of [
+      [{ ...user("x"), id: "item_wrongprefix_5" }, "msg"],
+      [{ ...call, id: "msg_wrongprefix_2" }, "fc"],
+    ] as const) {
+      const refused = await caught(client.conversations.items.create(id, { items: [item as never] }));
+      expect(status(refused)).toEqual([400, "invalid_value", "items[0].id"]);
+      expect(String(refused)).toContain(
+        `Invalid 'items[0].id': '${item.id}'. Expected an ID that begins with '${prefix}'.`,
+      );
+    }
+    expect(await all(client.conversations.items.list(id))).toEqual([]);
+  });
+
+  test("takes a known id for the item that is stored, also twice in one request", async () => {
+    const { client } = await start();
+    upstream.script(text("A cat."));
+    const response = await client.responses.create({ model: "m", input: "What is it?" });
+    const known = response.output[0]?.id ?? "";
+    const { id } = await client.conversations.create();
+    const sent = (content: string) => ({ ...user(content), id: known });
+    const added = await client.conversations.items.create(id, {
+      items: [sent("a dog"), sent("a cow")],
+    });
+    expect(added.data).toMatchObject([{ content: [{ text: "A cat." }] }, { content: [{ text: "A cat." }] }]);
+    expect(await all(client.conversations.items.list(id))).toHaveLength(2);
+  });
+
+  test("does not add what it has", async () => {
+    const { client } = await start();
+    const { id } = await client.conversations.create({ items: [user("one")] });
+    const [one] = await all(client.conversations.items.list(id));
+    const again = { ...user("one"), id: (one as { id: string }).id };
+    const refused = await caught(client.conversations.items.create(id, { items: [again] }));
+    expect(status(refused)).toEqual([400, "item_already_in_conversation", "items"]);
+    expect(await all(client.conversations.items.list(id))).toEqual([one]);
+  });
+
+  test("answers a cursor that it does not have with 404", async () => {
+    const { client } = await start();
+    const { id } = await client.conversations.create({ items: [user("one")] });
+    const refused = await caught(client.conversations.items.list(id, { after: "msg_gone" }));
+    expect(status(refused)).toEqual([404, null, "after"]);
+    expect(String(refused)).toContain("No item found with id 'msg_gone'");
+  });
+});
 
 describe.skipIf(TestPostgres.missing !== null)(`two servers on one PostgreSQL${TestPostgres.whySkipped}`, () => {
   test("keep each other out of a conversation while a turn runs in it", async () => {

@@ -40,14 +40,23 @@ afterAll(() => void upstream.close());
 
 type Target = { readonly url: string; readonly folder: string; readonly child: ChildProcess };
 
-async function start(mutant: string | null): Promise<Target> {
+async function start(mutant: string | null, flags: readonly string[] = []): Promise<Target> {
   const folder = mkdtempSync(join(tmpdir(), "turnwire-memory-"));
   const loader = mutant === null ? [] : ["--import", MUTATE];
   const backend = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1`;
   const args = ["--port", "0", "--data-dir", folder, "--backend", backend, "--max-loop-delay-ms", "0"];
-  const keys = ["--api-key", "attacker=key-one", "--api-key", "other=key-two", "--model", "m", "--model", "long"];
+  const keys = [
+    "--api-key",
+    "attacker=key-one-is-long-enough",
+    "--api-key",
+    "other=key-two-is-long-enough",
+    "--model",
+    "m",
+    "--model",
+    "long",
+  ];
   const node = [`--max-old-space-size=${HEAP_MB}`, ...loader, MAIN, "serve"];
-  const child = spawn(process.execPath, [...node, ...args, ...keys], {
+  const child = spawn(process.execPath, [...node, ...args, ...keys, ...flags], {
     env: { ...process.env, MUTANT: mutant ?? "" },
     stdio: ["ignore", "pipe", "ignore"],
   });
@@ -68,7 +77,12 @@ async function start(mutant: string | null): Promise<Target> {
 
 type Answered = { readonly status: number; readonly code: string | null; readonly id: string };
 
-async function post(url: string, body: object | Buffer, key = "key-one", headers = {}): Promise<Answered> {
+async function post(
+  url: string,
+  body: object | Buffer,
+  key = "key-one-is-long-enough",
+  headers = {},
+): Promise<Answered> {
   try {
     const answer = await request(`${url}/v1/responses`, {
       method: "POST",
@@ -95,6 +109,7 @@ const ATTACKS: {
   readonly [name: string]: {
     readonly run: (target: Target) => Promise<readonly (string | null)[]>;
     readonly refusedBy: readonly string[];
+    readonly flags?: readonly string[];
   };
 } = {
   "bodies of many small values": {
@@ -107,7 +122,9 @@ const ATTACKS: {
   "compressed bodies": {
     run: async ({ url }) => {
       const body = brotli({ model: "m", input: "x".repeat(48 * MIB) });
-      return codes(await Promise.all(times(6, () => post(url, body, "key-one", { "content-encoding": "br" }))));
+      return codes(
+        await Promise.all(times(6, () => post(url, body, "key-one-is-long-enough", { "content-encoding": "br" }))),
+      );
     },
     refusedBy: ["request_memory_exceeded"],
   },
@@ -117,17 +134,18 @@ const ATTACKS: {
       const parts = { form: 1, replaces: false, before: [], summary: "x".repeat(4 * MIB), after: [] };
       const item = { type: "compaction", encrypted_content: seal.seal("attacker", JSON.stringify(parts)) };
       const body = brotli({ model: "m", input: [...times(200, () => item), user("Hi")] });
-      return codes([await post(url, body, "key-one", { "content-encoding": "br" })]);
+      return codes([await post(url, body, "key-one-is-long-enough", { "content-encoding": "br" })]);
     },
     refusedBy: ["context_length_exceeded", "request_memory_exceeded"],
   },
-  "references to one large item": {
+  "references to large items": {
     run: async ({ url }) => {
-      const { id } = await post(url, { input: [user("x".repeat(2 * MIB))] });
-      const reference = { type: "item_reference", id: `${id.replace("resp_", "msg_")}i0` };
-      return codes([await post(url, { input: times(400, () => reference) })]);
+      const stored: Answered[] = [];
+      for (let turn = 0; turn < 16; turn += 1) stored.push(await post(url, { input: [user("x".repeat(2 * MIB))] }));
+      const references = stored.map(({ id }) => ({ type: "item_reference", id: `${id.replace("resp_", "msg_")}i0` }));
+      return codes([await post(url, { input: references })]);
     },
-    refusedBy: ["context_length_exceeded"],
+    refusedBy: ["context_length_exceeded", "request_memory_exceeded"],
   },
   "a long chain": {
     run: async ({ url }) => {
@@ -154,11 +172,20 @@ const ATTACKS: {
     },
     refusedBy: ["tenant_memory_exceeded"],
   },
+  "responses that fill the store": {
+    run: async ({ url }) => {
+      const answers: Answered[] = [];
+      for (let turn = 0; turn < 12; turn += 1) answers.push(await post(url, { input: "x".repeat(200_000) }));
+      return codes(answers);
+    },
+    refusedBy: ["tenant_storage_exceeded"],
+    flags: ["--store-quota-bytes-per-tenant", "1MiB"],
+  },
   "replays that are not read": {
     run: async ({ url }) => {
       const { id } = await post(url, { model: "long", input: "Hi" });
       const { port } = new URL(url);
-      const head = `GET /v1/responses/${id}?stream=true HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer key-one\r\n\r\n`;
+      const head = `GET /v1/responses/${id}?stream=true HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer key-one-is-long-enough\r\n\r\n`;
       const all = await Promise.all(
         times(60, async () => {
           const socket = connect(Number(port), "127.0.0.1");
@@ -181,7 +208,7 @@ const ATTACKS: {
 
 async function open(url: string): Promise<WebSocket> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/v1/responses`, {
-    headers: { authorization: "Bearer key-one" },
+    headers: { authorization: "Bearer key-one-is-long-enough" },
   });
   socket.on("error", () => undefined);
   await new Promise((resolve) => socket.once("open", resolve));
@@ -207,13 +234,13 @@ describe("one key cannot use up the memory of the server, by", () => {
   test.each(Object.keys(ATTACKS))(
     "%s",
     async (name) => {
-      const target = await start(null);
-      const { run, refusedBy } = ATTACKS[name] as (typeof ATTACKS)[string];
+      const { run, refusedBy, flags } = ATTACKS[name] as (typeof ATTACKS)[string];
+      const target = await start(null, flags);
       const seen = await run(target);
       expect(seen.filter((code) => code !== null && refusedBy.includes(code))).not.toEqual([]);
       expect(seen).not.toContain("connection lost");
       expect(target.child.exitCode).toBeNull();
-      const other = await post(target.url, { input: "Hi" }, "key-two");
+      const other = await post(target.url, { input: "Hi" }, "key-two-is-long-enough");
       expect(other).toMatchObject({ status: 200, code: null });
     },
     LONG_MS,
@@ -224,8 +251,8 @@ describe("a server in which", () => {
   test.each(MEMORY_MUTANTS)(
     "$name is caught by $caughtBy",
     async ({ name, caughtBy }) => {
-      const target = await start(name);
-      const { run, refusedBy } = ATTACKS[caughtBy] as (typeof ATTACKS)[string];
+      const { run, refusedBy, flags } = ATTACKS[caughtBy] as (typeof ATTACKS)[string];
+      const target = await start(name, flags);
       const seen = await run(target);
       expect(seen.filter((code) => code !== null && refusedBy.includes(code))).toEqual([]);
     },

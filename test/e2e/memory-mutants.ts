@@ -22,13 +22,6 @@ export const MEMORY_MUTANTS = [
     caughtBy: "compactions",
   },
   {
-    name: "references count once",
-    file: "core/item-references.ts",
-    find: "    bytes += finder.sizeOf(found);\n",
-    replace: "    bytes = finder.sizeOf(found);\n",
-    caughtBy: "references to one large item",
-  },
-  {
     name: "a chain may have any length",
     file: "core/context-memory.ts",
     find: "    if (bytes > this.#contextBytes) throw contextTooLong(this.#contextBytes);\n",
@@ -48,5 +41,12 @@ export const MEMORY_MUTANTS = [
     find: "const { chain: admit } = new ContextMemory(leaseOf(request));",
     replace: "const admit = undefined;\n      void [ContextMemory, leaseOf];",
     caughtBy: "replays that are not read",
+  },
+  {
+    name: "a tenant may store what it likes",
+    file: "stores/quota.ts",
+    find: "if (usage.tenant + bytes > this.#quota.tenantBytes) {",
+    replace: "if (usage.tenant + bytes > Infinity) {",
+    caughtBy: "responses that fill the store",
   },
 ] as const;

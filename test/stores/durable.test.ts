@@ -78,6 +78,6 @@ describe("round trips", () => {
     const loaded = await store.load("acme", tip.id);
     calls = [];
     await store.put(makeNode("next", { parent: loaded ?? null }));
-    expect(calls).toEqual([["insert", []]]);
+    expect(calls).toEqual([["insert", ["stored"]]]);
   });
 });

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
 import { parseStoreKeys } from "../../src/stores/cipher.ts";
-import { DurableStore } from "../../src/stores/durable.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
+import { QuotaStore } from "../../src/stores/quota.ts";
 import { openStore } from "../../src/stores/open.ts";
 import { StoreError } from "../../src/stores/store-error.ts";
 
@@ -22,9 +22,11 @@ describe("openStore", () => {
   test("keeps responses in memory, or in a file, as the URL says", async () => {
     const memory = await openStore("memory:", { memoryBytes: 1000 });
     expect(memory).toBeInstanceOf(MemoryStore);
+    const quota = { bytes: 1000, tenantBytes: Infinity };
+    expect(await openStore("memory:", { memoryBytes: 1000, quota })).toBeInstanceOf(QuotaStore);
     for (const url of [`sqlite:${folder}/a/one.db`, `sqlite://${folder}/b/two.db`]) {
       const store = await openStore(url);
-      expect(store).toBeInstanceOf(DurableStore);
+      expect(store).toBeInstanceOf(QuotaStore);
       await store.close();
     }
   });

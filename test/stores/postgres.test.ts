@@ -31,14 +31,14 @@ describe.skipIf(TestPostgres.missing !== null)(`PostgreSQL${TestPostgres.whySkip
     await (await openDurableStore(url)).close();
     await query("UPDATE turnwire_schema SET version = 99");
     await expect(openDurableStore(url)).rejects.toThrow(
-      "store postgres: the tables were made by a newer version (schema 99, this one knows 4)",
+      "store postgres: the tables were made by a newer version (schema 99, this one knows 5)",
     );
   });
 
   test("servers that start together make the tables once", async () => {
     const { url, query } = await makePlace();
     const stores = await Promise.all(Array.from({ length: 8 }, () => openDurableStore(url, { connections: 2 })));
-    expect(await query("SELECT version FROM turnwire_schema")).toEqual([{ version: 4 }]);
+    expect(await query("SELECT version FROM turnwire_schema")).toEqual([{ version: 5 }]);
     const nodes = stores.map((_, index) => makeNode(`a${index}`));
     await Promise.all(stores.map((store, index) => store.put(nodes[index] ?? makeNode("none"))));
     for (const store of stores) {

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -14,6 +14,23 @@ import { storeContract } from "./store-contract.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "turnwire-sqlite-"));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+const content = (bytes: number) => [{ type: "message", role: "user", content: "x".repeat(bytes) }];
+const SUCCESS = [() => true, () => false] as const;
+
+/** Why no small disk can be made here; null when one can. */
+const whyNoDisk = ((): string | null => {
+  const disk = mkdtempSync(join(tmpdir(), "turnwire-disk-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], { stdio: "ignore" });
+    execFileSync("umount", [disk]);
+    return null;
+  } catch {
+    return " (skipped: this user may not mount a file system in memory)";
+  } finally {
+    rmSync(disk, { recursive: true });
+  }
+})();
 
 let files = 0;
 const newFile = (): string => join(folder, `${files++}`, "turnwire.db");
@@ -46,8 +63,8 @@ describe("only in SQLite", () => {
   test("what was deleted is in no file any more once the store is closed", async () => {
     const file = newFile();
     const store = await openDurableStore(`sqlite:${file}`);
-    const content = "canary ".repeat(20_000);
-    await store.put(makeNode("a", { input: [{ type: "message", role: "user", content }] }));
+    const canary = "canary ".repeat(20_000);
+    await store.put(makeNode("a", { input: [{ type: "message", role: "user", content: canary }] }));
     await store.put(makeNode("b"));
     await store.delete("acme", "a");
     await store.close();
@@ -55,12 +72,39 @@ describe("only in SQLite", () => {
     expect(readFileSync(file).includes("input of b")).toBe(true);
   });
 
+  describe.skipIf(whyNoDisk !== null)(`a full disk${whyNoDisk ?? ""}`, () => {
+    test.each(["small0", "large", "running"])(
+      "leaves room for the deletion of %s",
+      async (id) => {
+        const disk = mkdtempSync(join(folder, "disk-"));
+        execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", disk]);
+        const store = await openDurableStore(`sqlite:${join(disk, "turnwire.db")}`, { memoryBytes: 0 });
+        try {
+          await store.put(makeNode("large", { input: content(5 << 20) }));
+          const lease = { tenant: "acme", kind: "thing", id: "a", value: 1, node: null, expiresAt: null };
+          await store.records.write({ ...lease, about: "running" }, 0);
+          let count = 0;
+          for (const bytes of [1 << 20, 64 << 10, 4 << 10]) {
+            while (await store.put(makeNode(`small${count}`, { input: content(bytes) })).then(...SUCCESS)) count += 1;
+          }
+          await expect(store.put(makeNode("more", { input: content(4 << 10) }))).rejects.toThrow("full");
+          expect(await store.delete("acme", id)).toBe(true);
+          expect(await store.get("acme", id)).toBeUndefined();
+        } finally {
+          await store.close();
+          execFileSync("umount", ["--lazy", disk]);
+        }
+      },
+      60_000,
+    );
+  });
+
   test("a file of a newer version, of something else, or of no database at all is refused", async () => {
     const newer = newFile();
     await (await openDurableStore(`sqlite:${newer}`)).close();
     withDatabase(newer, (database) => database.exec("PRAGMA user_version = 99"));
     await expect(openDurableStore(`sqlite:${newer}`)).rejects.toThrow(
-      `store sqlite: ${newer} was written by a newer version (schema 99, this one knows 4)`,
+      `store sqlite: ${newer} was written by a newer version (schema 99, this one knows 5)`,
     );
 
     const foreign = join(folder, "foreign.db");

@@ -142,6 +142,16 @@ describe("the events of a stored response", () => {
     expect([status, json.error?.code, json.error?.param]).toEqual([400, "invalid_value", param]);
   });
 
+  test.each(["after", "before"])("are not found behind a cursor that is none of them: %s", async (param) => {
+    const server = await startServer({ steps: [answer("done")] });
+    const { id } = (await server.http().create({ input: "a" })).json;
+    const { status, json } = await get(server, id, `/input_items?${param}=msg_unknown`);
+    expect([status, json.error]).toMatchObject([
+      404,
+      { code: null, param, message: "No item found with id 'msg_unknown'" },
+    ]);
+  });
+
   test("are not found when it was not stored", async () => {
     const server = await startServer();
     const { status, json } = await get(server, UNKNOWN, "?stream=true");
@@ -259,8 +269,6 @@ describe("the input items of a response", () => {
     ["limit=1.5", "limit"],
     ["limit=many", "limit"],
     ["order=up", "order"],
-    ["after=msg_unknown", "after"],
-    ["before=msg_unknown", "before"],
   ])("are not listed by a query that says %s", async (query, param) => {
     const server = await startServer({ steps: [answer("done")] });
     const { id } = (await server.http().create({ input: "a" })).json;

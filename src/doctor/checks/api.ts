@@ -48,6 +48,21 @@ async function describe(visit: Visit, version: string): Promise<Finding> {
   return ok("server", `Turnwire ${version} answers`, { version });
 }
 
+/** Answers to an empty request by which a server shows that it does not know the route. */
+const NO_ROUTE = new Set([404, 405, 501]);
+
+/** A finding when there is no Responses API at the URL, which leaves nothing else to look at; null when there is. */
+export async function checkResponsesApi(visit: Visit): Promise<Finding | null> {
+  const url = visit.target.responses;
+  const answer = await ask(visit, url, { json: {} }).catch(() => null);
+  if (answer === null) return null;
+  const isPage = answer.status === 200 && /html/.test(answer.headers["content-type"] ?? "");
+  if (!NO_ROUTE.has(answer.status) && !isPage) return null;
+  const advice = "Is the address right, and its path? A base URL often ends in /v1.";
+  const what = isPage ? "a web page" : String(answer.status);
+  return problem("server", `no Responses API at this URL: POST ${url} is answered with ${what}`, advice);
+}
+
 const SKEW_WARNING_MS = 30_000;
 const SKEW_PROBLEM_MS = 5 * 60_000;
 

@@ -2,7 +2,7 @@ import { SseDecoder } from "../../protocol/sse-decoder.ts";
 import { type Finding, ok, problem, skipped, warning } from "../finding.ts";
 import { adviceFor, answeredBy } from "../front.ts";
 import { type Answer, apiErrorOf, ask, isObject, parseObject } from "../http.ts";
-import { failureOf, type Frame, type Peer, type Turn, upgrade } from "../peer.ts";
+import { cutOff, failureOf, type Frame, type Peer, type Turn, upgrade } from "../peer.ts";
 import { formatSeconds, messageOf, type Visit } from "../visit.ts";
 
 /** Turns of the model: whether its words come as it says them, and whether a tool call makes its round. */
@@ -157,6 +157,15 @@ async function roundTrip(
       call_id,
       output: "18 degrees and sunny",
     }));
+    const cut = cutOff(first.response);
+    if (cut !== null && outputs.length === 0) {
+      const advice = "Give the model more room: --backend-extra-body, or the limits of the model server.";
+      return warning(
+        check,
+        `the model's answer ${where} was cut off before it called a tool (incomplete: ${cut})`,
+        advice,
+      );
+    }
     if (outputs.length === 0) {
       const advice =
         "Does the model server know tools (vLLM: --enable-auto-tool-choice, llama.cpp: --jinja), and the model too?";
@@ -184,7 +193,8 @@ async function overHttp(visit: Visit, fields: Frame): Promise<Outcome> {
   const answer = await ask(visit, visit.target.responses, { json: fields, timeoutMs: visit.turnMs });
   if (answer.status !== 200) return { failure: describeRefusal(answer), response: {} };
   const response = parseObject(answer.body);
-  return { failure: response["status"] === "completed" ? null : `status ${String(response["status"])}`, response };
+  const hasAnswer = response["status"] === "completed" || response["status"] === "incomplete";
+  return { failure: hasAnswer ? null : `status ${String(response["status"])}`, response };
 }
 
 function callsOf(response: Frame): readonly Frame[] {
