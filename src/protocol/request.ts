@@ -97,10 +97,7 @@ export const NOT_FOR_THE_MODEL = [
   "stream_id",
 ] as const;
 
-const KNOWN_FIELDS: ReadonlySet<string> = new Set([
-  ...Object.keys(CreateRequestSchema.properties),
-  ...NOT_FOR_THE_MODEL,
-]);
+const KNOWN_FIELDS = new Set<string>([...Object.keys(CreateRequestSchema.properties), ...NOT_FOR_THE_MODEL]);
 
 /** Fields that change what a request means and that this server does not offer: refused, never ignored. */
 const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
