@@ -20,6 +20,16 @@ const longAnswer = (): Step => [[{ type: "text.delta", delta: LONG }], [{ type: 
 /** A model server that takes the context for too long. */
 const tooLong = (): Step => [new ApiError("context_length_exceeded", "Too long.")];
 
+const noText = (): Step => answer("<think>What to say?</think>");
+const aCall = (): Step => callFunctions({ callId: "c1", name: "f" });
+const textAndCall = (): Step => [
+  [
+    { type: "text.delta", delta: "I look first." },
+    { type: "call", key: 0, kind: "function", callId: "c", name: "f" },
+  ],
+  finish(),
+];
+
 /** What an item says, in short: role and text of a message, the type of anything else. */
 function gist(item: Item): string {
   if (!isItem(item, "message")) return item.type;
@@ -127,16 +137,6 @@ describe("a compaction trigger", () => {
     await turn(session, { previous_response_id: "resp_1", input: "u2" }).response();
     expect(gists(scripted.calls[2]?.context)).toEqual(["user: Hi", "assistant: a1", "user: u2"]);
   });
-
-  const noText = (): Step => answer("<think>What to say?</think>");
-  const aCall = (): Step => callFunctions({ callId: "c1", name: "f" });
-  const textAndCall = (): Step => [
-    [
-      { type: "text.delta", delta: "I look first." },
-      { type: "call", key: 0, kind: "function", callId: "c", name: "f" },
-    ],
-    finish(),
-  ];
 
   test.each<[string, () => Step]>([
     ["writes nothing", noText],

@@ -23,9 +23,13 @@ function absent(missing: string): Installed {
   return { command: "", args: [], missing };
 }
 
+/** Versions of Codex: the one that most tests are about, and the newest. */
+export const CODEXES = { pinned: "@openai/codex", newest: "codex-newest" } as const;
+export type CodexVersion = keyof typeof CODEXES;
+
 /** Codex of the package itself, or of the one that needs it. */
-export function codex(): Installed {
-  const main = join(dirname(require.resolve("@openai/codex/package.json")), "bin/codex.js");
+export function codex(version: CodexVersion = "pinned"): Installed {
+  const main = join(dirname(require.resolve(`${CODEXES[version]}/package.json`)), "bin/codex.js");
   return installed(process.execPath, [main], ["--version"]);
 }
 
