@@ -136,6 +136,9 @@ function quote(name: SettingName, given: Given): string {
   return `"${(shown.length > 60 ? `${shown.slice(0, 57)}...` : shown).replaceAll('"', "'")}" `;
 }
 
+/** Characters of a key in the configuration. */
+const SHORTEST_KEY = 16;
+
 /** What is wrong although each setting is right by itself. */
 function findConflicts(
   config: Config,
@@ -151,6 +154,11 @@ function findConflicts(
     if (config[one] !== undefined && config[other] === undefined && !broken.has(other)) {
       problems.push({ where: where(one), what: `needs --${flagOf(other)} as well` });
     }
+  }
+  for (const { tenant, key } of config.apiKeys) {
+    if (key.length >= SHORTEST_KEY) continue;
+    const what = `needs a key of at least ${SHORTEST_KEY} characters for the tenant '${tenant}': shorter ones can be guessed`;
+    problems.push({ where: where("apiKeys"), what });
   }
   return problems;
 }

@@ -19,7 +19,8 @@ import { createSeal, openConfiguredStore } from "./configured-store.ts";
 import type { Config } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 import { type Sizes, sizesOf } from "./sizes.ts";
-import type { TransportLimits } from "./transports/limits.ts";
+import type { CutReason } from "./transports/context.ts";
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./transports/limits.ts";
 import { hostInUrl, Listener } from "./transports/listener.ts";
 import { VERSION } from "./version.ts";
 
@@ -81,7 +82,14 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
     memory: new Memory({ serverBytes: sizes.memoryBytes, tenantBytes: sizes.memoryBytesPerTenant }),
   });
   const isForOthers = !isLoopback(config.host) && !config.allowUnauthenticated;
-  const access = new KeyRing({ configured: config.apiKeys, records: store.records, runtime, isClosed: isForOthers });
+  const access = new KeyRing({
+    configured: config.apiKeys,
+    records: store.records,
+    runtime,
+    isClosed: isForOthers,
+    onWrongKey: ({ address, count, isSlowed }) =>
+      log.warn({ address, count }, isSlowed ? "too many wrong API keys: slowing the address" : "wrong API key"),
+  });
   const listener = new Listener({
     engine,
     runtime,
@@ -100,6 +108,7 @@ export async function startServer(settings: Partial<Config> = {}, parts: ServerP
       deflate: config.deflate,
     },
     ...(tls !== undefined && { tls }),
+    onCut: cutLog(log),
     onError: (error, requestId) => log.error({ requestId, err: error }, "unexpected error"),
     report: logTransports(log),
   });
@@ -151,36 +160,6 @@ export function addressOf({ host, port, tlsCert }: Config): string {
 function allowedHosts({ host, allowedHosts: listed }: Config): readonly string[] | null {
   if (!isLoopback(host) && listed.length === 0) return null;
   return [hostInUrl(host).toLowerCase(), ...listed];
-}
-
-function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
-  return {
-    ...DEFAULT_LIMITS,
-    sessionBytes: config.sessionBytes,
-    laneNames: config.maxLanes,
-    turnsInFlight: config.maxTurnsInFlight,
-    queuedTurns: config.maxQueuedTurns,
-    detachedRuns: config.maxDetachedTurns,
-    detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
-    compactTokens: config.compactTokens,
-    compactBytes: config.compactBytes,
-    contextBytes,
-    conversationDays: config.conversationDays,
-    acceptMs: config.acceptTimeout * 1000,
-  };
-}
-
-function transportLimits(config: Config): Partial<TransportLimits> {
-  return {
-    maxMessageBytes: config.maxMessageBytes,
-    connectionMs: config.connectionMinutes * 60_000,
-    pingMs: config.pingSeconds * 1000,
-    silenceMs: config.keepaliveSeconds * 1000,
-    maxConnections: config.maxConnections,
-    maxConnectionsPerTenant: config.maxConnectionsPerTenant,
-    maxDeflateConnections: config.maxDeflateConnections,
-    maxLoopDelayMs: config.maxLoopDelayMs,
-  };
 }
 
 function createBackend(config: Config, log: Log): Backend {
@@ -294,4 +273,51 @@ function notHere({ host }: Config): string {
 function whyNotListening(error: unknown, config: Config): unknown {
   const words = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? ""]?.(config);
   return words === undefined ? error : new StartError(words, { cause: error });
+}
+
+function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    turns: config.maxTurns,
+    turnsPerTenant: config.maxTurnsPerTenant,
+    sessionBytes: config.sessionBytes,
+    laneNames: config.maxLanes,
+    turnsInFlight: config.maxTurnsInFlight,
+    queuedTurns: config.maxQueuedTurns,
+    detachedRuns: config.maxDetachedTurns,
+    detachedRunsPerTenant: config.maxDetachedTurnsPerTenant,
+    compactTokens: config.compactTokens,
+    compactBytes: config.compactBytes,
+    contextBytes,
+    conversationDays: config.conversationDays,
+    acceptMs: config.acceptTimeout * 1000,
+  };
+}
+
+function transportLimits(config: Config): Partial<TransportLimits> {
+  return {
+    maxMessageBytes: config.maxMessageBytes,
+    connectionMs: config.connectionMinutes * 60_000,
+    pingMs: config.pingSeconds * 1000,
+    silenceMs: config.keepaliveSeconds * 1000,
+    maxConnections: config.maxConnections,
+    maxConnectionsPerTenant: config.maxConnectionsPerTenant,
+    maxDeflateConnections: config.maxDeflateConnections,
+    maxLoopDelayMs: config.maxLoopDelayMs,
+    maxValues: config.maxMessageValues,
+    slowClientMs: config.slowReaderSeconds * 1000,
+    requestMs: config.slowMessageSeconds * 1000,
+    messageMs: config.slowMessageSeconds * 1000,
+    requestHeaderMs: Math.min(DEFAULT_TRANSPORT_LIMITS.requestHeaderMs, config.slowMessageSeconds * 1000),
+  };
+}
+
+/** One line for each client that was cut, with how many there were for the same reason. */
+function cutLog(log: Log): (reason: CutReason) => void {
+  const counts = new Map<CutReason, number>();
+  return (reason) => {
+    const count = (counts.get(reason) ?? 0) + 1;
+    counts.set(reason, count);
+    log.warn({ reason, count }, "cut a client");
+  };
 }

@@ -170,6 +170,19 @@ export const SETTINGS = {
     group: "WebSocket",
   },
 
+  maxTurns: {
+    ...integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 1024,
+      description: "Turns that run at the same time, over HTTP and WebSocket; more are refused with 429.",
+    }),
+    group: "Load",
+  },
+  maxTurnsPerTenant: {
+    ...integer({ minimum: 1, maximum: 1_000_000, default: 256, description: "The same, of one tenant." }),
+    group: "Load",
+  },
   maxConnections: {
     ...integer({
       minimum: 0,
@@ -196,8 +209,31 @@ export const SETTINGS = {
     ...integer({
       minimum: 0,
       maximum: 1_000_000,
-      default: 0,
+      default: 2000,
       description: "WebSocket connections of one tenant at the same time; 0 is no limit.",
+    }),
+    group: "Load",
+  },
+  maxMessageValues: {
+    ...integer({
+      minimum: 1000,
+      maximum: 100_000_000,
+      default: 1_000_000,
+      description: "Arrays, objects and members in the JSON of one message: each takes more memory than its text.",
+    }),
+    group: "Load",
+  },
+  slowReaderSeconds: {
+    ...seconds({
+      default: 60,
+      description: "Time that a client has to read 768 KiB of its answer, of whatever kind; then it is cut.",
+    }),
+    group: "Load",
+  },
+  slowMessageSeconds: {
+    ...seconds({
+      default: 300,
+      description: "Time in which a request with its body, or a WebSocket message, must have arrived; then it is cut.",
     }),
     group: "Load",
   },

@@ -17,7 +17,7 @@ import { flagOf, SETTING_NAMES, settingOf, variableOf } from "../src/config-sour
 const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = {
   host: "localhost",
   port: "1",
-  apiKeys: "a=b",
+  apiKeys: "a=key-of-sixteen-or-more",
   allowUnauthenticated: "true",
   tlsCert: "cert.pem",
   tlsKey: "key.pem",
@@ -42,6 +42,11 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   maxLanes: "1",
   maxTurnsInFlight: "1",
   maxQueuedTurns: "1",
+  maxMessageValues: "1000",
+  slowReaderSeconds: "1.5",
+  slowMessageSeconds: "1.5",
+  maxTurns: "1",
+  maxTurnsPerTenant: "1",
   maxConnections: "1",
   maxDetachedTurns: "7",
   maxDetachedTurnsPerTenant: "3",
@@ -306,22 +311,43 @@ describe("values", () => {
   });
 
   test("a tenant may have several keys, and a key one tenant", () => {
-    file({ apiKeys: { a: ["k1", "k2"], b: "k3" } });
+    file({ apiKeys: { a: ["key-number-1-is-long", "key-number-2-is-long"], b: "key-number-3-is-long" } });
     const keys = [
-      { tenant: "a", key: "k1" },
-      { tenant: "a", key: "k2" },
-      { tenant: "b", key: "k3" },
+      { tenant: "a", key: "key-number-1-is-long" },
+      { tenant: "a", key: "key-number-2-is-long" },
+      { tenant: "b", key: "key-number-3-is-long" },
     ];
     expect(parse().config.apiKeys).toEqual(keys);
-    expect(parse("--api-key", "a=k1", "--api-key", "a=k2", "--api-key", "b=k3").config.apiKeys).toEqual(keys);
-    expect(parseConfig({ environment: { TURNWIRE_API_KEYS: "a=k1, a=k2,b=k3" }, folder }).config.apiKeys).toEqual(keys);
-    expect(parse("--api-key", "a=k=,=").config.apiKeys).toEqual([{ tenant: "a", key: "k=,=" }]);
-    expect(problems({ args: ["--api-key", "a=k", "--api-key", "b=k"] })).toEqual([
+    expect(
+      parse(
+        "--api-key",
+        "a=key-number-1-is-long",
+        "--api-key",
+        "a=key-number-2-is-long",
+        "--api-key",
+        "b=key-number-3-is-long",
+      ).config.apiKeys,
+    ).toEqual(keys);
+    expect(
+      parseConfig({
+        environment: { TURNWIRE_API_KEYS: "a=key-number-1-is-long, a=key-number-2-is-long,b=key-number-3-is-long" },
+        folder,
+      }).config.apiKeys,
+    ).toEqual(keys);
+    expect(parse("--api-key", "a=key-with=,=inside").config.apiKeys).toEqual([
+      { tenant: "a", key: "key-with=,=inside" },
+    ]);
+    expect(problems({ args: ["--api-key", "a=the-same-key-twice", "--api-key", "b=the-same-key-twice"] })).toEqual([
       "--api-key has the same key twice, the second time for the tenant 'b'",
     ]);
-    expect(problems({ args: ["--api-key", "a=k k"] })).toHaveLength(1);
+    expect(problems({ args: ["--api-key", "a=key with spaces inside"] })).toHaveLength(1);
     expect(problems({ args: ["--api-key", "a="] })).toHaveLength(1);
-    expect(problems({ args: ["--api-key", "a/b=k"] })).toHaveLength(1);
+    expect(problems({ args: ["--api-key", "a/b=key-of-sixteen-chars"] })).toHaveLength(1);
+
+    expect(problems({ args: ["--api-key", "a=fifteen-letters"] })).toEqual([
+      "--api-key needs a key of at least 16 characters for the tenant 'a': shorter ones can be guessed",
+    ]);
+    expect(() => completeConfig({ apiKeys: [{ tenant: "a", key: "short" }] })).toThrow(/at least 16 characters/);
   });
 });
 

@@ -22,7 +22,7 @@ async function serve(settings: Partial<Config> = {}) {
     },
   });
   const server = await startServer(
-    { port: 0, store: "memory:", apiKeys: [{ tenant: "acme", key: "sk-1" }], ...settings },
+    { port: 0, store: "memory:", apiKeys: [{ tenant: "acme", key: "sk-1-is-long-enough" }], ...settings },
     { log: createLog({ level: "info", destination }) },
   );
   onTestFinished(() => server.close());
@@ -39,7 +39,7 @@ async function serve(settings: Partial<Config> = {}) {
   return { url: server.url, lines, logged };
 }
 
-const headers = { authorization: "Bearer sk-1", "content-type": "application/json" };
+const headers = { authorization: "Bearer sk-1-is-long-enough", "content-type": "application/json" };
 const acme = { tenant: "acme", keyName: "acme", requestId: expect.stringMatching(/^req_/) };
 const nobody = { tenant: null, keyName: null, requestId: expect.stringMatching(/^req_/) };
 

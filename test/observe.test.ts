@@ -7,7 +7,7 @@ import { startServer } from "../src/server.ts";
 import type { Config } from "../src/settings.ts";
 import { answer, ScriptedBackend, type Step } from "../src/testing/index.ts";
 
-const SECRET = "xyzzy-secret";
+const SECRET = "xyzzy-secret-of-acme";
 
 type Line = { readonly [field: string]: unknown };
 

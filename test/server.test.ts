@@ -79,12 +79,14 @@ describe("startServer", () => {
 
   test("gives each key its tenant, and no tenant the responses of another", async () => {
     const apiKeys = [
-      { tenant: "a", key: "key-a" },
-      { tenant: "b", key: "key-b" },
+      { tenant: "a", key: "key-a-of-sixteen-letters" },
+      { tenant: "b", key: "key-b-of-sixteen-letters" },
     ];
     const server = await start({ apiKeys });
     expect((await create(server, { model: "sim", input: "Hello" })).status).toBe(401);
-    const [a, b] = ["key-a", "key-b"].map((key) => ({ authorization: `Bearer ${key}` }));
+    const [a, b] = ["key-a-of-sixteen-letters", "key-b-of-sixteen-letters"].map((key) => ({
+      authorization: `Bearer ${key}`,
+    }));
     const { id } = (await (await create(server, { model: "sim", input: "Hello" }, a)).json()) as { id: string };
     const next = { model: "sim", input: "Go on", previous_response_id: id };
     expect((await create(server, next, a)).status).toBe(200);

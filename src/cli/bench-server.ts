@@ -14,14 +14,15 @@ const POLL_MS = 30;
 
 /**
  * Starts it in front of this model server: with the settings that every server has, but that it takes compression from
- * this machine too. Its log and its store are in a folder that goes with it.
+ * this machine too, and that all sessions belong to one tenant. Its log and its store are in a folder that goes with it.
  */
 export async function startOwnServer(upstreamUrl: string): Promise<OwnServer> {
   const folder = mkdtempSync(join(tmpdir(), "turnwire-bench-"));
   const log = join(folder, "log");
   const output = openSync(log, "a");
   const program = join(import.meta.dirname, `main${extname(import.meta.filename)}`);
-  const flags = ["--port", "0", "--backend", upstreamUrl, "--data-dir", folder, "--deflate", "on"];
+  const limits = ["--max-turns", "1000000", "--max-turns-per-tenant", "1000000", "--max-connections-per-tenant", "0"];
+  const flags = ["--port", "0", "--backend", upstreamUrl, "--data-dir", folder, "--deflate", "on", ...limits];
   const child = spawn(process.execPath, [program, "serve", ...flags], {
     // Neither a configuration file nor variables that are meant for another server.
     cwd: folder,

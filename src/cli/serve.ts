@@ -77,6 +77,7 @@ function announce(server: RunningServer, config: Config, log: Log, isTerminal: b
     access: server.needsKey ? "API key needed" : "no API key needed",
     tenants,
     data: maskUrl(config.store),
+    memory: server.sizes,
     version: VERSION,
   };
   log.info(fields, "listening");

@@ -13,6 +13,7 @@ import { Claims } from "./claims.ts";
 import { Compactions } from "./compacted.ts";
 import type { Followed } from "./run.ts";
 import { type RunOptions, Runs } from "./runs.ts";
+import { RunningTurns } from "./running-turns.ts";
 import { withModel } from "./sole-model.ts";
 import { settingsInForce } from "./standing.ts";
 import { Session, type SessionOptions } from "./session.ts";
@@ -30,12 +31,14 @@ export class Engine {
   readonly #sessions = new Set<Session>();
   readonly #runs: Runs;
   readonly #claims: Claims;
+  readonly #turns: RunningTurns;
   #draining = false;
 
   constructor(given: EnginePorts) {
     this.memory = given.memory ?? new Memory();
     const ports = { ...given, memory: this.memory };
     this.#ports = ports;
+    this.#turns = new RunningTurns(ports.limits);
     this.#runs = new Runs(ports, (options) => this.openSession(options));
     this.#claims = new Claims(ports.store.records, ports.runtime);
   }
@@ -52,10 +55,15 @@ export class Engine {
 
   /** Opens the session of one connection, or of one HTTP request. Whoever opens it closes it. */
   openSession(options: SessionOptions): Session {
-    const session: Session = new Session(this.#ports, options, () => this.#sessions.delete(session));
+    const session: Session = new Session(this.#ports, this.#turns, options, () => this.#sessions.delete(session));
     if (this.#draining) session.refuse(shuttingDown());
     this.#sessions.add(session);
     return session;
+  }
+
+  /** Refuses early what would be refused later: before a body is read. @throws ApiError `too_many_turns` */
+  checkRoom(tenant: Tenant): void {
+    this.#turns.check(tenant);
   }
 
   /** The request with the model that it leaves out. @throws ApiError `missing_required_parameter` */

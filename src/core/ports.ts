@@ -6,11 +6,13 @@ import type { IdKind } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/table.ts";
 import type { ServerEvent } from "../protocol/events.ts";
 import type { Memory } from "./budget.ts";
+import type { Limits } from "./limits.ts";
 import type { ResponseNode, Tenant } from "./node.ts";
 import type { Admit, JsonValue, RecordChange, Records } from "./record-ports.ts";
 
 /** Every interface that an adapter implements, and the values that cross it. */
 
+export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export type { Tenant } from "./node.ts";
 export type {
   Admit,
@@ -181,7 +183,7 @@ export class NotPut extends Error {
   }
 }
 
-/** What a store has of one node: its response and its own input. */
+/** What a store has of one node. */
 export type StoredResponse = Pick<ResponseNode, "input" | "response">;
 
 /** Seals texts that clients keep for the server and cannot read. All of it is per tenant. */
@@ -200,9 +202,9 @@ export interface Access {
   needsKey(): Promise<boolean>;
   /**
    * @param authorization the header of that name
-   * @throws ApiError `invalid_api_key`
+   * @throws ApiError `invalid_api_key`, and `rate_limit_exceeded` after many wrong keys from the address
    */
-  authenticate(authorization: string | undefined): Promise<Permit>;
+  authenticate(authorization: string | undefined, address?: string): Promise<Permit>;
 }
 
 /**
@@ -299,51 +301,4 @@ export type EnginePorts = {
   readonly limits: Limits;
   /** The budgets of live bytes; without one there is no limit. */
   readonly memory?: Memory;
-};
-
-/** Every bound of the engine, by name. */
-export type Limits = {
-  /** Bytes of nodes that one session keeps. */
-  readonly sessionBytes: number;
-  /** Turns of one session that run at the same time, over all its lanes. */
-  readonly turnsInFlight: number;
-  /** Turns of one session that may wait. */
-  readonly queuedTurns: number;
-  /** Lanes that one session may name, in all its life. */
-  readonly laneNames: number;
-  /** Steers that one response may hold. */
-  readonly pendingSteers: number;
-  /** Turns of one server that outlive their clients, at the same time. */
-  readonly detachedRuns: number;
-  /** The same, of one tenant. */
-  readonly detachedRunsPerTenant: number;
-  /** Tokens, and bytes, of a context beyond which it is compacted where the request allows it and names no threshold. */
-  readonly compactTokens: number;
-  readonly compactBytes: number;
-  /** Stored responses that are loaded for the items that one input refers to. */
-  readonly referencedResponses: number;
-  /** How long a server holds a run or a conversation without renewing its lease, in milliseconds. */
-  readonly leaseMs: number;
-  /** Bytes of a turn's context: its chain, its input, and what both refer to; and days that a conversation is kept, 0 is for good. */
-  readonly contextBytes: number;
-  readonly conversationDays: number;
-  /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
-  readonly acceptMs: number;
-};
-
-export const DEFAULT_LIMITS: Limits = {
-  sessionBytes: 64 * 1024 * 1024,
-  turnsInFlight: 16,
-  queuedTurns: 64,
-  laneNames: 32,
-  pendingSteers: 32,
-  detachedRuns: 256,
-  detachedRunsPerTenant: 64,
-  compactTokens: 100_000,
-  compactBytes: 16 * 1024 * 1024,
-  referencedResponses: 256,
-  leaseMs: 15_000,
-  contextBytes: 256 * 1024 * 1024,
-  conversationDays: 0,
-  acceptMs: 0,
 };

@@ -17,6 +17,7 @@ import { RepeatedSettings } from "./repeated-settings.ts";
 import { markReported } from "./reported.ts";
 import type { Conduct, Entry, Running, TurnJob, TurnSink } from "./session-turns.ts";
 import { awaitsClient, steerFailed, Steers, whyOver } from "./steering.ts";
+import type { RunningTurns } from "./running-turns.ts";
 import { withModel } from "./sole-model.ts";
 import type { StopReason } from "./stop-reason.ts";
 import { forgetsParent, Turn, type TurnEnd } from "./turn.ts";
@@ -34,10 +35,7 @@ export type SessionOptions = {
   readonly retries?: number | undefined;
 };
 
-/**
- * The state of one client connection: its lanes, its local cache, and the steers that wait for a continuation. An HTTP
- * request gets a session of one turn. Whatever it holds is gone when it closes.
- */
+/** The state of one client connection: lanes, local cache, and steers that wait. An HTTP request has one of one turn. */
 export class Session {
   readonly id: string;
   readonly tenant: Tenant;
@@ -48,6 +46,7 @@ export class Session {
   readonly #account: Account;
   readonly #cache: LocalCache;
   readonly #lanes: Lanes<TurnJob>;
+  readonly #allTurns: RunningTurns;
   readonly #turns = new Set<Turn>();
   readonly #running = new Map<string, Running>();
   /** Steers whose response has ended, by lane: they wait for the client to continue it, or its continuation to begin. */
@@ -58,8 +57,9 @@ export class Session {
   #refusal: ApiError | null = null;
   #stopped: StopReason | null = null;
 
-  constructor(ports: EnginePorts, options: SessionOptions, onClose: () => void) {
+  constructor(ports: EnginePorts, allTurns: RunningTurns, options: SessionOptions, onClose: () => void) {
     this.#ports = ports;
+    this.#allTurns = allTurns;
     this.id = ports.runtime.newId("session");
     this.tenant = options.tenant;
     this.#options = options;
@@ -222,6 +222,7 @@ export class Session {
   }
 
   async #runTurn(request: CreateRequest, { lane, sink, pinned, steers }: Conduct): Promise<TurnEnd> {
+    const leave = this.#allTurns.enter(this.tenant, () => steers?.giveBack());
     const memory = new ContextMemory(this.#account.open(), this.#ports.limits.contextBytes);
     const turn = new Turn(this.#ports, {
       request: steers === null ? request : { ...request, input: [...steers.items, ...request.input] },
@@ -257,6 +258,7 @@ export class Session {
     this.#turns.add(turn);
     if (this.#stopped !== null) turn.stop(this.#stopped);
     const end = await turn.run();
+    leave();
     memory.release();
     this.#turns.delete(turn);
     if (end.outcome === "refused") steers?.giveBack();

@@ -6,6 +6,7 @@ import { type ApiKey, ConfiguredKeys } from "./configured-keys.ts";
 import { KeyBook } from "./key-book.ts";
 import type { StoredKey } from "./key-record.ts";
 import { hashOf, isSecret } from "./secret.ts";
+import { type WrongKey, WrongKeys } from "./wrong-keys.ts";
 
 /** Whose everything is on a server without keys. */
 export const DEFAULT_TENANT: Tenant = "default";
@@ -24,6 +25,8 @@ export type KeyRingOptions = {
   readonly runtime: Pick<Runtime, "now" | "monotonic">;
   /** Whether a key is needed also while there is none. */
   readonly isClosed: boolean;
+  /** Told of wrong keys, though not of each. */
+  readonly onWrongKey?: (wrong: WrongKey) => void;
 };
 
 /**
@@ -36,15 +39,17 @@ export class KeyRing implements Access {
   readonly #book: KeyBook;
   readonly #runtime: Pick<Runtime, "now" | "monotonic">;
   readonly #allowances: Allowances;
+  readonly #wrongKeys: WrongKeys;
   /** `closed` for good: when its last key is revoked a server does not open to everybody. */
   #state: { readonly kind: "closed" } | { readonly kind: "open"; readonly since: number };
   #looking: Promise<boolean> | null = null;
 
-  constructor({ configured, records, runtime, isClosed }: KeyRingOptions) {
+  constructor({ configured, records, runtime, isClosed, onWrongKey = () => undefined }: KeyRingOptions) {
     this.#configured = new ConfiguredKeys(configured);
     this.#book = new KeyBook(records);
     this.#runtime = runtime;
     this.#allowances = new Allowances(() => runtime.monotonic());
+    this.#wrongKeys = new WrongKeys(() => runtime.monotonic(), onWrongKey);
     this.#state = isClosed || configured.length > 0 ? { kind: "closed" } : { kind: "open", since: -Infinity };
   }
 
@@ -62,16 +67,29 @@ export class KeyRing implements Access {
     return this.#looking;
   }
 
-  async authenticate(authorization: string | undefined): Promise<Permit> {
+  async authenticate(authorization: string | undefined, address?: string): Promise<Permit> {
     if (!(await this.needsKey())) return this.#openPermit();
     const key = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
     if (key === undefined) throw new ApiError("invalid_api_key", NO_KEY);
     const hash = hashOf(key);
-    const tenant = this.#configured.find(hash);
-    // A configured key has no other name than its tenant's.
-    if (tenant !== undefined) return unlimited(tenant, tenant, async () => undefined);
+    const name = hash.toString("hex");
+    this.#wrongKeys.check(address, name);
+    try {
+      const tenant = this.#configured.find(hash);
+      // A configured key has no other name than its tenant's.
+      const permit =
+        tenant === undefined ? await this.#findStored(key, name) : unlimited(tenant, tenant, async () => undefined);
+      this.#wrongKeys.right(address, name);
+      return permit;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === "invalid_api_key") this.#wrongKeys.wrong(address);
+      throw error;
+    }
+  }
+
+  async #findStored(key: string, hash: string): Promise<Permit> {
     if (!isSecret(key)) throw new ApiError("invalid_api_key", "Incorrect API key provided.");
-    return this.#storedPermit(hash.toString("hex"));
+    return this.#storedPermit(hash);
   }
 
   async #look(): Promise<boolean> {

@@ -1,6 +1,7 @@
 import Type from "typebox";
 import { ApiError } from "./errors.ts";
-import { type CreateRequest, parseCreateRequest } from "./request.ts";
+import { finish } from "./input.ts";
+import { type CreateRequest, createRequestInSteps } from "./request.ts";
 import { parseSteer, type SteerRequest } from "./steer.ts";
 import { CLIENT_EVENT, IGNORED_CLIENT_EVENTS } from "./table.ts";
 import { compileCheck } from "./validation.ts";
@@ -21,13 +22,18 @@ const STREAM_ID = /^[A-Za-z0-9_.-]{1,256}$/;
  * @throws ApiError when it is not an object, not a known event, or not well-formed
  */
 export function parseClientEvent(value: unknown): ClientEvent {
+  return finish(clientEventInSteps(value));
+}
+
+/** The same, in steps that each take little time. */
+export function* clientEventInSteps(value: unknown): Generator<void, ClientEvent> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ApiError("invalid_type", "A WebSocket message must be a JSON object.");
   }
   const { type } = value as { readonly type?: unknown };
   switch (type) {
     case CLIENT_EVENT.create:
-      return { type: "create", streamId: parseStreamId(value), request: parseForeground(value) };
+      return { type: "create", streamId: parseStreamId(value), request: yield* foregroundInSteps(value) };
     case CLIENT_EVENT.steer:
       return { type: "steer", steer: parseSteer(value) };
     case CLIENT_EVENT.inject:
@@ -46,8 +52,8 @@ export function parseClientEvent(value: unknown): ClientEvent {
 }
 
 /** A connection has no use for a response that outlives it: it could not show its events. */
-function parseForeground(value: object): CreateRequest {
-  const request = parseCreateRequest(value);
+function* foregroundInSteps(value: object): Generator<void, CreateRequest> {
+  const request = yield* createRequestInSteps(value);
   if (!request.background) return request;
   const message = "Background responses are not supported over WebSocket: create them by POST.";
   throw new ApiError("unsupported_parameter", message, { param: "background" });

@@ -1,6 +1,6 @@
 import { ApiError } from "./errors.ts";
 import { COMPACTION_TRIGGER } from "./items.ts";
-import { type CreateRequest, parseCreateRequest } from "./request.ts";
+import { type CreateRequest, createRequestInSteps } from "./request.ts";
 import type { OutputItem } from "./items.ts";
 import type { Usage } from "./response.ts";
 
@@ -28,21 +28,21 @@ export type CompactedContext = {
 /**
  * The body of `POST /v1/responses/input_tokens`: that of a create request of which only what the model would read counts.
  * It may leave out its input.
- * @throws ApiError as `parseCreateRequest` does
+ * @throws ApiError as `createRequestInSteps` does
  */
-export function parseCountRequest(value: unknown): CreateRequest {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return parseCreateRequest(value);
+export function* countRequestInSteps(value: unknown): Generator<void, CreateRequest> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return yield* createRequestInSteps(value);
   const { input, ...body } = value as { readonly input?: unknown };
-  return parseCreateRequest({ ...body, input: input ?? [] });
+  return yield* createRequestInSteps({ ...body, input: input ?? [] });
 }
 
 /**
  * The body of `POST /v1/responses/compact`, as the turn that it asks for: one whose output is a compaction and that nothing
  * is kept of. It names its model, as OpenAI demands it here.
- * @throws ApiError as `parseCreateRequest` does
+ * @throws ApiError as `createRequestInSteps` does
  */
-export function parseCompactRequest(value: unknown): CreateRequest {
-  const request = parseCreateRequest(value);
+export function* compactRequestInSteps(value: unknown): Generator<void, CreateRequest> {
+  const request = yield* createRequestInSteps(value);
   if (request.model === "") {
     throw new ApiError("missing_required_parameter", "Missing required parameter: 'model'.", { param: "model" });
   }

@@ -21,8 +21,9 @@ export function checkFormat(format: TextFormat, path: string): void {
 }
 
 /** The input as items: a string is one user message. @throws ApiError */
-export function parseInput(input: string | readonly object[]): readonly Item[] {
-  return typeof input === "string" ? [{ type: "message", role: "user", content: input }] : parseItems(input, "input");
+export function* inputInSteps(input: string | readonly object[]): Generator<void, readonly Item[]> {
+  if (typeof input === "string") return [{ type: "message", role: "user", content: input }];
+  return yield* itemsInSteps(input, "input");
 }
 
 /**
@@ -31,7 +32,28 @@ export function parseInput(input: string | readonly object[]): readonly Item[] {
  * @throws ApiError
  */
 export function parseItems(items: readonly object[], path: string): readonly Item[] {
-  return items.map((item, index) => parseItem(item as { readonly [field: string]: unknown }, `${path}[${index}]`));
+  return finish(itemsInSteps(items, path));
+}
+
+/** Items that are checked in one step. */
+const STEP_ITEMS = 256;
+
+/** The same, in steps that each take little time. */
+export function* itemsInSteps(items: readonly object[], path: string): Generator<void, readonly Item[]> {
+  const parsed: Item[] = [];
+  for (const [index, item] of items.entries()) {
+    parsed.push(parseItem(item as { readonly [field: string]: unknown }, `${path}[${index}]`));
+    if (index % STEP_ITEMS === STEP_ITEMS - 1) yield;
+  }
+  return parsed;
+}
+
+/** Does in one go what could be done in steps. */
+export function finish<Result>(steps: Generator<void, Result>): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
 }
 
 function parseItem(raw: { readonly [field: string]: unknown }, path: string): Item {

@@ -2,7 +2,7 @@ import Type from "typebox";
 import { type Echo, ECHOES } from "./echo.ts";
 import { ApiError } from "./errors.ts";
 import { isRawInteger, type RawInteger } from "./exact-json.ts";
-import { checkFormat, parseInput } from "./input.ts";
+import { checkFormat, finish, inputInSteps } from "./input.ts";
 import { type Item, type TextFormat, TextFormatSchema } from "./items.ts";
 import { checkToolChoice, checkTools, showTool, type Tool, type ToolChoice, ToolSchema } from "./tools.ts";
 import type { ReasoningSettings } from "./response.ts";
@@ -180,6 +180,10 @@ const checkBody = compileCheck(CreateRequestSchema);
  * @throws ApiError `invalid_type`, `invalid_value`, `missing_required_parameter` or `unsupported_parameter`, with `param`.
  */
 export function parseCreateRequest(value: unknown): CreateRequest {
+  return finish(createRequestInSteps(value));
+}
+
+export function* createRequestInSteps(value: unknown): Generator<void, CreateRequest> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ApiError("invalid_type", "The request body must be a JSON object.");
   }
@@ -215,7 +219,7 @@ export function parseCreateRequest(value: unknown): CreateRequest {
   checkFormat(format, "text.format");
   return {
     model: body.model ?? "",
-    input: parseInput(body.input ?? []),
+    input: yield* inputInSteps(body.input ?? []),
     previous_response_id: previous,
     conversation,
     instructions: body.instructions ?? null,
@@ -291,7 +295,6 @@ function rounded(integer: string): number {
   return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number(integer), Number.MAX_SAFE_INTEGER));
 }
 
-/** The lowest thresholds that were named. */
 function parseThresholds(management: NonNullable<RawBody["context_management"]>): CompactionThresholds | null {
   if (management.length === 0) return null;
   management.forEach(({ type }, index) => {

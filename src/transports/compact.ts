@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ResponseNode } from "../core/node.ts";
 import type { Permit } from "../core/ports.ts";
-import { COMPACTION_OBJECT, type CompactedContext, parseCompactRequest } from "../protocol/context-request.ts";
+import { COMPACTION_OBJECT, type CompactedContext, compactRequestInSteps } from "../protocol/context-request.ts";
 import { NO_USAGE } from "../protocol/response.ts";
-import { parseBody } from "./body.ts";
+import { readBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 
 /**
@@ -11,12 +11,12 @@ import type { TransportContext } from "./context.ts";
  * @returns undefined when the client has left
  */
 export async function compact(
-  { engine }: TransportContext,
+  { engine, limits }: TransportContext,
   permit: Permit,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<CompactedContext | undefined> {
-  const asked = parseCompactRequest(await parseBody(request.body));
+  const asked = await readBody(request.body, limits, compactRequestInSteps);
   const session = engine.openSession({ tenant: permit.tenant, permit, transport: "http" });
   reply.raw.once("close", () => session.close());
   const bytesIn = Buffer.isBuffer(request.body) ? request.body.length : 0;

@@ -9,13 +9,16 @@ import { type Echo, type EventView, shownEvent } from "../protocol/echo.ts";
 import { ApiError, errorFrame, toApiError } from "../protocol/errors.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import { CLOSE, type CloseReason } from "../protocol/table.ts";
+import type { CutReason } from "./context.ts";
 import { Age } from "./age.ts";
 import { Inbox } from "./inbox.ts";
 import { viewOf } from "./echo.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
 import { type Load, overloaded } from "./load.ts";
+import { MessageDeadline } from "./message-deadline.ts";
 import { Outbox } from "./outbox.ts";
+import { peerOf } from "./peer.ts";
 import { Reader } from "./reader.ts";
 import { type Report, reportRefusal, type Who } from "./report.ts";
 import { messageBytes } from "./request-memory.ts";
@@ -59,12 +62,16 @@ export type ConnectionOptions = {
   readonly load: Load;
   /** Visits all connections to see whether they live; null when nobody wants to know. */
   readonly rounds: Rounds | null;
+  /** Visits all connections to see whether a message takes too long to arrive. */
+  readonly messageRounds: Rounds;
   /** Whether the client needs an event in long silences. */
   readonly wantsKeepalive: boolean;
   /** What events repeat of a request. */
   readonly echo: Echo;
   /** Takes what went wrong in here and is nobody's to know outside. */
   readonly onError: (error: unknown) => void;
+  /** Told when the client is cut, and why. */
+  readonly onCut: (reason: CutReason) => void;
   /** Whose connection it is, and how it was opened, for reports. */
   readonly who: Who;
   readonly route: string;
@@ -84,12 +91,14 @@ export class Connection {
   readonly #limits: TransportLimits;
   readonly #echo: Echo;
   readonly #onError: (error: unknown) => void;
-  readonly #reader = new Reader();
+  readonly #onCut: (reason: CutReason) => void;
+  readonly #reader: Reader;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
   readonly #age: Age;
   readonly #silence: Silence;
   readonly #liveness: Liveness | null;
+  readonly #deadline: MessageDeadline;
   /** Messages that were wrong by themselves, and turns that were refused for load. */
   readonly #wrong: Streak;
   readonly #shed: Streak;
@@ -109,6 +118,8 @@ export class Connection {
     this.#limits = limits;
     this.#echo = echo;
     this.#onError = onError;
+    this.#onCut = options.onCut;
+    this.#reader = new Reader(limits);
     this.#inbox = new Inbox(socket, limits);
     const compressFrom = echo !== "minimal" ? limits.deflateThreshold : limits.minimalDeflateThreshold;
     this.#outbox = new Outbox(
@@ -120,14 +131,17 @@ export class Connection {
         },
         cork: () => stream.cork(),
         uncork: () => stream.uncork(),
-        giveUp: () => this.close("slow_client"),
+        giveUp: () => this.#cut("slow_reader"),
       },
       limits,
       account.open(),
     );
     this.#age = new Age({ session, limits, onEnd: (error) => this.#endOfAge(error) });
     this.#silence = new Silence(wantsKeepalive ? limits.silenceMs : 0, () => session.keepAlive());
-    this.#liveness = rounds && new Liveness(peerOf(stream, socket, this.#inbox, this), rounds, limits);
+    const ends = { giveUp: () => this.close("dead_peer"), cut: () => this.#cut("slow_message") };
+    const watched = peerOf(stream, socket, this.#inbox, ends);
+    this.#liveness = rounds && new Liveness(watched, rounds, limits);
+    this.#deadline = new MessageDeadline(watched, options.messageRounds);
     this.#wrong = new Streak(limits.errorsInARow);
     this.#shed = new Streak(limits.shedTurnsInARow);
     socket.onClosing = (own) => {
@@ -138,8 +152,15 @@ export class Connection {
     // What the peer did wrong, or that it is gone; the library closes the socket by itself, with the right code.
     socket.on("error", () => this.#leave());
     socket.on("message", (data, isBinary) => this.#receive(data as Buffer, isBinary));
+    socket.on("ping", (data) => this.#deadline.control(data.length));
+    socket.on("pong", (data) => this.#deadline.control(data.length));
     // Before the library takes the bytes, which may complete a message.
     stream.prependListener("data", (piece: Buffer) => this.#arrive(piece.length));
+  }
+
+  #cut(reason: "slow_reader" | "slow_message"): void {
+    this.#onCut(reason);
+    this.close(reason === "slow_reader" ? "slow_client" : "slow_message");
   }
 
   close(reason: CloseReason): void {
@@ -153,6 +174,7 @@ export class Connection {
     this.#age.stop();
     this.#silence.rest();
     this.#liveness?.end();
+    this.#deadline.end();
     this.#outbox.close();
     this.#arriving.release();
     this.#session.close();
@@ -173,6 +195,7 @@ export class Connection {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
+    this.#deadline.message();
     if (this.#state !== "open") return;
     if (isBinary) {
       this.close("binary_message");
@@ -316,17 +339,4 @@ export class Connection {
   #heed(full: void | Promise<void>): void {
     if (full !== undefined) this.#inbox.holdUntil(full).catch((error: unknown) => this.#fail(error));
   }
-}
-
-function peerOf(stream: Socket, socket: ServerSocket, inbox: Inbox, connection: Connection) {
-  return {
-    get received(): number {
-      return stream.bytesRead;
-    },
-    get isHeld(): boolean {
-      return inbox.isHeld;
-    },
-    ping: () => socket.ping(),
-    giveUp: () => connection.close("dead_peer"),
-  };
 }

@@ -15,20 +15,20 @@ import { leaseOf } from "./request-memory.ts";
 import { resource } from "./routes.ts";
 
 /** Conversations and their items, below the prefix of the API. */
-export function serveConversations(api: FastifyInstance, { engine }: TransportContext): void {
+export function serveConversations(api: FastifyInstance, { engine, limits }: TransportContext): void {
   const mine = (request: FastifyRequest): Conversations =>
     engine.conversations(request.getDecorator<Tenant>("tenant"), leaseOf(request));
 
   resource(api, "/conversations", {
     POST: async (request) => {
       const isEmpty = !Buffer.isBuffer(request.body) || request.body.length === 0;
-      return mine(request).create(parseNewConversation(isEmpty ? undefined : await parseBody(request.body)));
+      return mine(request).create(parseNewConversation(isEmpty ? undefined : await parseBody(request.body, limits)));
     },
   });
   resource(api, "/conversations/:id", {
     GET: (request) => mine(request).get(named(request).id),
     POST: async (request) => {
-      const metadata = parseConversationUpdate(await parseBody(request.body));
+      const metadata = parseConversationUpdate(await parseBody(request.body, limits));
       return mine(request).update(named(request).id, metadata);
     },
     DELETE: async (request): Promise<ConversationDeleted> => {
@@ -43,7 +43,7 @@ export function serveConversations(api: FastifyInstance, { engine }: TransportCo
       return pageOf(await mine(request).items(named(request).id), query);
     },
     POST: async (request) => {
-      const items = parseConversationItems(await parseBody(request.body));
+      const items = parseConversationItems(await parseBody(request.body, limits));
       const added = await mine(request).add(named(request).id, items);
       return pageOf(added, { limit: added.length, order: "asc", after: null, before: null });
     },

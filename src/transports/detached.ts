@@ -60,7 +60,7 @@ export async function sendEvents(
   reply: FastifyReply,
   options: { readonly view: EventView; readonly after?: number },
 ): Promise<void> {
-  const sse = new SseStream(reply, { ...options, limits: context.limits, left: () => undefined });
+  const sse = new SseStream(reply, { ...options, limits: context.limits, onCut: context.onCut, left: () => undefined });
   for await (const batch of followed.events()) {
     // What makes the events again holds the text of the response as far as it has come.
     leaseOf(reply.request).grow(textOf(batch));

@@ -31,6 +31,8 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
   const options = {
     headersTimeout: limits.requestHeaderMs,
     requestTimeout: limits.requestMs,
+    // How late a request that takes too long may be noticed.
+    connectionsCheckingInterval: Math.min(30_000, limits.requestHeaderMs),
     keepAliveTimeout: limits.keepAliveMs,
     maxHeaderSize: limits.maxHeaderBytes,
     // An upgrade to anything else is declined by answering the request as the plain one that it also is.
@@ -45,7 +47,7 @@ export function createNodeServer(limits: TransportLimits, tls: Tls | undefined):
 
 /** The routes over HTTP. Every answer carries an id, and every error is an envelope of the protocol's. */
 export function createHttpApp(context: TransportContext, server: Server): FastifyInstance {
-  const { runtime, limits, load, isDraining, access, door, policy, version, isTemporary } = context;
+  const { engine, runtime, limits, load, isDraining, access, door, policy, version, isTemporary } = context;
   const models = new ModelList(context);
   const page = new Page(context, models);
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void =>
@@ -95,7 +97,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
     api.decorateRequest("lease");
     api.addHook("onRequest", async (request, reply) => {
       await door.checkSite(request.raw);
-      const permit = await access.authenticate(request.headers.authorization);
+      const permit = await access.authenticate(request.headers.authorization, request.ip);
       request.setDecorator<Permit>("permit", permit);
       request.setDecorator<Tenant>("tenant", permit.tenant);
       const lease = context.engine.memory.of(permit.tenant).open();
@@ -114,8 +116,9 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
   };
   app.register(async (api) => {
     guarded(api);
-    api.addHook("onRequest", async () => {
+    api.addHook("onRequest", async (request) => {
       if (load.isOverloaded) throw overloaded(limits);
+      engine.checkRoom(request.getDecorator<Tenant>("tenant"));
     });
     for (const path of RESPONSES_PATHS) {
       route(api, "POST", path, async (request, reply) =>
@@ -242,15 +245,19 @@ function explain(thrown: unknown, limits: TransportLimits): ApiError {
 
 /** Bytes that are no HTTP request, or not in time; there is no request here that could be answered the usual way. */
 function answerBrokenRequest(context: TransportContext, error: NodeJS.ErrnoException, socket: Socket): void {
+  const isTooSlow = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+  if (isTooSlow) context.onCut("slow_request");
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();
     return;
   }
   const isTooLarge = error.code === "HPE_HEADER_OVERFLOW";
   const { maxHeaderBytes } = context.limits;
-  const answer = isTooLarge
-    ? new ApiError("request_headers_too_large", `URL and headers may have at most ${maxHeaderBytes} bytes together.`)
-    : new ApiError("invalid_value", "This is not a valid HTTP request.");
+  const answer = isTooSlow
+    ? new ApiError("request_timeout", "The request did not arrive completely in time.")
+    : isTooLarge
+      ? new ApiError("request_headers_too_large", `URL and headers may have at most ${maxHeaderBytes} bytes together.`)
+      : new ApiError("invalid_value", "This is not a valid HTTP request.");
   const requestId = context.runtime.newId("request");
   reportRefusal(context.report, answer, { what: "request", route: null, ...who("http", requestId, null) });
   const body = JSON.stringify(errorBody(answer));

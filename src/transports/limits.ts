@@ -2,6 +2,10 @@
 export type TransportLimits = {
   /** Bytes of one WebSocket message or of one HTTP body. */
   readonly maxMessageBytes: number;
+  /** Levels of nesting in the JSON of a message or body. */
+  readonly maxDepth: number;
+  /** Arrays, objects and members in it: they take far more memory than their text. */
+  readonly maxValues: number;
   /** Bytes of messages that may wait on one connection for their turn; beyond that nothing more is read from it. */
   readonly queuedBytes: number;
   /** Bytes on their way to one client at which its backend is no longer pulled … */
@@ -18,6 +22,8 @@ export type TransportLimits = {
   readonly requestHeaderMs: number;
   /** Milliseconds in which a whole HTTP request must have arrived, body included. */
   readonly requestMs: number;
+  /** Milliseconds in which a WebSocket message must have arrived, from its first byte on. */
+  readonly messageMs: number;
   /** Milliseconds that an HTTP connection may idle between requests; longer than the 60 s of most load balancers. */
   readonly keepAliveMs: number;
   /** Bytes of the head of an HTTP request, headers and URL together. */
@@ -60,6 +66,8 @@ export type TransportLimits = {
 
 export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   maxMessageBytes: 64 * 1024 * 1024,
+  maxDepth: 512,
+  maxValues: 1_000_000,
   queuedBytes: 64 * 1024 * 1024,
   outboxHighWater: 1024 * 1024,
   outboxLowWater: 256 * 1024,
@@ -68,11 +76,12 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   closeMs: 5000,
   requestHeaderMs: 30_000,
   requestMs: 300_000,
+  messageMs: 300_000,
   keepAliveMs: 75_000,
   maxHeaderBytes: 32 * 1024,
   maxUrlLength: 8 * 1024,
   maxConnections: 10_000,
-  maxConnectionsPerTenant: 0,
+  maxConnectionsPerTenant: 2000,
   maxDeflateConnections: 1000,
   deflateThreshold: 4 * 1024,
   minimalDeflateThreshold: 512,

@@ -3,13 +3,14 @@ import type { AddressInfo, Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { Engine } from "../core/engine.ts";
 import type { Access, Runtime } from "../core/ports.ts";
-import type { TransportContext } from "./context.ts";
+import type { CutReason, TransportContext } from "./context.ts";
 import { Door } from "./door.ts";
 import { createHttpApp, createNodeServer, type Tls } from "./http.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./limits.ts";
 import { type Load, LoopLoad } from "./load.ts";
 import { DEFAULT_TRANSPORT_POLICY, type TransportPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
+import { watchAnswers } from "./slow-answers.ts";
 import { WebSockets } from "./websocket.ts";
 
 export type ListenerOptions = {
@@ -26,6 +27,8 @@ export type ListenerOptions = {
   readonly load?: Load;
   /** With it, the same port speaks https and wss instead. */
   readonly tls?: Tls;
+  /** Told of each client that was cut, and why. */
+  readonly onCut?: (reason: CutReason) => void;
   /** Rejects while the store cannot be used; asked by `/readyz`. */
   readonly probe?: () => Promise<unknown>;
   /** Takes unexpected errors, whose text no client sees. */
@@ -61,6 +64,7 @@ export class Listener {
       version,
       isTemporary: options.isTemporary ?? false,
       onError,
+      onCut: options.onCut ?? (() => undefined),
       probe: options.probe ?? (async () => undefined),
       report: options.report ?? (() => undefined),
       limits: this.#limits,
@@ -73,6 +77,7 @@ export class Listener {
     this.#app = createHttpApp(context, this.#server);
     this.#webSockets = new WebSockets(context);
     this.#webSockets.attach(this.#server);
+    watchAnswers(this.#server, this.#limits, () => context.onCut("slow_reader"));
     this.#server.on("connection", (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));

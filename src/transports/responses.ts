@@ -4,8 +4,8 @@ import type { Permit } from "../core/ports.ts";
 import type { EventView } from "../protocol/echo.ts";
 import { retryHeaders } from "../protocol/errors.ts";
 import { isTerminal } from "../protocol/events.ts";
-import { type CreateRequest, parseCreateRequest } from "../protocol/request.ts";
-import { parseBody } from "./body.ts";
+import { type CreateRequest, createRequestInSteps } from "../protocol/request.ts";
+import { readBody } from "./body.ts";
 import type { TransportContext } from "./context.ts";
 import { answerDetached, idempotencyKey } from "./detached.ts";
 import { retriesFor } from "./client-retries.ts";
@@ -31,13 +31,13 @@ export async function createResponse(
   reply: FastifyReply,
 ): Promise<string | undefined> {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const create = parseCreateRequest(await parseBody(body));
+  const create = await readBody(body, context.limits, createRequestInSteps);
   // Whoever hung up while the body was read will not be heard to do so again.
   if (request.raw.socket.destroyed) {
     reply.hijack();
     return undefined;
   }
-  const { engine, limits, policy } = context;
+  const { engine, limits, policy, onCut } = context;
   const options = {
     tenant: permit.tenant,
     permit,
@@ -58,6 +58,7 @@ export async function createResponse(
     bytesIn: body.length,
     reply,
     limits,
+    onCut,
     saysEvent: wantsKeepalive(policy, request.headers),
     view: viewOf(create, echoFor(policy, request.headers)),
   };
@@ -72,16 +73,18 @@ type Exchange = {
   readonly bytesIn: number;
   readonly reply: FastifyReply;
   readonly limits: TransportLimits;
+  readonly onCut: TransportContext["onCut"];
   /** Whether this client needs an event in long silences, and not only a comment. */
   readonly saysEvent: boolean;
   /** How events are shown to this client; an answer without events is always complete. */
   readonly view: EventView;
 };
 
-async function stream({ session, create, bytesIn, reply, limits, saysEvent, view }: Exchange): Promise<void> {
+async function stream({ session, create, bytesIn, reply, limits, onCut, saysEvent, view }: Exchange): Promise<void> {
   const sse = new SseStream(reply, {
     limits,
     view,
+    onCut,
     left: () => session.close(),
     silent: () => (saysEvent ? session.keepAlive() : undefined),
   });
@@ -95,7 +98,7 @@ async function stream({ session, create, bytesIn, reply, limits, saysEvent, view
   sse.end();
 }
 
-async function collect({ session, create, bytesIn, reply, limits }: Exchange): Promise<string | undefined> {
+async function collect({ session, create, bytesIn, reply }: Exchange): Promise<string | undefined> {
   reply.raw.once("close", () => session.close());
   let body: string | undefined;
   const { outcome, error } = await session.create(create, {
@@ -111,7 +114,5 @@ async function collect({ session, create, bytesIn, reply, limits }: Exchange): P
   if (body === undefined) reply.hijack();
   else if (error !== null) reply.code(error.status).headers({ ...retryHeaders(error) });
   reply.type(JSON_TYPE);
-  // The answer waits for the client in one piece; one that does not take any of it for so long gets no more.
-  reply.raw.setTimeout(limits.slowClientMs);
   return body;
 }

@@ -4,6 +4,7 @@ import { encodeSseAfter, encodeSseError, SSE_DONE } from "../protocol/codec.ts";
 import { type EventView, shownEvent } from "../protocol/echo.ts";
 import { toApiError } from "../protocol/errors.ts";
 import { isTerminal, type ServerEvent } from "../protocol/events.ts";
+import type { CutReason } from "./context.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Outbox, type Wire } from "./outbox.ts";
 import { leaseOf } from "./request-memory.ts";
@@ -18,6 +19,8 @@ export type SseOptions = {
   readonly view: EventView;
   /** Events with this number, or a lower one, are left out. */
   readonly after?: number;
+  /** Told when the client does not read and is cut. */
+  readonly onCut: (reason: CutReason) => void;
   /** Told when the client is gone, or given up, or the stream has ended. */
   readonly left: () => void;
   /** Told when the stream has been silent for long, beside the comment that it then says. */
@@ -37,7 +40,8 @@ export class SseStream {
   constructor(reply: FastifyReply, options: SseOptions) {
     this.#reply = reply;
     this.#options = options;
-    this.#outbox = new Outbox(sseWire(reply.raw, this.#leave), options.limits, leaseOf(reply.request).another());
+    const wire = sseWire(reply.raw, this.#leave, options.onCut);
+    this.#outbox = new Outbox(wire, options.limits, leaseOf(reply.request).another());
     this.#silence = new Silence(options.limits.silenceMs, () => {
       void this.#outbox.write([SSE_COMMENT]);
       options.silent?.();
@@ -110,7 +114,7 @@ export class SseStream {
   };
 }
 
-function sseWire(raw: ServerResponse, leave: () => void): Wire {
+function sseWire(raw: ServerResponse, leave: () => void, onCut: SseOptions["onCut"]): Wire {
   const { socket } = raw;
   return {
     send: (frame, sent) => raw.write(frame, sent),
@@ -120,6 +124,7 @@ function sseWire(raw: ServerResponse, leave: () => void): Wire {
     cork: () => socket?.cork(),
     uncork: () => socket?.uncork(),
     giveUp: () => {
+      onCut("slow_reader");
       // Before the socket says that it is closed, which is later: until then the backend would run on.
       leave();
       raw.destroy();

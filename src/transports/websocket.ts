@@ -14,6 +14,7 @@ import { DEFLATE, wantsDeflate } from "./deflate.ts";
 import { echoFor } from "./echo.ts";
 import { splitTarget } from "./host-names.ts";
 import { checkUrl } from "./http.ts";
+import { messageRoundMs } from "./message-deadline.ts";
 import { checkOrigin } from "./origins.ts";
 import { reportRefusal, routeOf, who } from "./report.ts";
 import { RESPONSES_PATHS } from "./responses.ts";
@@ -34,6 +35,7 @@ export class WebSockets {
   readonly #context: TransportContext;
   readonly #admission: Admission;
   readonly #rounds: Rounds | null;
+  readonly #messageRounds: Rounds;
   readonly #connections = new Set<Connection>();
   readonly #requestIds = new WeakMap<IncomingMessage, string>();
   readonly #plain: Upgrades;
@@ -46,6 +48,7 @@ export class WebSockets {
     const { limits, load } = context;
     this.#admission = new Admission(limits, load);
     this.#rounds = limits.pingMs > 0 ? new Rounds(limits.pingMs) : null;
+    this.#messageRounds = new Rounds(messageRoundMs(limits));
     this.#plain = this.#createUpgrades(false);
     this.#deflating = this.#createUpgrades(DEFLATE);
   }
@@ -127,7 +130,7 @@ export class WebSockets {
       throw new ApiError("websocket_disabled", "This server takes no WebSocket connections: use HTTP.");
     }
     checkOrigin(policy, headers);
-    return access.authenticate(authorizationOf(headers));
+    return access.authenticate(authorizationOf(headers), request.socket.remoteAddress);
   }
 
   /** Whether there can be a further connection. @throws ApiError when there cannot */
@@ -155,6 +158,8 @@ export class WebSockets {
       limits,
       load,
       rounds: this.#rounds,
+      messageRounds: this.#messageRounds,
+      onCut: this.#context.onCut,
       wantsKeepalive: wantsKeepalive(policy, request.headers),
       echo,
       who: who("websocket", requestId, permit),

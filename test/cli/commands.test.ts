@@ -113,7 +113,7 @@ describe("config", () => {
   });
 
   test("masks secrets", async () => {
-    const args = ["config", "--api-key", "acme=sk-secret", "--backend", "http://me:sk-secret@localhost/v1"];
+    const args = ["config", "--api-key", "acme=sk-secret-of-acme", "--backend", "http://me:sk-secret@localhost/v1"];
     const { code, stdout } = await run(args, { TURNWIRE_BACKEND_KEY: "sk-secret" });
     expect(code).toBe(0);
     expect(stdout).toContain("acme=****");

@@ -71,14 +71,14 @@ describe("run", () => {
   test("uses a server that runs already, with the key it was given, and leaves it running", async () => {
     const programs = new Programs();
     programs.add("agent", TELLS_ALL);
-    const server = start(["serve", "--port", "0", "--api-key", "acme=sk-mine"]);
+    const server = start(["serve", "--port", "0", "--api-key", "acme=sk-mine-and-long-enough"]);
     const url = await server.url();
-    const args = ["run", "--port", new URL(url).port, "--key", "sk-mine", "agent"];
+    const args = ["run", "--port", new URL(url).port, "--key", "sk-mine-and-long-enough", "agent"];
     const { stdout, stderr } = await run(args, programs.environment);
     expect(stderr).toBe("");
     expect(told(stdout)).toMatchObject({
       status: 200,
-      env: { OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_KEY: "sk-mine" },
+      env: { OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_KEY: "sk-mine-and-long-enough" },
     });
     expect(told(stdout).health).not.toHaveProperty("temporary");
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
@@ -87,7 +87,7 @@ describe("run", () => {
   test("says that a server wants a key", async () => {
     const programs = new Programs();
     programs.add("agent", TELLS_ALL);
-    const url = await start(["serve", "--port", "0", "--api-key", "acme=sk-mine"]).url();
+    const url = await start(["serve", "--port", "0", "--api-key", "acme=sk-mine-and-long-enough"]).url();
     const { code, stdout, stderr } = await run(["run", "--port", new URL(url).port, "agent"], programs.environment);
     expect({ code, stdout, stderr }).toEqual({
       code: 1,

@@ -87,7 +87,7 @@ describe("the exit code is", () => {
   });
 
   test("2 when the key is not taken, or there is none", async () => {
-    const url = await serve({ apiKeys: [{ tenant: "one", key: "key-1" }] });
+    const url = await serve({ apiKeys: [{ tenant: "one", key: "key-number-one-of-two" }] });
     const none = await conformance(url);
     expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("wants a key; give one with --key") });
     const wrong = await conformance(url, "--key", "x");

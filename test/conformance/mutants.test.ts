@@ -8,7 +8,7 @@ import { MUTANTS } from "./mutants.ts";
 
 const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 const MUTATE = new URL("./mutate.ts", import.meta.url).pathname;
-const KEYS = { key: "key-one", secondKey: "key-two" };
+const KEYS = { key: "key-one-is-long-enough", secondKey: "key-two-is-long-enough" };
 
 /** Starts a server of ours in a process of its own, broken as the mutant says, or not at all. */
 async function startMutant(name: string | null, rate = 2000): Promise<string> {

@@ -9,7 +9,7 @@ import { ChatUpstream } from "../support/chat-upstream.ts";
 /** The suite against our server in the ways in which people run it: with a chat server behind it, and with TLS before it. */
 
 const TLS = resolve(import.meta.dirname, "../fixtures/tls");
-const KEYS = { key: "key-one", secondKey: "key-two" };
+const KEYS = { key: "key-one-is-long-enough", secondKey: "key-two-is-long-enough" };
 const apiKeys = [
   { tenant: "one", key: KEYS.key },
   { tenant: "two", key: KEYS.secondKey },

@@ -47,6 +47,8 @@ type Asked = { readonly name: string; readonly context: readonly string[]; reado
 /** Small, so that every bound is met. */
 export const LIMITS: Limits = {
   sessionBytes: 1 << 30,
+  turns: 1 << 30,
+  turnsPerTenant: 1 << 30,
   contextBytes: Infinity,
   conversationDays: 0,
   acceptMs: 0,

@@ -38,14 +38,14 @@ test("a server that is well has no findings but good ones, told as they come", a
 });
 
 test("a key is shown on every way", async () => {
-  const url = await turnwire({ apiKeys: [{ tenant: "acme", key: "sk-good" }] });
-  const examination = await examine({ url, key: "sk-good", idleMs: 100, largestBytes: 1000 });
+  const url = await turnwire({ apiKeys: [{ tenant: "acme", key: "sk-good-and-long" }] });
+  const examination = await examine({ url, key: "sk-good-and-long", idleMs: 100, largestBytes: 1000 });
   expect(examination.findings.filter(({ level }) => level !== "ok")).toEqual([]);
-  expect(JSON.stringify(examination)).not.toContain("sk-good");
+  expect(JSON.stringify(examination)).not.toContain("sk-good-and-long");
 });
 
 test("without its key nothing is asked of the model", async () => {
-  const url = await turnwire({ apiKeys: [{ tenant: "acme", key: "sk-good" }] });
+  const url = await turnwire({ apiKeys: [{ tenant: "acme", key: "sk-good-and-long" }] });
   const { findings, isWell } = await examine({ url, idleMs: 100 });
   expect(isWell).toBe(false);
   expect(findings.filter(({ level }) => level === "problem").map(({ check }) => check)).toEqual(["key", "upgrade"]);

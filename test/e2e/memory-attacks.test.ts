@@ -45,7 +45,16 @@ async function start(mutant: string | null, flags: readonly string[] = []): Prom
   const loader = mutant === null ? [] : ["--import", MUTATE];
   const backend = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1`;
   const args = ["--port", "0", "--data-dir", folder, "--backend", backend, "--max-loop-delay-ms", "0"];
-  const keys = ["--api-key", "attacker=key-one", "--api-key", "other=key-two", "--model", "m", "--model", "long"];
+  const keys = [
+    "--api-key",
+    "attacker=key-one-is-long-enough",
+    "--api-key",
+    "other=key-two-is-long-enough",
+    "--model",
+    "m",
+    "--model",
+    "long",
+  ];
   const node = [`--max-old-space-size=${HEAP_MB}`, ...loader, MAIN, "serve"];
   const child = spawn(process.execPath, [...node, ...args, ...keys, ...flags], {
     env: { ...process.env, MUTANT: mutant ?? "" },
@@ -68,7 +77,12 @@ async function start(mutant: string | null, flags: readonly string[] = []): Prom
 
 type Answered = { readonly status: number; readonly code: string | null; readonly id: string };
 
-async function post(url: string, body: object | Buffer, key = "key-one", headers = {}): Promise<Answered> {
+async function post(
+  url: string,
+  body: object | Buffer,
+  key = "key-one-is-long-enough",
+  headers = {},
+): Promise<Answered> {
   try {
     const answer = await request(`${url}/v1/responses`, {
       method: "POST",
@@ -108,7 +122,9 @@ const ATTACKS: {
   "compressed bodies": {
     run: async ({ url }) => {
       const body = brotli({ model: "m", input: "x".repeat(48 * MIB) });
-      return codes(await Promise.all(times(6, () => post(url, body, "key-one", { "content-encoding": "br" }))));
+      return codes(
+        await Promise.all(times(6, () => post(url, body, "key-one-is-long-enough", { "content-encoding": "br" }))),
+      );
     },
     refusedBy: ["request_memory_exceeded"],
   },
@@ -118,7 +134,7 @@ const ATTACKS: {
       const parts = { form: 1, replaces: false, before: [], summary: "x".repeat(4 * MIB), after: [] };
       const item = { type: "compaction", encrypted_content: seal.seal("attacker", JSON.stringify(parts)) };
       const body = brotli({ model: "m", input: [...times(200, () => item), user("Hi")] });
-      return codes([await post(url, body, "key-one", { "content-encoding": "br" })]);
+      return codes([await post(url, body, "key-one-is-long-enough", { "content-encoding": "br" })]);
     },
     refusedBy: ["context_length_exceeded", "request_memory_exceeded"],
   },
@@ -169,7 +185,7 @@ const ATTACKS: {
     run: async ({ url }) => {
       const { id } = await post(url, { model: "long", input: "Hi" });
       const { port } = new URL(url);
-      const head = `GET /v1/responses/${id}?stream=true HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer key-one\r\n\r\n`;
+      const head = `GET /v1/responses/${id}?stream=true HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer key-one-is-long-enough\r\n\r\n`;
       const all = await Promise.all(
         times(60, async () => {
           const socket = connect(Number(port), "127.0.0.1");
@@ -192,7 +208,7 @@ const ATTACKS: {
 
 async function open(url: string): Promise<WebSocket> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/v1/responses`, {
-    headers: { authorization: "Bearer key-one" },
+    headers: { authorization: "Bearer key-one-is-long-enough" },
   });
   socket.on("error", () => undefined);
   await new Promise((resolve) => socket.once("open", resolve));
@@ -224,7 +240,7 @@ describe("one key cannot use up the memory of the server, by", () => {
       expect(seen.filter((code) => code !== null && refusedBy.includes(code))).not.toEqual([]);
       expect(seen).not.toContain("connection lost");
       expect(target.child.exitCode).toBeNull();
-      const other = await post(target.url, { input: "Hi" }, "key-two");
+      const other = await post(target.url, { input: "Hi" }, "key-two-is-long-enough");
       expect(other).toMatchObject({ status: 200, code: null });
     },
     LONG_MS,

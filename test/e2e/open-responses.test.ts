@@ -11,7 +11,7 @@ import { breachesOf, ContractClient, type ContractTurn, readFrame } from "../sup
  * demands, all at once against one server, as its runner does.
  */
 
-const KEY = "contract-key";
+const KEY = "the-contract-key";
 const MODEL = "sim";
 /** The schemas are compiled in the process of the server, which must not take that for load. */
 const SETTINGS = { port: 0, store: "memory:", logLevel: "silent", maxLoopDelayMs: 0 } as const;

@@ -203,11 +203,11 @@ describe("the SDK aborts", () => {
 
 describe("the SDK raises", () => {
   test("AuthenticationError for a key that is not known", async () => {
-    await start({ apiKeys: [{ tenant: "us", key: "right" }] });
+    await start({ apiKeys: [{ tenant: "us", key: "the-right-key-of-us" }] });
     const error = await caught(client.responses.create({ model: "sim", input: "x" }));
     expect(error).toBeInstanceOf(OpenAI.AuthenticationError);
     expect(error).toMatchObject({ status: 401, code: "invalid_api_key", requestID: expect.any(String) });
-    const right = client.withOptions({ apiKey: "right" });
+    const right = client.withOptions({ apiKey: "the-right-key-of-us" });
     expect(await right.responses.create({ model: "sim", input: "x" })).toMatchObject({ status: "completed" });
   });
 

@@ -10,6 +10,7 @@ import {
 } from "../../src/core/ports.ts";
 import type { ApiKey } from "../../src/keys/configured-keys.ts";
 import { KeyRing } from "../../src/keys/key-ring.ts";
+import type { WrongKey } from "../../src/keys/wrong-keys.ts";
 import { modelNotFound } from "../../src/protocol/errors.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ClearSeal, FakeRuntime, ScriptedBackend, type Step } from "../../src/testing/index.ts";
@@ -49,6 +50,10 @@ export class TestServer {
   readonly events: EngineEvent[] = [];
   /** Unexpected errors that the transports reported. */
   readonly errors: unknown[] = [];
+  /** Why clients were cut. */
+  readonly cuts: string[] = [];
+  /** Wrong keys that an operator would have heard of. */
+  readonly wrongKeys: WrongKey[] = [];
   #url = "";
 
   constructor(options: TestServerOptions) {
@@ -71,6 +76,7 @@ export class TestServer {
         records: this.store.records,
         runtime: this.runtime,
         isClosed: false,
+        onWrongKey: (wrong) => this.wrongKeys.push(wrong),
       }),
       version: "0.0.0-test",
       // A machine that is busy with tests is not what the watch over the load is for.
@@ -78,6 +84,7 @@ export class TestServer {
       ...(options.policy && { policy: options.policy }),
       ...(options.load && { load: options.load }),
       ...(options.tls && { tls: options.tls }),
+      onCut: (reason) => this.cuts.push(reason),
       onError: (error) => this.errors.push(error),
       report: (report) => {
         if (report.kind === "refused" && report.status >= 500 && report.cause !== undefined)

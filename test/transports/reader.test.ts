@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { DEFAULT_TRANSPORT_LIMITS } from "../../src/transports/limits.ts";
 import { LARGE_MESSAGE_BYTES, Reader } from "../../src/transports/reader.ts";
 
 const message = (fields: object): Buffer => Buffer.from(JSON.stringify(fields));
@@ -10,7 +11,7 @@ test("small and large messages are read in the order of their arrival", async ()
   const sizes = fc.array(fc.constantFrom(1, 10, LARGE_MESSAGE_BYTES), { maxLength: 6 });
   await fc.assert(
     fc.asyncProperty(sizes, async (order) => {
-      const reader = new Reader();
+      const reader = new Reader(DEFAULT_TRANSPORT_LIMITS);
       const read: string[] = [];
       await Promise.all(
         order.map(async (size, index) => {
@@ -26,7 +27,7 @@ test("small and large messages are read in the order of their arrival", async ()
 });
 
 test("a small message behind nothing large is read at once", async () => {
-  const reader = new Reader();
+  const reader = new Reader(DEFAULT_TRANSPORT_LIMITS);
   expect(reader.read(create("a", 1))).not.toBeInstanceOf(Promise);
   const large = reader.read(create("b", LARGE_MESSAGE_BYTES));
   expect(large).toBeInstanceOf(Promise);
@@ -37,7 +38,7 @@ test("a small message behind nothing large is read at once", async () => {
 });
 
 test("others have their turn while a large message is read, and one that cannot be read is a reading, too", async () => {
-  const broken = Buffer.from(`{"type":"response.create","input":"${"x".repeat(LARGE_MESSAGE_BYTES)}`);
+  const broken = Buffer.from(`{"type":"response.create","input":"${"x".repeat(32 * LARGE_MESSAGE_BYTES)}`);
   let isRead = false;
   let turns = 0;
   const others = (): void => {
@@ -45,7 +46,7 @@ test("others have their turn while a large message is read, and one that cannot 
     if (!isRead) setImmediate(others);
   };
   setImmediate(others);
-  const reading = await new Reader().read(broken);
+  const reading = await new Reader(DEFAULT_TRANSPORT_LIMITS).read(broken);
   isRead = true;
   expect(turns).toBeGreaterThan(1);
   expect(reading).toMatchObject({ thrown: { code: "invalid_json" }, value: null });

@@ -19,7 +19,7 @@ import type { Response } from "../../src/protocol/response.ts";
 import { counted, growth, stepsOf } from "../support/steps.ts";
 
 /** Twice the input takes twice the steps, and a little for what does not grow evenly. */
-const LINEAR = 2.3;
+const LINEAR = 2.6;
 
 const times = <T>(size: number, make: (index: number) => T): T[] => Array.from({ length: size }, (_, i) => make(i));
 const user = (content: string): Item => ({ type: "message", role: "user", content });
