@@ -7,7 +7,8 @@ import { join } from "node:path";
 
 const ROOT = join(import.meta.dirname, "..");
 const HERE = join(ROOT, "test/clients");
-const VENV = join(HERE, ".venv");
+/** Files of pins that do not go together, each with its virtual environment. */
+const PYTHONS = ["", "-newest"];
 
 function run(command: string, args: readonly string[], cwd = HERE): boolean {
   console.log(`\n== ${command} ${args.join(" ")}`);
@@ -26,11 +27,11 @@ function install(file: string, folder: string, act: () => boolean): boolean {
   return true;
 }
 
-function installPython(): boolean {
-  rmSync(VENV, { recursive: true, force: true });
+function installPython(file: string, folder: string): boolean {
+  rmSync(folder, { recursive: true, force: true });
   return (
-    run("python3", ["-m", "venv", VENV]) &&
-    run(join(VENV, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"])
+    run("python3", ["-m", "venv", folder]) &&
+    run(join(folder, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", "-r", file])
   );
 }
 
@@ -38,9 +39,12 @@ if (!install("package-lock.json", join(HERE, "node_modules"), () => run("npm", [
   console.error("The clients could not be installed.");
   process.exit(1);
 }
-if (!install("requirements.txt", VENV, installPython)) {
-  rmSync(VENV, { recursive: true, force: true });
-  console.error("Python's clients could not be installed: their tests are skipped.");
+for (const name of PYTHONS) {
+  const file = `requirements${name}.txt`;
+  const folder = join(HERE, `.venv${name}`);
+  if (install(file, folder, () => installPython(file, folder))) continue;
+  rmSync(folder, { recursive: true, force: true });
+  console.error(`Python's clients of ${file} could not be installed: their tests are skipped.`);
 }
 
 const isTyped = run("tsc", ["-p", "test/clients"], ROOT);

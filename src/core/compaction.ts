@@ -59,8 +59,13 @@ export class Compaction {
     return this.#run(this.#ask(parent, summarised, signal), signal);
   }
 
-  #ask(parent: ResponseNode | null, input: readonly Item[], signal: AbortSignal): ReturnType<Backend["stream"]> {
-    const settings = { ...this.#request.settings, ...PLAIN_TEXT };
+  #ask(
+    parent: ResponseNode | null,
+    input: readonly Item[],
+    signal: AbortSignal,
+    changed: Partial<BackendRequest["settings"]> = {},
+  ): ReturnType<Backend["stream"]> {
+    const settings = { ...this.#request.settings, ...PLAIN_TEXT, ...changed };
     return this.#backend.stream({ ...this.#request, parent, input, settings }, signal);
   }
 
@@ -69,8 +74,18 @@ export class Compaction {
     let { context } = this.#plan;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const written = yield* write(attempt === 0 ? batches : this.#ask(null, [...context, ASK_FOR_SUMMARY], signal));
-        return attempt === 0 ? written : { ...written, summary: `${BEGINNING_IS_GONE}\n${written.summary}` };
+        const [parent, input] =
+          attempt === 0 ? [this.#plan.parent, this.#plan.summarised] : [null, [...context, ASK_FOR_SUMMARY]];
+        const asked = attempt === 0 ? batches : this.#ask(parent, input, signal);
+        let written = yield* write(asked);
+        if (isNoSummary(written)) {
+          // Some models call tools whatever `tool_choice` says: they are asked once more, and offered none.
+          const again = yield* write(this.#ask(parent, input, signal, NO_TOOLS));
+          written = { ...again, usage: sum(written.usage, again.usage) };
+        }
+        const summary = usable(written);
+        const { usage } = written;
+        return { summary: attempt === 0 ? summary : `${BEGINNING_IS_GONE}\n${summary}`, usage };
       } catch (error) {
         const shorter = isTooLong(error) && attempt < SHORTEST ? laterHalf(context) : null;
         if (shorter === null) throw error;
@@ -102,10 +117,14 @@ export class Compaction {
 
 type Summary = { readonly summary: string; readonly usage: Usage | null };
 type Summarising = AsyncGenerator<readonly CompactionEvent[], Summary>;
+/** What the model has answered when it was asked for a summary, and how that ended. */
+type Written = Summary & { readonly end: FinishReason | null; readonly hasCalls: boolean };
+type Writing = AsyncGenerator<readonly CompactionEvent[], Written>;
 
 /** Takes in what the model writes. */
-async function* write(batches: ReturnType<Backend["stream"]>): Summarising {
+async function* write(batches: ReturnType<Backend["stream"]>): Writing {
   let text = "";
+  let hasCalls = false;
   let signs = 0;
   let usage: Usage | null = null;
   let end: FinishReason | null = null;
@@ -114,12 +133,18 @@ async function* write(batches: ReturnType<Backend["stream"]>): Summarising {
       if (event.type === "text.delta") text += event.delta;
       else if (event.type === "usage") usage = event.usage;
       else if (event.type === "finish") end = event.reason;
+      else if (event.type === "call") hasCalls = true;
     }
     if (text.length < (signs + 1) * SIGN_EVERY) continue;
     signs += 1;
     yield [{ type: "compaction.grown" }];
   }
-  return { summary: usable(summaryIn(text), end), usage };
+  return { summary: summaryIn(text), usage, end, hasCalls };
+}
+
+/** Whether the model has come to an end and done something else. */
+function isNoSummary({ summary, end, hasCalls }: Written): boolean {
+  return end !== null && end !== "content_filter" && (hasCalls || summary === "");
 }
 
 const BEGINNING_IS_GONE = "[The oldest part of the conversation was too long to be summarised, and is not in here.]";
@@ -137,9 +162,10 @@ const PLAIN_TEXT = {
   tool_choice: "none",
   max_output_tokens: null,
 } as const;
+const NO_TOOLS = { tools: [], tool_choice: "auto" } as const;
 
 /** @throws ApiError when there is no summary to go on with */
-function usable(summary: string, end: FinishReason | null): string {
+function usable({ summary, end }: Written): string {
   if (summary === "" || end === null || end === "content_filter") {
     const cause = new Error(`a summary of ${summary.length} characters ended by ${end ?? "itself"}`);
     throw new ApiError("server_error", "The model wrote no summary of the conversation.", { cause });
@@ -165,22 +191,21 @@ function withoutImages(item: Item): Item {
 
 /** The usage of the answer with that of the summary: both were used. */
 function withUsage(event: BackendEvent, summary: Usage): BackendEvent {
-  if (event.type !== "usage") return event;
-  const { usage } = event;
+  return event.type === "usage" ? { type: "usage", usage: sum(event.usage, summary) ?? event.usage } : event;
+}
+
+function sum(one: Usage | null, other: Usage | null): Usage | null {
+  if (one === null || other === null) return one ?? other;
   return {
-    type: "usage",
-    usage: {
-      input_tokens: usage.input_tokens + summary.input_tokens,
-      input_tokens_details: {
-        cached_tokens: usage.input_tokens_details.cached_tokens + summary.input_tokens_details.cached_tokens,
-        cache_write_tokens:
-          usage.input_tokens_details.cache_write_tokens + summary.input_tokens_details.cache_write_tokens,
-      },
-      output_tokens: usage.output_tokens + summary.output_tokens,
-      output_tokens_details: {
-        reasoning_tokens: usage.output_tokens_details.reasoning_tokens + summary.output_tokens_details.reasoning_tokens,
-      },
-      total_tokens: usage.total_tokens + summary.total_tokens,
+    input_tokens: one.input_tokens + other.input_tokens,
+    input_tokens_details: {
+      cached_tokens: one.input_tokens_details.cached_tokens + other.input_tokens_details.cached_tokens,
+      cache_write_tokens: one.input_tokens_details.cache_write_tokens + other.input_tokens_details.cache_write_tokens,
     },
+    output_tokens: one.output_tokens + other.output_tokens,
+    output_tokens_details: {
+      reasoning_tokens: one.output_tokens_details.reasoning_tokens + other.output_tokens_details.reasoning_tokens,
+    },
+    total_tokens: one.total_tokens + other.total_tokens,
   };
 }

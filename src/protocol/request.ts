@@ -85,9 +85,10 @@ export const CreateRequestSchema = Type.Object({
 });
 
 /** Fields of the Responses API, or of its real clients, that say nothing to a model server; never passed on to one. */
-const NOT_FOR_THE_MODEL = [
+export const NOT_FOR_THE_MODEL = [
   "type",
   "access_programs",
+  "background_options",
   "client_metadata",
   "image",
   "moderation",
@@ -96,10 +97,7 @@ const NOT_FOR_THE_MODEL = [
   "stream_id",
 ] as const;
 
-const KNOWN_FIELDS: ReadonlySet<string> = new Set([
-  ...Object.keys(CreateRequestSchema.properties),
-  ...NOT_FOR_THE_MODEL,
-]);
+const KNOWN_FIELDS = new Set<string>([...Object.keys(CreateRequestSchema.properties), ...NOT_FOR_THE_MODEL]);
 
 /** Fields that change what a request means and that this server does not offer: refused, never ignored. */
 const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [

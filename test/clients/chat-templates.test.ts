@@ -189,6 +189,7 @@ describe.skipIf(!hasJinja)("chat templates", () => {
       retryDelayMs: 1,
       thinkTags: "auto",
       strictTools: false,
+      mcpTools: "refuse",
       extraBody: {},
       defaultBody: {},
       allowFields: [],

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { block, delta, type UpstreamStep } from "../support/chat-upstream.ts";
+import { block, delta, refuse, type UpstreamStep } from "../support/chat-upstream.ts";
 import { Codex, result } from "./support/codex.ts";
 import { CodexApp } from "./support/codex-app.ts";
 import { FAULT_NAMES, FAULTS, NO_RETRIES } from "./support/faults.ts";
@@ -66,6 +66,18 @@ describe.skipIf(missing !== null).each(TRANSPORTS)(`Codex over %s${why}`, (_name
     expect({ answer, code }).toEqual({ answer: "All done.", code: 0 });
     await expectDone(world);
   });
+
+  test.each([401, 402, 403])(
+    "ends at once when the model server's answer is %i, which no retry mends",
+    async (status) => {
+      const world = await open(flags);
+      world.model.upstream.otherwise(refuse(status, { error: { message: "Incorrect API key provided." } }));
+      const { code, events } = await world.client.exec(PROMPT);
+      expect(code).toBe(1);
+      expect(world.model.upstream.calls).toHaveLength(1);
+      expect(events.at(-1)?.error?.message).toContain("Incorrect API key provided.");
+    },
+  );
 
   test.each([
     ["a crash of", "crash"],

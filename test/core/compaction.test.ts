@@ -20,6 +20,16 @@ const longAnswer = (): Step => [[{ type: "text.delta", delta: LONG }], [{ type: 
 /** A model server that takes the context for too long. */
 const tooLong = (): Step => [new ApiError("context_length_exceeded", "Too long.")];
 
+const noText = (): Step => answer("<think>What to say?</think>");
+const aCall = (): Step => callFunctions({ callId: "c1", name: "f" });
+const textAndCall = (): Step => [
+  [
+    { type: "text.delta", delta: "I look first." },
+    { type: "call", key: 0, kind: "function", callId: "c", name: "f" },
+  ],
+  finish(),
+];
+
 /** What an item says, in short: role and text of a message, the type of anything else. */
 function gist(item: Item): string {
   if (!isItem(item, "message")) return item.type;
@@ -114,8 +124,6 @@ describe("a compaction trigger", () => {
 
   test.each<[string, Step]>([
     ["the model server fails", [[{ type: "text.delta", delta: "Half" }], new Error("it fell over")]],
-    ["the model writes nothing", answer("<think>What to say?</think>")],
-    ["the model calls a tool instead", callFunctions({ callId: "c1", name: "f" })],
     ["the model server stops it", [[{ type: "text.delta", delta: "Half" }], finish("content_filter")]],
     ["the model server says no end", [[{ type: "text.delta", delta: "Half" }]]],
   ])("when %s: the response has failed, and what is stored is as it was", async (_, step) => {
@@ -128,6 +136,39 @@ describe("a compaction trigger", () => {
     expect(told.terminal?.response.output).toEqual([]);
     await turn(session, { previous_response_id: "resp_1", input: "u2" }).response();
     expect(gists(scripted.calls[2]?.context)).toEqual(["user: Hi", "assistant: a1", "user: u2"]);
+  });
+
+  test.each<[string, () => Step]>([
+    ["writes nothing", noText],
+    ["calls a tool, whatever tool_choice says", aCall],
+    ["says something and calls a tool", textAndCall],
+  ])("is tried again without tools when the model %s", async (_, step) => {
+    const { open, scripted } = makeEngine({ steps: [step(), answer("All of it.")] });
+    const tools = [{ type: "function", name: "f" }];
+    const told = turn(open(), { input: [user("u1"), TRIGGER], tools });
+    const { output, usage } = await told.response();
+    checkGrammar(told.events);
+    expect(output.map((item) => item.type)).toEqual(["compaction"]);
+    expect(partsOf(output[0])["summary"]).toBe("All of it.");
+    expect(scripted.calls.map(({ settings }) => settings.tools.length)).toEqual([1, 0]);
+    expect(scripted.calls[1]?.context).toEqual(scripted.calls[0]?.context);
+    // Both answers were paid for.
+    expect(usage).toMatchObject({ input_tokens: 6, output_tokens: 4, total_tokens: 10 });
+  });
+
+  test.each<[string, () => Step]>([
+    ["writes nothing", noText],
+    ["calls a tool", aCall],
+  ])("fails when the model %s twice, and what is stored is as it was", async (_, step) => {
+    const { open, scripted } = makeEngine({ steps: [answer("a1"), step(), step(), answer("a2")] });
+    const session = open();
+    await turn(session).end;
+    const told = turn(session, { previous_response_id: "resp_1", input: [TRIGGER] });
+    expect(await told.code()).toBe("server_error");
+    checkGrammar(told.events);
+    expect(told.terminal?.response.output).toEqual([]);
+    await turn(session, { previous_response_id: "resp_1", input: "u2" }).response();
+    expect(gists(scripted.calls[3]?.context)).toEqual(["user: Hi", "assistant: a1", "user: u2"]);
   });
 
   test("a summary that was cut off says so", async () => {

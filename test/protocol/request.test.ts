@@ -375,6 +375,7 @@ describe("what the API does not know", () => {
   test("fields that are for OpenAI's own servers are read and reach no model", () => {
     const own = {
       access_programs: { cyber: null },
+      background_options: { completion_window: "2h" },
       client_metadata: { turn: "1" },
       context_management: [],
       generate: true,

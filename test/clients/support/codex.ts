@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { codex } from "./installed.ts";
+import { codex, type CodexVersion } from "./installed.ts";
 import { type Ending, jsonLines, Program } from "./program.ts";
 import { bareEnvironment, scratch } from "./scratch.ts";
 
@@ -10,6 +10,7 @@ export type CodexOptions = {
   /** OpenAI's own provider with another URL, or one that the user defines. */
   readonly provider: "built-in" | "custom";
   readonly model?: string;
+  readonly version?: CodexVersion;
   readonly webSocket?: boolean;
   /** More lines for the top of the configuration. */
   readonly config?: string;
@@ -33,9 +34,12 @@ export class Codex {
   readonly work: string;
   readonly env: Record<string, string>;
 
-  private constructor(work: string, env: Record<string, string>) {
+  readonly #version: CodexVersion;
+
+  private constructor(work: string, env: Record<string, string>, version: CodexVersion) {
     this.work = work;
     this.env = env;
+    this.#version = version;
   }
 
   static async create(options: CodexOptions): Promise<Codex> {
@@ -45,7 +49,11 @@ export class Codex {
     await mkdir(join(home, ".codex"), { recursive: true });
     await mkdir(work);
     await writeFile(join(home, ".codex/config.toml"), configOf(options));
-    return new Codex(work, { ...bareEnvironment(home), CODEX_API_KEY: "any", TURNWIRE_KEY: "any" });
+    return new Codex(
+      work,
+      { ...bareEnvironment(home), CODEX_API_KEY: "any", TURNWIRE_KEY: "any" },
+      options.version ?? "pinned",
+    );
   }
 
   /** Runs a prompt, or with `resume` the next one of a conversation, to its end. */
@@ -67,7 +75,7 @@ export class Codex {
   }
 
   #start(args: readonly string[]): Program {
-    const program = codex();
+    const program = codex(this.#version);
     return new Program(program.command, [...program.args, ...args], { cwd: this.work, env: this.env });
   }
 }

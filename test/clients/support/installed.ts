@@ -23,9 +23,13 @@ function absent(missing: string): Installed {
   return { command: "", args: [], missing };
 }
 
+/** Versions of Codex: the one that most tests are about, and the newest. */
+export const CODEXES = { pinned: "@openai/codex", newest: "codex-newest" } as const;
+export type CodexVersion = keyof typeof CODEXES;
+
 /** Codex of the package itself, or of the one that needs it. */
-export function codex(): Installed {
-  const main = join(dirname(require.resolve("@openai/codex/package.json")), "bin/codex.js");
+export function codex(version: CodexVersion = "pinned"): Installed {
+  const main = join(dirname(require.resolve(`${CODEXES[version]}/package.json`)), "bin/codex.js");
   return installed(process.execPath, [main], ["--version"]);
 }
 
@@ -39,9 +43,19 @@ export function opencode(): Installed {
   return program === undefined ? absent(`no build for ${platform}-${arch}`) : installed(program, [], ["--version"]);
 }
 
-/** The Python that has what requirements.txt names. */
-export function python(): Installed {
-  const program = fileURLToPath(new URL("../.venv/bin/python", import.meta.url));
-  if (!existsSync(program)) return absent("no Python that can make a virtual environment");
-  return installed(program, [], ["-c", "import openai, agents, websockets"]);
+/** What each virtual environment has, and a line of Python that needs all of it. Their pins do not go together. */
+const ENVIRONMENTS = {
+  pinned: { folder: ".venv", imports: "openai, agents, websockets" },
+  newest: { folder: ".venv-newest", imports: "openai, agents, websockets" },
+  frameworks: { folder: ".venv-frameworks", imports: "pydantic_ai, haystack, livekit.agents, semantic_kernel" },
+  /** Those that still need the SDK's second major version. */
+  "frameworks-2": { folder: ".venv-frameworks-2", imports: "llama_index.llms.openai, strands" },
+} as const;
+
+/** The Python that has what the requirements of that name pin. */
+export function python(name: keyof typeof ENVIRONMENTS = "pinned"): Installed {
+  const { folder, imports } = ENVIRONMENTS[name];
+  const program = fileURLToPath(new URL(`../${folder}/bin/python`, import.meta.url));
+  if (!existsSync(program)) return absent("no Python that can make this virtual environment");
+  return installed(program, [], ["-c", `import ${imports}`]);
 }
