@@ -19,9 +19,10 @@ let server: RunningServer;
 let client: OpenAI;
 let stranger: OpenAI;
 
+const keyOf = (tenant: string) => `${tenant}-key-of-sixteen`;
+
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  const keyOf = (tenant: string) => `${tenant}-key-of-sixteen`;
   const apiKeys = ["us", "them"].map((tenant) => ({ tenant, key: keyOf(tenant) }));
   server = await startInFrontOf(upstream, { apiKeys });
   const clientOf = (tenant: string) =>
