@@ -54,7 +54,7 @@ test("pingSeconds is the time between pings", async () => {
 test("keepalive and keepaliveSeconds break silences", async () => {
   const time = stopTime();
   const gate = new Gate();
-  const { connect } = await start({ keepalive: "on", keepaliveSeconds: 7 }, [[gate, finish()]]);
+  const { connect } = await start({ keepalive: "on", keepaliveSeconds: 7, acceptTimeout: 0 }, [[gate, finish()]]);
   const client = await connect();
   client.create({ input: "x" });
   await gate.reached;

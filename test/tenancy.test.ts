@@ -11,7 +11,7 @@ import { type Frame, WsClient } from "./support/ws-client.ts";
  * another answer, or the row would prove nothing. A route or a client event without a row fails the last tests.
  */
 
-const KEYS = { owner: "key-of-owner", stranger: "key-of-stranger" } as const;
+const KEYS = { owner: "the-key-of-the-owner", stranger: "the-key-of-the-stranger" } as const;
 const BASES = ["/v1/responses", "/responses", "/v1/codex/responses"] as const;
 
 let server: RunningServer;

@@ -49,7 +49,7 @@ export function readRefusal({ secrets, ...answer }: RefusalOptions): Refusal {
   };
 }
 
-export function withoutCredentials(url: string): string {
+function withoutCredentials(url: string): string {
   return url.replace(/^(\w+:\/\/)[^/@]*@/, "$1").replace(/[?#].*$/, "");
 }
 

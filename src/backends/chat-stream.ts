@@ -17,7 +17,7 @@ import { MessageFields } from "./message-fields.ts";
 import { type Spoken, ThinkTags, type ThinkTagsMode } from "./think-tags.ts";
 
 /** How long an answer that has finished may go on: its usage comes behind it, and whatever else is late does not count. */
-export const GRACE_MS = { withUsage: 500, withoutUsage: 2000 } as const;
+const GRACE_MS = { withUsage: 500, withoutUsage: 2000 } as const;
 
 /** Reads the chunks of one chat answer as backend events. Servers differ in all of it, so everything may be missing. */
 export class ChatStream {

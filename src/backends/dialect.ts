@@ -47,7 +47,7 @@ export const OMITTABLE_FIELDS = [
   "strict",
   "user",
 ] as const;
-export type OmittableField = (typeof OMITTABLE_FIELDS)[number];
+type OmittableField = (typeof OMITTABLE_FIELDS)[number];
 
 export type DialectChange = { readonly [Trait in keyof Dialect]?: Dialect[Trait] | undefined };
 

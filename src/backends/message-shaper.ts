@@ -11,7 +11,7 @@ import { joinFields } from "./message-fields.ts";
 
 export type ChatRole = "system" | "user" | "assistant" | "tool";
 
-export type ChatContent = string | readonly object[] | null;
+type ChatContent = string | readonly object[] | null;
 
 /** A message; besides these fields those that carry reasoning, and whatever else its server wants back. */
 export type ChatMessage = {

@@ -50,7 +50,7 @@ function plain(name: SettingName, value: unknown): unknown {
 }
 
 /** A value as a person reads it. Of a secret only whose it is. */
-export function show(name: SettingName, value: unknown): string {
+function show(name: SettingName, value: unknown): string {
   if (value === undefined) return "-";
   if (name === "apiKeys") {
     const keys = value as readonly { readonly tenant: string }[];

@@ -11,6 +11,7 @@ export class ConversationTurn {
   readonly #conversations: Conversations;
   readonly #id: string;
   readonly #adds: boolean;
+  #taking: Promise<ConversationHold> | null = null;
   #hold: ConversationHold | null = null;
 
   constructor(conversations: Conversations, id: string, { store }: { readonly store: boolean }) {
@@ -26,9 +27,14 @@ export class ConversationTurn {
    */
   async parent(responseId: string): Promise<ResponseNode | null> {
     if (!this.#adds) return this.#conversations.chain(this.#id);
-    await this.#conversations.checkRoom();
-    this.#hold = await this.#conversations.hold(this.#id, responseId);
+    this.#taking = this.#take(responseId);
+    this.#hold = await this.#taking;
     return this.#hold.parent;
+  }
+
+  async #take(responseId: string): Promise<ConversationHold> {
+    await this.#conversations.checkRoom();
+    return this.#conversations.hold(this.#id, responseId);
   }
 
   /** What ends the hold in the transaction that puts the turn's node; null when nothing is held. */
@@ -38,6 +44,8 @@ export class ConversationTurn {
 
   /** Others may change the conversation from now on; before the end of the turn is told, since the client may go on at once. */
   async release(): Promise<void> {
-    await this.#hold?.release();
+    // A turn may be refused while its hold is still being taken.
+    const hold = await this.#taking?.catch(() => null);
+    await hold?.release();
   }
 }

@@ -146,7 +146,7 @@ export async function endLeases(
 }
 
 /** The lease that a record holds; null when nobody has it. */
-export function leaseOf(record: StoreRecord): Held | null {
+function leaseOf(record: StoreRecord): Held | null {
   return (record.value as Partial<Leased>).lease ?? null;
 }
 

@@ -210,8 +210,10 @@ export type ErrorFrame = {
 
 export function errorFrame(error: ApiError): ErrorFrame {
   const headers = retryHeaders(error);
-  if (headers === undefined) return { type: EVENT.error, status: error.status, error: errorObject(error) };
-  return { type: EVENT.error, status: error.status, error: { ...errorObject(error), headers }, headers };
+  // Open Responses demands a code of every frame.
+  const nested = { ...errorObject(error), code: error.code };
+  if (headers === undefined) return { type: EVENT.error, status: error.status, error: nested };
+  return { type: EVENT.error, status: error.status, error: { ...nested, headers }, headers };
 }
 
 /** An SSE `error` event: flat for OpenAI's clients and nested for Open Responses, in one object. */

@@ -135,7 +135,7 @@ export const ERROR = {
 
 export type ErrorCode = keyof typeof ERROR;
 
-/** Errors that OpenAI sends without a code: clients tell them by their message. The log has the code. */
+/** Errors that OpenAI sends without a code over HTTP: clients tell them by their message. The log has the code. */
 export const SENT_WITHOUT_CODE: ReadonlySet<ErrorCode> = new Set([
   "tool_call_not_found",
   "tool_output_missing",

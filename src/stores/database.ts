@@ -94,9 +94,6 @@ export type SweepStep = { readonly next: number | null; readonly removed: number
 /** Bytes of one tenant, and of all. */
 export type Usage = { readonly tenant: number; readonly all: number };
 
-/** What a row takes beside its contents, as usage counts it. */
-export const ROW_BYTES = 256;
-
 export interface Database {
   /**
    * Inserts entries, in order; when it resolves they are as durable as they get. Each goes in as a whole or not at all.

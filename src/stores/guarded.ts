@@ -3,8 +3,8 @@ import type { Database } from "./database.ts";
 import { StoreError } from "./store-error.ts";
 
 /**
- * A database that answers in time or not at all: a call that takes longer, and one that fails because the database is away or
- * full, is `store_unavailable`. What it was is one sentence for the log.
+ * A database that answers in time or not at all: a call that takes longer, and one that fails because the database is away,
+ * is `store_unavailable`; a full disk is `server_storage_exceeded`. What it was is one sentence for the log.
  */
 export function guarded(database: Database, timeoutMs: number): Database {
   return new Proxy(database, {
@@ -27,10 +27,16 @@ export function guarded(database: Database, timeoutMs: number): Database {
   });
 }
 
+/** What SQLite and PostgreSQL say when there is no room. */
+const FULL = /disk is full|no space left on device/i;
 /** Seconds after which a client may ask again. */
 const RETRY_AFTER = 2;
 
 function unavailable(cause: StoreError): ApiError {
+  if (FULL.test(cause.message)) {
+    const message = "The disk of the server's store is full. Delete responses or conversations, or use `store: false`.";
+    return new ApiError("server_storage_exceeded", message, { cause });
+  }
   const message = "The server's store does not answer at the moment. Please retry in a few seconds.";
   return new ApiError("store_unavailable", message, { retryAfter: RETRY_AFTER, cause });
 }

@@ -6,7 +6,7 @@ import type { CreateRequest } from "../protocol/request.ts";
 import type { TransportPolicy } from "./policy.ts";
 
 /** A client may choose its echo by this header. */
-export const ECHO_HEADER = "turnwire-echo";
+const ECHO_HEADER = "turnwire-echo";
 
 /** Clients that never look at the instructions and tools of a response, by the name that they give themselves. */
 const NEVER = /^(codex|opencode|pi\b|agents\/)|\bai-sdk\//i;
@@ -44,6 +44,6 @@ export function viewOf({ echo, obfuscated }: Pick<CreateRequest, "echo" | "obfus
 }
 
 /** Sixteen characters that tell nothing. */
-export function paddingText(): string {
+function paddingText(): string {
   return randomBytes(12).toString("base64url");
 }

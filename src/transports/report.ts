@@ -5,7 +5,7 @@ import type { ErrorCode } from "../protocol/table.ts";
 import { splitTarget } from "./host-names.ts";
 
 /** What operators see of the transports: what was refused before it became a turn, and connections that the server closed. */
-export type TransportReport =
+type TransportReport =
   | ({
       readonly kind: "refused";
       /** What the client sent. */

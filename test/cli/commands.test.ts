@@ -143,7 +143,7 @@ test("a flag that a command does not have is told with the one that was meant", 
 });
 
 test("config --json prints every setting with its source, and no secret", async () => {
-  const { code, stdout } = await run(["config", "--json", "--port", "1", "--api-key", "acme=sk-secret"]);
+  const { code, stdout } = await run(["config", "--json", "--port", "1", "--api-key", "acme=sk-secret-of-acme"]);
   expect(code).toBe(0);
   const settings = JSON.parse(stdout) as object;
   expect(settings).toMatchObject({ port: { value: 1, from: "--port" }, simTools: { value: "safe", from: "default" } });

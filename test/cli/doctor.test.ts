@@ -26,7 +26,7 @@ describe("doctor", () => {
   });
 
   test("examines the configured server when none is named, with its key", async () => {
-    const environment = { TURNWIRE_API_KEYS: "acme=sk-secret" };
+    const environment = { TURNWIRE_API_KEYS: "acme=sk-secret-of-acme" };
     const url = await start(["serve", "--port", "0"], environment).url();
     const { code, stdout } = await run(["doctor", "--json", ...QUICK], {
       ...environment,
@@ -36,7 +36,7 @@ describe("doctor", () => {
     const examination = JSON.parse(stdout) as Examination;
     expect(examination).toMatchObject({ url: `${url}/v1`, isWell: true });
     expect(examination.findings).toContainEqual({ check: "key", level: "ok", text: "the key is taken, and needed" });
-    expect(stdout).not.toContain("sk-secret");
+    expect(stdout).not.toContain("sk-secret-of-acme");
   });
 
   test.each([

@@ -58,7 +58,7 @@ describe("serve", () => {
   });
 
   test("is what runs without a command, with settings from the environment", async () => {
-    const child = start([], { TURNWIRE_PORT: "0", TURNWIRE_API_KEYS: "acme=sk-secret" });
+    const child = start([], { TURNWIRE_PORT: "0", TURNWIRE_API_KEYS: "acme=sk-secret-of-acme" });
     const url = await child.url();
     expect((await create(url, { input: "Hello" })).status).toBe(401);
     child.signal("SIGINT");

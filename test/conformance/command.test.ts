@@ -73,7 +73,7 @@ describe("the exit code is", () => {
 
   test.each([
     [[], "conformance needs the base URL of a server"],
-    [["http://127.0.0.1:1", "--nonsense"], "conformance: Unknown option '--nonsense'"],
+    [["http://127.0.0.1:1", "--nonsense"], "conformance has no flag '--nonsense'"],
     [["http://127.0.0.1:1", "http://127.0.0.1:2"], "one base URL is enough"],
     [["ftp://127.0.0.1"], "'ftp://' is not a scheme of a server"],
     [["http://"], "is not a URL"],

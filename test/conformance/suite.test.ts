@@ -40,12 +40,12 @@ function levelsOf(level: Level): readonly string[] {
 describe("against our own server", () => {
   test("every must holds, with keys of two tenants", async () => {
     const apiKeys = [
-      { tenant: "one", key: "key-1" },
-      { tenant: "two", key: "key-2" },
+      { tenant: "one", key: "key-number-one-of-two" },
+      { tenant: "two", key: "key-number-two-of-two" },
     ];
     // At a rate that leaves time to do something while a turn runs.
     const url = await serve({ apiKeys, simRate: 500 });
-    const report = await runConformance({ url, key: "key-1", secondKey: "key-2" });
+    const report = await runConformance({ url, key: "key-number-one-of-two", secondKey: "key-number-two-of-two" });
     expect(broken(report)).toEqual([]);
     expect(report.conforms).toBe(true);
     expect(report.results.map(({ id }) => id)).toEqual(cases.map(({ id }) => id));

@@ -49,7 +49,6 @@ describe("OpenAI's SDK", () => {
     const response = await client.responses.create(asked);
     const { input_tokens, object } = await client.responses.inputTokens.count(asked);
     expect([object, input_tokens]).toEqual(["response.input_tokens", response.usage?.input_tokens]);
-    await expect(client.responses.inputTokens.count()).rejects.toMatchObject({ status: 400, param: "model" });
   });
 
   test("compacts, and goes on from what it gets back as it is", async () => {

@@ -19,11 +19,14 @@ let server: RunningServer;
 let client: OpenAI;
 let stranger: OpenAI;
 
+const keyOf = (tenant: string) => `${tenant}-key-of-sixteen`;
+
 beforeAll(async () => {
   upstream = await ChatUpstream.start();
-  const apiKeys = ["us", "them"].map((tenant) => ({ tenant, key: tenant }));
+  const apiKeys = ["us", "them"].map((tenant) => ({ tenant, key: keyOf(tenant) }));
   server = await startInFrontOf(upstream, { apiKeys });
-  const clientOf = (apiKey: string) => new OpenAI({ apiKey, baseURL: `${server.url}/v1`, maxRetries: 0 });
+  const clientOf = (tenant: string) =>
+    new OpenAI({ apiKey: keyOf(tenant), baseURL: `${server.url}/v1`, maxRetries: 0 });
   client = clientOf("us");
   stranger = clientOf("them");
 });

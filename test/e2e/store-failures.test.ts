@@ -84,7 +84,7 @@ describe.skipIf(TestPostgres.missing !== null)(`a database that fails${TestPostg
         storeTimeout: 0.5,
         maxLoopDelayMs: 0,
         simRounds: 0,
-        apiKeys: [{ tenant: "a", key: "k" }],
+        apiKeys: [{ tenant: "a", key: "key-of-sixteen-or-more" }],
       },
       { log },
     );
@@ -96,7 +96,10 @@ describe.skipIf(TestPostgres.missing !== null)(`a database that fails${TestPostg
     const call = (path: string, method = "GET", body?: object) =>
       fetch(server.url + path, {
         method,
-        headers: { authorization: "Bearer k", ...(body && { "content-type": "application/json" }) },
+        headers: {
+          authorization: "Bearer key-of-sixteen-or-more",
+          ...(body && { "content-type": "application/json" }),
+        },
         ...(body && { body: JSON.stringify(body) }),
       });
     return { server, line, lines, call };
@@ -144,7 +147,9 @@ describe.skipIf(TestPostgres.missing !== null)(`a database that fails${TestPostg
       expect((await call("/healthz")).status).toBe(200);
       expect((await call("/v1/responses", "POST", { model: "sim", input: "x", store: false })).status).toBe(200);
       // A key of the configuration needs no store.
-      expect((await rawUpgrade(server.url, "/v1/responses", { authorization: "Bearer k" })).status).toBe(101);
+      expect(
+        (await rawUpgrade(server.url, "/v1/responses", { authorization: "Bearer key-of-sixteen-or-more" })).status,
+      ).toBe(101);
       for (const text of lines.filter((each) => each.includes("StoreError"))) {
         expect(text).toMatch(/"message":"the database (?:did not answer within 0\.5 s|cannot be used: [^"]+)"/);
         expect(text).not.toContain('"stack"');

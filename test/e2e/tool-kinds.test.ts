@@ -230,7 +230,6 @@ describe("tools that the API defines and the client runs", () => {
     const first = await client.turn({ input: "go", tools, store: false });
     expect(offered(0)).toEqual(["read", "shell", "apply_patch"]);
     expect(first.response.output).toMatchObject([
-      { type: "function_call", name: "read" },
       {
         type: "shell_call",
         id: expect.stringMatching(/^sh_/),
@@ -239,6 +238,7 @@ describe("tools that the API defines and the client runs", () => {
         action: { commands: ["ls"], timeout_ms: 500, max_output_length: null },
       },
       { type: "apply_patch_call", id: expect.stringMatching(/^apc_/), call_id: "c2", operation: patch },
+      { type: "function_call", name: "read" },
     ]);
     const done = first.frames.filter(({ type }) => type === "response.output_item.done").map(({ item }) => item);
     expect(done.map((item) => (item as { type: string }).type).toSorted()).toEqual([

@@ -77,7 +77,7 @@ describe("an error has three shapes", () => {
     const any = new ApiError(code, "…");
     const sent = { type, code: SENT_WITHOUT_CODE.has(code) ? null : code };
     expect(any.status).toBe(status);
-    expect(errorFrame(any)).toMatchObject({ status, error: sent });
+    expect(errorFrame(any)).toMatchObject({ status, error: { type, code } });
     expect(errorBody(any).error).toMatchObject(sent);
     expect(errorEvent(any, 0).error).toMatchObject(sent);
   });

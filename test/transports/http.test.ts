@@ -17,7 +17,6 @@ describe("a request that is wrong", () => {
     ["is empty", 400, { code: "invalid_json" }, { body: "" }],
     ["is not UTF-8", 400, { code: "invalid_json" }, { body: Buffer.from([0x22, 0xc3, 0x28, 0x22]) }],
     ["is no object", 400, { code: "invalid_type" }, { body: "[1]" }],
-    ["names no model", 400, { code: "missing_required_parameter", param: "model" }, { body: `{"input":"x"}` }],
     ["has no input", 400, { code: "missing_required_parameter", param: "input" }, { body: `{"model":"m"}` }],
     [
       "has a wrong type inside",

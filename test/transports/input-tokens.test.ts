@@ -27,7 +27,7 @@ describe("input tokens", () => {
   });
 
   test.each([
-    [{ model: MODEL, input: [{ type: "item_reference", id: "msg_nobody" }] }, 404, "item_not_found"],
+    [{ model: MODEL, input: [{ type: "item_reference", id: "msg_nobody" }] }, 404, null],
     [{ model: MODEL, previous_response_id: "resp_nobody" }, 400, "previous_response_not_found"],
     [{ model: "nobody's" }, 400, "model_not_found"],
     [[], 400, "invalid_type"],

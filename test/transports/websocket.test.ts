@@ -53,7 +53,7 @@ describe("a message that is wrong", () => {
     ["has no type", "{}", { code: "missing_required_parameter", param: "type" }],
     ["is of an unknown type", `{"type":"session.update"}`, { code: "unsupported_event_type", param: "type" }],
     ["is of no type at all", `{"type":7}`, { code: "unsupported_event_type", param: "type" }],
-    ["names no model", `{"type":"response.create"}`, { code: "missing_required_parameter", param: "model" }],
+    ["says nothing", `{"type":"response.create"}`, { code: "missing_required_parameter", param: "input" }],
     [
       "has input of a wrong type",
       `{"type":"response.create","model":"${MODEL}","input":7}`,

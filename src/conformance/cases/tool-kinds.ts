@@ -21,7 +21,6 @@ const HOSTED: readonly Json[] = [
   { type: "web_search" },
   { type: "file_search", vector_store_ids: ["vs_conformance"] },
   { type: "image_generation" },
-  { type: "mcp", server_label: "conformance", server_url: "https://mcp.invalid", require_approval: "never" },
 ];
 
 /** A turn in which a tool has to be called, and its calls; skips where the server does not know this kind of tool. */
