@@ -4,8 +4,9 @@ import type { Response, ResponseInputItem } from "openai-newest/resources/respon
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Codex } from "./support/codex.ts";
-import { codex } from "./support/installed.ts";
-import { linesOf } from "./support/scratch.ts";
+import { codex, python } from "./support/installed.ts";
+import { jsonLines, Program } from "./support/program.ts";
+import { bareEnvironment, linesOf, scratch } from "./support/scratch.ts";
 import { type Arguments, expectLoopDone, openWorld, PROMPT, TOOLS } from "./support/task.ts";
 
 /** The newest versions, beside the pinned ones that all other tests are about: each does its task in every way that it has. */
@@ -86,5 +87,40 @@ describe("the newest openai for Node", () => {
     const last = response?.output.at(-1);
     const [part] = last?.type === "message" ? last.content : [];
     await expectLoopDone(world, part?.type === "output_text" ? part.text : "");
+  });
+});
+
+const newestPython = python("newest");
+const whyNoPython = newestPython.missing === null ? "" : ` (skipped: ${newestPython.missing})`;
+
+describe.skipIf(newestPython.missing !== null)(`the newest openai for Python${whyNoPython}`, () => {
+  const tools = JSON.stringify(TOOLS);
+
+  async function start(script: string, folder: string, ...args: readonly string[]): Promise<Program> {
+    const env = { ...bareEnvironment(await scratch()), PYTHONDONTWRITEBYTECODE: "1", PYTHONUTF8: "1" };
+    return new Program(newestPython.command, [join(import.meta.dirname, "python", script), ...args], {
+      cwd: folder,
+      env,
+    });
+  }
+
+  async function answerOf(program: Program): Promise<string> {
+    const { code, stdout, stderr } = await program.ended;
+    expect({ code, errors: code === 0 ? "" : stderr }).toEqual({ code: 0, errors: "" });
+    return (jsonLines(stdout).at(-1) as { readonly answer: string }).answer;
+  }
+
+  test.each(["create", "history", "stream", "socket"])("runs a loop of tools by %s", async (way) => {
+    const world = await openWorld();
+    const program = await start("openai_loop.py", world.folder, way, world.baseUrl, PROMPT, tools);
+    await expectLoopDone(world, await answerOf(program));
+  });
+
+  test.each(["websocket", "http"])("runs a loop of openai-agents over %s", async (transport) => {
+    const { folder, ...world } = await openWorld();
+    const program = await start("agents_loop.py", folder, tools);
+    program.write(`${JSON.stringify({ transport, way: "stream", base_url: world.baseUrl, prompt: PROMPT, folder })}\n`);
+    program.closeInput();
+    await expectLoopDone({ ...world, folder }, await answerOf(program));
   });
 });
