@@ -93,22 +93,22 @@ describe("the newest openai for Node", () => {
 const newestPython = python("newest");
 const whyNoPython = newestPython.missing === null ? "" : ` (skipped: ${newestPython.missing})`;
 
+async function start(script: string, folder: string, ...args: readonly string[]): Promise<Program> {
+  const env = { ...bareEnvironment(await scratch()), PYTHONDONTWRITEBYTECODE: "1", PYTHONUTF8: "1" };
+  return new Program(newestPython.command, [join(import.meta.dirname, "python", script), ...args], {
+    cwd: folder,
+    env,
+  });
+}
+
+async function answerOf(program: Program): Promise<string> {
+  const { code, stdout, stderr } = await program.ended;
+  expect({ code, errors: code === 0 ? "" : stderr }).toEqual({ code: 0, errors: "" });
+  return (jsonLines(stdout).at(-1) as { readonly answer: string }).answer;
+}
+
 describe.skipIf(newestPython.missing !== null)(`the newest openai for Python${whyNoPython}`, () => {
   const tools = JSON.stringify(TOOLS);
-
-  async function start(script: string, folder: string, ...args: readonly string[]): Promise<Program> {
-    const env = { ...bareEnvironment(await scratch()), PYTHONDONTWRITEBYTECODE: "1", PYTHONUTF8: "1" };
-    return new Program(newestPython.command, [join(import.meta.dirname, "python", script), ...args], {
-      cwd: folder,
-      env,
-    });
-  }
-
-  async function answerOf(program: Program): Promise<string> {
-    const { code, stdout, stderr } = await program.ended;
-    expect({ code, errors: code === 0 ? "" : stderr }).toEqual({ code: 0, errors: "" });
-    return (jsonLines(stdout).at(-1) as { readonly answer: string }).answer;
-  }
 
   test.each(["create", "history", "stream", "socket"])("runs a loop of tools by %s", async (way) => {
     const world = await openWorld();
