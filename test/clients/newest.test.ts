@@ -74,9 +74,10 @@ describe("the newest openai for Node", () => {
     const world = await openWorld();
     const take = WAYS[way]?.(new OpenAI({ apiKey: "any", baseURL: world.baseUrl, maxRetries: 0 }));
     let input: ResponseInputItem[] = [{ role: "user", content: PROMPT }];
-    let response: Response | undefined;
+    const responses: Response[] = [];
     while (input.length > 0) {
-      response = await take?.({ ...settings, input, previous_response_id: response?.id ?? null });
+      const response = await take?.({ ...settings, input, previous_response_id: responses.at(-1)?.id ?? null });
+      if (response !== undefined) responses.push(response);
       input = [];
       for (const item of response?.output ?? []) {
         if (item.type !== "function_call") continue;
@@ -84,7 +85,7 @@ describe("the newest openai for Node", () => {
         input.push({ type: "function_call_output", call_id: item.call_id, output });
       }
     }
-    const last = response?.output.at(-1);
+    const last = responses.at(-1)?.output.at(-1);
     const [part] = last?.type === "message" ? last.content : [];
     await expectLoopDone(world, part?.type === "output_text" ? part.text : "");
   });
