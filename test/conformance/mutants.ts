@@ -318,7 +318,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "error frames are flat",
     file: "protocol/errors.ts",
     find: "if (headers === undefined) return { type: EVENT.error, status: error.status, error: nested };",
-    replace: "if (headers === undefined) return { ...nested, type: EVENT.error, status: error.status } as never;",
+    replace: "if (headers === undefined) return { type: EVENT.error, status: error.status, ...nested } as never;",
     caughtBy: "framing.invalid-json",
   },
   {
