@@ -8,7 +8,7 @@ import { join } from "node:path";
 const ROOT = join(import.meta.dirname, "..");
 const HERE = join(ROOT, "test/clients");
 /** Files of pins that do not go together, each with its virtual environment. */
-const PYTHONS = ["", "-newest"];
+const PYTHONS = ["", "-newest", "-frameworks", "-frameworks-2"];
 
 function run(command: string, args: readonly string[], cwd = HERE): boolean {
   console.log(`\n== ${command} ${args.join(" ")}`);

@@ -3,11 +3,12 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { result } from "./support/codex.ts";
+import { Codex, result } from "./support/codex.ts";
 import { codex, type Installed, opencode } from "./support/installed.ts";
 import { jsonLines, Program } from "./support/program.ts";
 import { bareEnvironment, linesOf, scratch } from "./support/scratch.ts";
 import { ScriptedModel, type Step } from "./support/scripted-model.ts";
+import { Turnwire } from "./support/turnwire.ts";
 
 /** `turnwire run` with the real programs: one command, and nothing of theirs configured. */
 
@@ -77,6 +78,27 @@ describe.skipIf(codexProgram.missing !== null)(`turnwire run codex${whyNoCodex}`
     expect(await linesOf(join(desk.work, "log.txt"))).toEqual(["one"]);
     expect(new Set((await desk.turns()).map(({ transport }) => transport))).toEqual(new Set(["websocket"]));
     expect([await digest(file), await digest(login)]).toEqual(before);
+  });
+
+  test("begins sessions that plain Codex resumes with a provider of the same name, and resumes them again", async () => {
+    const desk = await openDesk("codex", codexProgram, [{ text: "One." }]);
+    desk.model.plan("two", [{ text: "Two." }]);
+    desk.model.plan("three", [{ text: "Three." }]);
+    const options = ["--json", "--skip-git-repo-check"];
+    const first = result(await desk.run("exec", ...options, "[task:loop] Begin."));
+    const thread = first.events.find(({ thread_id: id }) => id !== undefined)?.thread_id ?? "";
+    const server = await Turnwire.start(desk.model);
+    const client = await Codex.create({ baseUrl: `${server.url}/v1`, provider: "custom" });
+    client.env["HOME"] = desk.home;
+    await mkdir(join(desk.home, ".codex"), { recursive: true });
+    await client.configure({ baseUrl: `${server.url}/v1`, provider: "custom" });
+    const second = await client.exec("[task:two] Go on.", thread);
+    const third = result(await desk.run("exec", "resume", ...options, thread, "[task:three] Go on."));
+    expect([first.answer, second.answer, third.answer]).toEqual(["One.", "Two.", "Three."]);
+    expect(desk.model.messages().filter(({ role }) => role === "assistant")).toMatchObject([
+      { content: "One." },
+      { content: "Two." },
+    ]);
   });
 });
 

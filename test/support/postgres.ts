@@ -44,6 +44,18 @@ export class TestPostgres {
     this.#url = `postgres://turnwire@/postgres?host=${encodeURIComponent(folder)}`;
   }
 
+  /** Runs one of PostgreSQL's programs against this server. @returns what it printed */
+  run(program: string, args: readonly string[], input = ""): string {
+    const connect = ["-h", this.#folder, "-U", "turnwire"];
+    const path = join(findPrograms() ?? "", program);
+    return execFileSync(path, [...connect, ...args], { encoding: "utf8", input, maxBuffer: 1 << 28, stdio: "pipe" });
+  }
+
+  /** The address of another database of this server. */
+  database(name: string): string {
+    return this.#url.replace("/postgres?", `/${name}?`);
+  }
+
   /** The address of a place with no tables in it. */
   async emptyPlace(): Promise<string> {
     const schema = `t_${randomUUID().replaceAll("-", "")}`;

@@ -56,6 +56,11 @@ export class Codex {
     );
   }
 
+  /** Gives the same home another configuration. */
+  async configure(options: CodexOptions): Promise<void> {
+    await writeFile(join(this.env["HOME"] ?? "", ".codex/config.toml"), configOf(options));
+  }
+
   /** Runs a prompt, or with `resume` the next one of a conversation, to its end. */
   async exec(prompt: string, resume?: string): Promise<ExecResult> {
     const program = this.startExec(prompt, resume);
