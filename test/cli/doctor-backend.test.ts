@@ -22,7 +22,7 @@ type Model = {
 const servers: Server[] = [];
 
 afterEach(async () => {
-  endAll();
+  await endAll();
   await Promise.all(
     servers.splice(0).map(
       (server) =>
@@ -36,14 +36,15 @@ afterEach(async () => {
 
 const say = (content: string): readonly Chunk[] => [{ delta: { content } }, { delta: {}, finish: "stop" }];
 
+const call = (index: number) => ({
+  index,
+  id: `call_${index}`,
+  type: "function",
+  function: { name: "get_weather", arguments: '{"city":"Rome"}' },
+});
+
 function calls(count: number): readonly Chunk[] {
-  const of = (index: number) => ({
-    index,
-    id: `call_${index}`,
-    type: "function",
-    function: { name: "get_weather", arguments: '{"city":"Rome"}' },
-  });
-  const tool_calls = Array.from({ length: count }, (_, index) => of(index));
+  const tool_calls = Array.from({ length: count }, (_, index) => call(index));
   return [{ delta: { tool_calls } }, { delta: {}, finish: "tool_calls" }];
 }
 
@@ -112,8 +113,9 @@ describe("doctor --backend", () => {
   }, 60_000);
 
   test("tells what had to be learned, as a dialect", async () => {
-    const refuse = (body: Body) => (isLate(body) ? "System message must be at the beginning." : null);
-    const { code, examination, of } = await examined({ refuse });
+    const { code, examination, of } = await examined({
+      refuse: (body) => (isLate(body) ? "System message must be at the beginning." : null),
+    });
     expect({ code, learned: examination.learned }).toEqual({ code: 0, learned: { system: "first" } });
     expect(of("late")).toMatchObject({ level: "ok", text: expect.stringContaining('learned: {"system":"first"}') });
   }, 60_000);
@@ -139,8 +141,9 @@ describe("doctor --backend", () => {
   );
 
   test("says that outputs of tools are refused, and fails", async () => {
-    const refuse = ({ messages }: Body) => (messages.some(({ role }) => role === "tool") ? "Something odd." : null);
-    const { code, of } = await examined({ refuse });
+    const { code, of } = await examined({
+      refuse: ({ messages }) => (messages.some(({ role }) => role === "tool") ? "Something odd." : null),
+    });
     expect(code).toBe(1);
     expect(of("tools")).toMatchObject({ level: "problem", text: expect.stringContaining("Something odd.") });
   }, 60_000);
