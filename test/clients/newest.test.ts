@@ -73,9 +73,10 @@ describe("the newest openai for Node", () => {
   test.each(Object.keys(WAYS))("runs a loop of tools by %s", async (way) => {
     const world = await openWorld();
     const take = WAYS[way]?.(new OpenAI({ apiKey: "any", baseURL: world.baseUrl, maxRetries: 0 }));
+    if (take === undefined) throw new Error(`there is no way '${way}'`);
     let input: ResponseInputItem[] = [{ role: "user", content: PROMPT }];
     const answers: Response[] = [];
-    while (input.length > 0 && take !== undefined) {
+    while (input.length > 0) {
       const response = await take({ ...settings, input, previous_response_id: answers.at(-1)?.id ?? null });
       answers.push(response);
       input = [];
