@@ -74,17 +74,17 @@ describe("the newest openai for Node", () => {
     const world = await openWorld();
     const take = WAYS[way]?.(new OpenAI({ apiKey: "any", baseURL: world.baseUrl, maxRetries: 0 }));
     let input: ResponseInputItem[] = [{ role: "user", content: PROMPT }];
-    let response: Response | undefined;
+    let response: Partial<Response> = {};
     while (input.length > 0) {
-      response = await take?.({ ...settings, input, previous_response_id: response?.id ?? null });
+      response = (await take?.({ ...settings, input, previous_response_id: response.id ?? null })) ?? {};
       input = [];
-      for (const item of response?.output ?? []) {
+      for (const item of response.output ?? []) {
         if (item.type !== "function_call") continue;
         const output = await world.runTool(item.name, JSON.parse(item.arguments) as Arguments);
         input.push({ type: "function_call_output", call_id: item.call_id, output });
       }
     }
-    const last = response?.output.at(-1);
+    const last = response.output?.at(-1);
     const [part] = last?.type === "message" ? last.content : [];
     await expectLoopDone(world, part?.type === "output_text" ? part.text : "");
   });
