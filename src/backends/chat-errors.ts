@@ -69,6 +69,9 @@ export function unreadable(what: string, words: string): ApiError {
   });
 }
 
+/** Statuses below 500 that say nothing against the request: the same one may be taken later. */
+const PASSING = new Set([408, 409, 425]);
+
 /** What the client is told of an answer with an error status. */
 export function refusedByServer(refusal: Refusal): ApiError {
   const { status, words, wait, url, body } = refusal;
@@ -82,7 +85,7 @@ export function refusedByServer(refusal: Refusal): ApiError {
   if (status === 404 || status === 405) return notThere(refusal, cause);
   if (status === 401 || status === 403) return notAllowed(status, text, cause);
   if (status === 429) return rateLimited(wait, text, cause);
-  if (status < 500 || isPermanentError(status, text)) {
+  if ((status < 500 && !PASSING.has(status)) || isPermanentError(status, text)) {
     return new ApiError("invalid_prompt", text ?? `The model server refused the request (${status}).`, { cause });
   }
   const message = `The model server had an error (${status})${saying(text)}`;

@@ -2,6 +2,7 @@ import { parseArgs, styleText } from "node:util";
 import { parseConfig } from "../config.ts";
 import type { Examination, Finding, Level } from "../doctor/index.ts";
 import { type Command, EXIT, UserError, wrongFlags } from "./command.ts";
+import { asksForBackend, examineBackend } from "./doctor-backend.ts";
 
 /** `turnwire doctor`: a server and the path to it, as a client meets them. */
 export const doctor: Command = {
@@ -14,8 +15,16 @@ export const doctor: Command = {
     ["--model <name>", "Model to ask for; without it, the first that the server lists."],
     ["--idle <seconds>", "How long connections are left alone, to see whether they are cut (default 5)."],
     ["--largest <MiB>", "The largest message that is tried (default 16)."],
-    ["--timeout <seconds>", "How long anything without a model may take (default 10)."],
+    [
+      "--timeout <seconds>",
+      "How long anything without a model may take (default 10); with --backend: a turn (default 120).",
+    ],
     ["--json", "Print the findings as JSON."],
+    [
+      "--backend <url>",
+      "Examine a model server instead; with --backend-key and the other settings about model servers.",
+    ],
+    ["--overflow", "With --backend: also send about 4 MB, to see how a context that is too long is refused."],
   ],
   examples: [
     ["the server that is configured here", "turnwire doctor"],
@@ -23,8 +32,10 @@ export const doctor: Command = {
       "another, behind a proxy, with time to see whether that cuts idle connections",
       "turnwire doctor https://models.example.com/v1 --key $KEY --idle 90",
     ],
+    ["a model server: what it takes, and how it wants it", "turnwire doctor --backend http://localhost:8000/v1"],
   ],
   run: async (args) => {
+    if (asksForBackend(args)) return examineBackend(args);
     const { url, flags } = read(args);
     const server = url === undefined ? await configured() : { url, key: undefined };
     const key = flags.key ?? server.key;

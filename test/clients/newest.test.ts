@@ -73,18 +73,20 @@ describe("the newest openai for Node", () => {
   test.each(Object.keys(WAYS))("runs a loop of tools by %s", async (way) => {
     const world = await openWorld();
     const take = WAYS[way]?.(new OpenAI({ apiKey: "any", baseURL: world.baseUrl, maxRetries: 0 }));
+    if (take === undefined) throw new Error(`there is no way '${way}'`);
     let input: ResponseInputItem[] = [{ role: "user", content: PROMPT }];
-    let response: Partial<Response> = {};
+    const answers: Response[] = [];
     while (input.length > 0) {
-      response = (await take?.({ ...settings, input, previous_response_id: response.id ?? null })) ?? {};
+      const response = await take({ ...settings, input, previous_response_id: answers.at(-1)?.id ?? null });
+      answers.push(response);
       input = [];
-      for (const item of response.output ?? []) {
+      for (const item of response.output) {
         if (item.type !== "function_call") continue;
         const output = await world.runTool(item.name, JSON.parse(item.arguments) as Arguments);
         input.push({ type: "function_call_output", call_id: item.call_id, output });
       }
     }
-    const last = response.output?.at(-1);
+    const last = answers.at(-1)?.output.at(-1);
     const [part] = last?.type === "message" ? last.content : [];
     await expectLoopDone(world, part?.type === "output_text" ? part.text : "");
   });

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { runConformance } from "../../src/conformance/index.ts";
@@ -49,6 +50,11 @@ describe("a server in which", () => {
   test("there are at least forty of them, each with a rule of its own", () => {
     expect(MUTANTS.length).toBeGreaterThanOrEqual(40);
     expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);
+  });
+
+  test.each(MUTANTS)("$name: its text stands in $file once", ({ file, find }) => {
+    const source = readFileSync(new URL(`../../src/${file}`, import.meta.url), "utf8");
+    expect(source.split(find).length - 1).toBe(1);
   });
 
   test.each(MUTANTS)(

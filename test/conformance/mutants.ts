@@ -275,7 +275,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a failed continuation evicts nothing",
     file: "core/local-cache.ts",
-    find: "    this.#nodes.delete(node.id);\n",
+    find: "    this.delete(node.id);\n",
     replace: "",
     caughtBy: "forks.evicted",
   },
@@ -288,16 +288,16 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "outputs of unknown calls are taken",
-    file: "core/node.ts",
-    find: "|| others.delete(item.call_id)) continue;",
-    replace: "|| others.delete(item.call_id) || open.size < 99) continue;",
+    file: "core/pairing.ts",
+    find: "!this.#others.delete(callId)) {",
+    replace: '!this.#others.delete(callId) && callId === "") {',
     caughtBy: "eviction.recovery",
   },
   {
     name: "open calls may stay unanswered",
-    file: "core/node.ts",
-    find: "if (unanswered !== undefined) {",
-    replace: "if (unanswered !== undefined && open.size > 99) {",
+    file: "core/pairing.ts",
+    find: "if (unanswered !== undefined) throw",
+    replace: 'if (unanswered !== undefined && unanswered.call_id === "") throw',
     caughtBy: "tools.missing-output",
   },
   {
@@ -310,29 +310,29 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "error frames have no status",
     file: "protocol/errors.ts",
-    find: "return { type: EVENT.error, status: error.status, error: errorObject(error) };",
-    replace: "return { type: EVENT.error, error: errorObject(error) } as never;",
+    find: "if (headers === undefined) return { type: EVENT.error, status: error.status, error: nested };",
+    replace: "if (headers === undefined) return { type: EVENT.error, error: nested } as never;",
     caughtBy: "framing.invalid-json",
   },
   {
     name: "error frames are flat",
     file: "protocol/errors.ts",
-    find: "return { type: EVENT.error, status: error.status, error: errorObject(error) };",
-    replace: "return { type: EVENT.error, status: error.status, ...errorObject(error), type_: 0 } as never;",
+    find: "if (headers === undefined) return { type: EVENT.error, status: error.status, error: nested };",
+    replace: "if (headers === undefined) return { type: EVENT.error, status: error.status, ...nested } as never;",
     caughtBy: "framing.invalid-json",
   },
   {
     name: "error envelopes lack param",
     file: "protocol/errors.ts",
-    find: "type: ERROR[error.code].type, param: error.param, code: error.code };",
-    replace: "type: ERROR[error.code].type, code: error.code } as never;",
+    find: "type: ERROR[error.code].type, param: error.param, code };",
+    replace: "type: ERROR[error.code].type, code } as never;",
     caughtBy: "formats.invalid",
   },
   {
     name: "unknown parents have another code",
     file: "protocol/errors.ts",
-    find: 'return new ApiError("previous_response_not_found", message,',
-    replace: 'return new ApiError("not_found", message,',
+    find: 'not found.`;\n  return new ApiError("previous_response_not_found", message,',
+    replace: 'not found.`;\n  return new ApiError("not_found", message,',
     caughtBy: "store.false-reconnect",
   },
   {
@@ -514,8 +514,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "compactions open for every tenant",
     file: "stores/cipher.ts",
-    find: "JSON.stringify([tenant, id])",
-    replace: "JSON.stringify([tenant && id])",
+    find: "[tenant, id] : [tenant, id, ...link]",
+    replace: "[tenant && id] : [tenant && id, ...link]",
     caughtBy: "compaction.other-key",
   },
   {
@@ -542,8 +542,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "references to items are left out of the context",
     file: "core/item-references.ts",
-    find: "resolved[index] = await finder.find(item.id);",
-    replace: "await finder.find(item.id);",
+    find: "    resolved[index] = found;\n",
+    replace: "",
     caughtBy: "references.output",
   },
   {

@@ -55,10 +55,9 @@ export class HttpClient {
   /** `POST /v1/responses` with a stream, read to its end. */
   async stream(fields: object, options: CallOptions = {}): Promise<SseAnswer> {
     const answer = await this.call("/v1/responses", post({ stream: true, ...fields }, options));
-    const blocks = answer.text
-      .split("\n\n")
-      .filter((block) => block !== "")
-      .map(parseBlock);
+    // A refusal that comes before the first event is JSON.
+    const isStream = String(answer.headers["content-type"]).startsWith("text/event-stream");
+    const blocks = (isStream ? answer.text.split("\n\n") : []).filter((block) => block !== "").map(parseBlock);
     const frames = blocks.filter(({ data }) => data !== "[DONE]").map(({ data }) => JSON.parse(data) as Frame);
     return { ...answer, blocks, frames };
   }
