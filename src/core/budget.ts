@@ -67,8 +67,8 @@ export class Account {
     return Math.max(0, Math.min(this.#limits.tenantBytes - this.#used, this.#limits.serverBytes - this.#usedByAll()));
   }
 
-  open(): Lease {
-    return new Lease(this);
+  open(): MemoryLease {
+    return new MemoryLease(this);
   }
 
   /** @internal Only leases move bytes. */
@@ -100,7 +100,7 @@ export class Account {
 }
 
 /** Bytes that something holds, until it is released. */
-export class Lease {
+export class MemoryLease {
   readonly #account: Account;
   #bytes = 0;
   #holders = 1;
@@ -139,7 +139,7 @@ export class Lease {
   }
 
   /** Another lease of the same tenant. */
-  another(): Lease {
+  another(): MemoryLease {
     return this.#account.open();
   }
 

@@ -1,6 +1,6 @@
 import { ApiError } from "../protocol/errors.ts";
 import type { Item } from "../protocol/items.ts";
-import type { Lease } from "./budget.ts";
+import type { MemoryLease } from "./budget.ts";
 import { chainBytes, measure, measureItems, type ResponseNode } from "./node.ts";
 
 /** What a loaded chain takes beside itself: its form for the model server. */
@@ -14,17 +14,17 @@ const INFLATION = 1032;
 
 /** The memory of one context: what is loaded, looked up and unsealed for it, and the longest that it may be. */
 export class ContextMemory {
-  readonly #lease: Lease;
+  readonly #lease: MemoryLease;
   readonly #contextBytes: number;
   #unsealed = 0;
 
   /** @param contextBytes the most that a context may have */
-  constructor(lease: Lease, contextBytes = Infinity) {
+  constructor(lease: MemoryLease, contextBytes = Infinity) {
     this.#lease = lease;
     this.#contextBytes = contextBytes;
   }
 
-  /** Takes in a chain before it is loaded. @throws ApiError `context_length_exceeded`, and those of `Lease.grow` */
+  /** Takes in a chain before it is loaded. @throws ApiError `context_length_exceeded`, and those of `MemoryLease.grow` */
   readonly chain = (bytes: number): void => {
     this.checkContext(bytes);
     this.#lease.grow(bytes * CHAIN_FACTOR);

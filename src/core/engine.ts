@@ -1,7 +1,7 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
 import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
-import { type Lease, Memory } from "./budget.ts";
+import { type MemoryLease, Memory } from "./budget.ts";
 import { ContextMemory } from "./context-memory.ts";
 import { Conversations } from "./conversations.ts";
 import { inputItems, ownInput } from "./input-items.ts";
@@ -77,7 +77,7 @@ export class Engine {
   }
 
   /** The conversations of a tenant. @param lease takes what is loaded of them */
-  conversations(tenant: Tenant, lease: Lease): Conversations {
+  conversations(tenant: Tenant, lease: MemoryLease): Conversations {
     return new Conversations(this.#ports, tenant, new ContextMemory(lease));
   }
 
@@ -116,7 +116,7 @@ export class Engine {
    * What a stored response was made from, oldest first. Where the responses before it were not all stored, that is its own
    * input only.
    */
-  async inputItems(tenant: Tenant, id: string, lease: Lease): Promise<readonly ListedItem[] | undefined> {
+  async inputItems(tenant: Tenant, id: string, lease: MemoryLease): Promise<readonly ListedItem[] | undefined> {
     const { chain: admit } = new ContextMemory(lease);
     const chain = await this.#ports.store.load(tenant, id, admit);
     if (chain !== undefined) return inputItems(chain);
@@ -137,7 +137,7 @@ export class Engine {
    * How many tokens the model would read of this request.
    * @throws ApiError `previous_response_not_found`, `model_not_found`
    */
-  async countTokens(tenant: Tenant, request: CreateRequest, lease: Lease, signal: AbortSignal): Promise<number> {
+  async countTokens(tenant: Tenant, request: CreateRequest, lease: MemoryLease, signal: AbortSignal): Promise<number> {
     const { models, store, limits, seal } = this.#ports;
     const memory = new ContextMemory(lease, limits.contextBytes);
     const { backend, model } = await models.resolve(request.model);

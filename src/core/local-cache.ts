@@ -1,5 +1,5 @@
 import type { SteerErrorCode } from "../protocol/table.ts";
-import type { Lease } from "./budget.ts";
+import type { MemoryLease } from "./budget.ts";
 import type { ResponseNode } from "./node.ts";
 import { Retention } from "./retention.ts";
 import type { Origin } from "./session-turns.ts";
@@ -13,13 +13,13 @@ export class LocalCache {
   readonly #origins = new WeakMap<ResponseNode, Origin>();
   /** Responses that cannot be continued any more, and why they cannot be steered. */
   readonly #gone = new Map<string, Origin & { readonly code: SteerErrorCode; readonly isEvicted: boolean }>();
-  readonly #lease: Lease;
+  readonly #lease: MemoryLease;
 
   /**
    * @param budgetBytes the most that one connection keeps
    * @param lease counts that against what the tenant may hold
    */
-  constructor(budgetBytes: number, lease: Lease) {
+  constructor(budgetBytes: number, lease: MemoryLease) {
     this.#lease = lease;
     this.#nodes = new Retention(budgetBytes, undefined, (node) => this.#evicted(node));
   }

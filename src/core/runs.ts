@@ -3,7 +3,7 @@ import type { ServerEvent } from "../protocol/events.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import type { Response } from "../protocol/response.ts";
 import { whyLost } from "./lost.ts";
-import type { Lease } from "./budget.ts";
+import type { MemoryLease } from "./budget.ts";
 import type { Admit, EnginePorts, RecordChange, Tenant } from "./ports.ts";
 import { decodeMoves } from "./recording.ts";
 import { Replay, replayed } from "./replay.ts";
@@ -19,7 +19,7 @@ export type RunOptions = {
   /** Size of the request as it came, in bytes. */
   readonly bytesIn: number;
   /** What the request holds of the memory; the run holds it as well until it ends. */
-  readonly lease?: Lease;
+  readonly lease?: MemoryLease;
   /** The lease of the run, when it was taken with its idempotency key. */
   readonly runLease?: RunLease;
 };

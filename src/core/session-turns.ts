@@ -1,5 +1,5 @@
 import type { ApiError } from "../protocol/errors.ts";
-import type { Lease } from "./budget.ts";
+import type { MemoryLease } from "./budget.ts";
 import type { Detached } from "./detached.ts";
 import type { Job } from "./lanes.ts";
 import type { ResponseNode } from "./node.ts";
@@ -19,7 +19,7 @@ export type TurnSink = {
   /** Size of the request as it came, in bytes. */
   readonly bytesIn: number;
   /** What the request holds, until the response that is made of it is kept. */
-  readonly lease?: Lease;
+  readonly lease?: MemoryLease;
   /** Bytes sent of this turn so far. */
   readonly bytesOut: () => number;
 };

@@ -55,8 +55,11 @@ async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   }
 }
 
-/** Connection failures of the system, and classes of PostgreSQL: connection, resources, operator's intervention, system. */
-const AWAY = /^(?:E[A-Z_]+|08...|53...|57...|58...)$/;
+/**
+ * Connection failures of the system, and classes of PostgreSQL: connection, resources, operator's intervention, system; and a
+ * transaction that stood still, and a lock that another server holds, for too long.
+ */
+const AWAY = /^(?:E[A-Z_]+|08...|53...|57...|58...|25P03|55P03)$/;
 /** What drivers say without a code, and SQLite, whose errors lose theirs on the way from its thread. */
 const AWAY_WORDS =
   /timeout|connection (?:terminated|ended)|client (?:has|was) (?:encountered|closed)|server closed|database or disk is full|database is locked|disk i\/o error|readonly database|unable to open database|disk image is malformed|the store is closed|cannot use a pool after/i;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
-import type { Account, Lease } from "../core/budget.ts";
+import type { Account, MemoryLease } from "../core/budget.ts";
 import { DEFAULT_LANE } from "../core/lanes.ts";
 import type { Session, TurnSink } from "../core/session.ts";
 import { describeRefused } from "../protocol/client-event.ts";
@@ -85,7 +85,7 @@ export class Connection {
   readonly #session: Session;
   readonly #account: Account;
   /** What has arrived of a message that is not complete. */
-  readonly #arriving: Lease;
+  readonly #arriving: MemoryLease;
   #arrived = 0;
   readonly #load: Load;
   readonly #limits: TransportLimits;
@@ -216,7 +216,7 @@ export class Connection {
   }
 
   /** A message that there is no room for is refused unread: where it belongs is not known then. */
-  async #admit(data: Buffer, lease: Lease): Promise<void> {
+  async #admit(data: Buffer, lease: MemoryLease): Promise<void> {
     try {
       lease.grow(messageBytes(data));
     } catch (thrown) {
@@ -233,7 +233,7 @@ export class Connection {
   }
 
   /** Resolves when what the frame began has ended. What became of it the client hears, and the observer, elsewhere. */
-  async #begin(data: Buffer, lease: Lease): Promise<void> {
+  async #begin(data: Buffer, lease: MemoryLease): Promise<void> {
     const pending = this.#reader.read(data);
     const reading = pending instanceof Promise ? await pending : pending;
     if (this.#state !== "open") return;
@@ -270,7 +270,7 @@ export class Connection {
     }
   }
 
-  async #create(request: CreateRequest, bytes: number, streamId: string | null, lease: Lease): Promise<void> {
+  async #create(request: CreateRequest, bytes: number, streamId: string | null, lease: MemoryLease): Promise<void> {
     const sink = { ...this.#sink(bytes, streamId, viewOf(request, this.#echo)), lease };
     const lane = streamId ?? DEFAULT_LANE;
     if (this.#load.isOverloaded) {

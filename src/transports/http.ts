@@ -2,7 +2,7 @@ import { createServer, type Server, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import type { Lease } from "../core/budget.ts";
+import type { MemoryLease } from "../core/budget.ts";
 import type { Permit, Tenant } from "../core/ports.ts";
 import { ApiError, errorBody, retryHeaders, toApiError } from "../protocol/errors.ts";
 import { canonicalUrl } from "./canonical-url.ts";
@@ -101,7 +101,7 @@ export function createHttpApp(context: TransportContext, server: Server): Fastif
       request.setDecorator<Permit>("permit", permit);
       request.setDecorator<Tenant>("tenant", permit.tenant);
       const lease = context.engine.memory.of(permit.tenant).open();
-      request.setDecorator<Lease>("lease", lease);
+      request.setDecorator<MemoryLease>("lease", lease);
       reply.raw.once("close", () => lease.release());
       decoderOf(request.headers["content-encoding"]);
     });

@@ -1,4 +1,4 @@
-import type { Lease } from "../core/budget.ts";
+import type { MemoryLease } from "../core/budget.ts";
 import type { TransportLimits } from "./limits.ts";
 
 /** Where an outbox puts its frames: one socket, whatever is spoken on it. */
@@ -39,13 +39,13 @@ type OutboxState =
 export class Outbox {
   readonly #wire: Wire;
   readonly #limits: OutboxLimits;
-  readonly #lease: Lease;
+  readonly #lease: MemoryLease;
   #state: OutboxState = { phase: "flowing" };
   #isCorked = false;
   #written = 0;
 
   /** @param lease takes what is in flight, and is released with the outbox */
-  constructor(wire: Wire, limits: OutboxLimits, lease: Lease) {
+  constructor(wire: Wire, limits: OutboxLimits, lease: MemoryLease) {
     this.#wire = wire;
     this.#limits = limits;
     this.#lease = lease;

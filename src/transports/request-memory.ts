@@ -1,6 +1,6 @@
 import { type Readable, Transform } from "node:stream";
 import type { FastifyRequest } from "fastify";
-import type { Lease } from "../core/budget.ts";
+import type { MemoryLease } from "../core/budget.ts";
 
 /** What a request takes in memory while it is worked on, accounted while its bytes come in. */
 
@@ -29,12 +29,12 @@ export function pieceBytes(piece: Uint8Array): number {
 }
 
 /** The lease of an HTTP request: released when its answer has left, or its client. */
-export function leaseOf(request: FastifyRequest): Lease {
-  return request.getDecorator<Lease>("lease");
+export function leaseOf(request: FastifyRequest): MemoryLease {
+  return request.getDecorator<MemoryLease>("lease");
 }
 
 /** Accounts a body while it is read; one that there is no room for ends there. */
-export function metered({ raw }: FastifyRequest, lease: Lease): Readable {
+export function metered({ raw }: FastifyRequest, lease: MemoryLease): Readable {
   const length = Number(raw.headers["content-length"]);
   if (length <= SMALL_BYTES) {
     lease.grow(SMALL_FACTOR * length);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Lease, Memory } from "../../src/core/budget.ts";
+import { type MemoryLease, Memory } from "../../src/core/budget.ts";
 import { ContextMemory } from "../../src/core/context-memory.ts";
 import { ApiError } from "../../src/protocol/errors.ts";
 
@@ -60,7 +60,7 @@ describe("bytes of memory", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const budget = memory();
-        const leases = new Map<string, { readonly lease: Lease; holders: number; bytes: number }>();
+        const leases = new Map<string, { readonly lease: MemoryLease; holders: number; bytes: number }>();
         for (const { tenant, lease: number, act, bytes } of steps) {
           const name = `${tenant}${number}`;
           const made = () => ({ lease: budget.of(tenant).open(), holders: 1, bytes: 0 });

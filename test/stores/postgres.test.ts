@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDurableStore } from "../../src/stores/open.ts";
 import { TestPostgres } from "../support/postgres.ts";
@@ -60,6 +62,25 @@ describe.skipIf(TestPostgres.missing !== null)(`PostgreSQL${TestPostgres.whySkip
     for (const node of nodes) expect(await store.load("acme", node.id)).toEqual(node);
     await store.close();
   });
+
+  test("a server that is stopped inside a transaction keeps no other from deleting and storing", async () => {
+    const { url, query } = await makePlace();
+    const store = await openDurableStore(url);
+    await store.put(makeNode("a"));
+    const script = new URL("still-writer.ts", import.meta.url).pathname;
+    const stopped = spawn(process.execPath, [script, url, "a"], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      await once(stopped.stdout, "data");
+      stopped.kill("SIGSTOP");
+      const states = await query("SELECT state FROM pg_stat_activity WHERE state = 'idle in transaction'");
+      expect(states).toEqual([{ state: "idle in transaction" }]);
+      expect(await store.delete("acme", "a")).toBe(true);
+      expect(await store.load("acme", "a")).toBeUndefined();
+    } finally {
+      stopped.kill("SIGKILL");
+      await store.close();
+    }
+  }, 60_000);
 
   test("a failed open shows no password", async () => {
     const failure = openDurableStore("postgres://user:canary@127.0.0.1:1/nothing");
