@@ -33,6 +33,8 @@ type ChatAnswerOptions = {
   readonly thinkTags: ThinkTagsMode;
   /** Names the model server. */
   readonly origin: string;
+  /** Is told the fields of each chunk in which nothing was understood. */
+  readonly skipped?: (fields: readonly string[]) => void;
   /** Makes an error that the server reported in its stream loggable; `said` is what the model had said by then. */
   readonly redact: (error: unknown, said: string) => Promise<void>;
 };
@@ -54,7 +56,7 @@ export class ChatAnswer implements AsyncIterableIterator<readonly BackendEvent[]
   constructor(options: ChatAnswerOptions) {
     this.#options = options;
     this.#watchdog = new Watchdog(options.signal);
-    this.#stream = new ChatStream(options.head, options.origin, options.thinkTags);
+    this.#stream = new ChatStream(options.head, options.origin, options.thinkTags, options.skipped);
   }
 
   [Symbol.asyncIterator](): this {

@@ -23,6 +23,7 @@ import { Rope } from "./rope.ts";
 import type { ThinkTagsMode } from "./think-tags.ts";
 import { type AnswerHead, UpstreamCall } from "./upstream-call.ts";
 import type { Watchdog } from "./watchdog.ts";
+import { UnknownChunks } from "./unknown-chunks.ts";
 
 export type ChatCompletionsOptions = ChatRequestOptions & {
   /** Base URL, such as `http://127.0.0.1:8000/v1`. */
@@ -69,6 +70,7 @@ export class ChatCompletionsBackend implements Backend {
   readonly #counter: ServerCounter | null;
   /** Contexts for tools of which some have other names in chat than their own: hardly any have. */
   readonly #contextsOfRenamed = new WeakMap<ChatTools, Contexts>();
+  readonly #unknownChunks = new UnknownChunks();
   readonly #leftOut = new LeftOut();
 
   constructor(options: ChatCompletionsOptions) {
@@ -104,8 +106,10 @@ export class ChatCompletionsBackend implements Backend {
     };
     const redact = (error: unknown, said: string): Promise<void> =>
       redactQuotation(error, [...(sent === null ? [] : contentOf(sent)), Buffer.from(said)]);
-    const { silenceTimeoutMs, thinkTags } = this.#options;
-    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags, origin: this.#origin, redact });
+    const { silenceTimeoutMs, thinkTags, log } = this.#options;
+    const skipped = (fields: readonly string[]): void => this.#unknownChunks.report(fields, request.model, log);
+    const origin = this.#origin;
+    return new ChatAnswer({ head, open, signal, silenceTimeoutMs, thinkTags, origin, skipped, redact });
   }
 
   async models(): Promise<readonly string[]> {

@@ -15,6 +15,7 @@ import { chunkUsage } from "./chat-usage.ts";
 import { appendJoined } from "./join-deltas.ts";
 import { MessageFields } from "./message-fields.ts";
 import { type Spoken, ThinkTags, type ThinkTagsMode } from "./think-tags.ts";
+import { isUnknownChunk } from "./unknown-chunks.ts";
 
 /** How long an answer that has finished may go on: its usage comes behind it, and whatever else is late does not count. */
 const GRACE_MS = { withUsage: 500, withoutUsage: 2000 } as const;
@@ -25,6 +26,7 @@ export class ChatStream {
   readonly #annotations = new ChatAnnotations();
   readonly #fields: MessageFields;
   readonly #thinkTags: ThinkTags;
+  readonly #skipped: (fields: readonly string[]) => void;
   readonly #logprobs: TokenLogprob[] = [];
   /** Content of messages that came instead of deltas: each may repeat the one before. */
   #message = "";
@@ -37,8 +39,17 @@ export class ChatStream {
   #usage: Usage | null = null;
   #ended = false;
 
-  /** @param origin names the model server */
-  constructor(head: Pick<ChatHead, "tools" | "allowed">, origin: string, thinkTags: ThinkTagsMode) {
+  /**
+   * @param origin names the model server
+   * @param skipped is told the fields of each chunk in which nothing was understood
+   */
+  constructor(
+    head: Pick<ChatHead, "tools" | "allowed">,
+    origin: string,
+    thinkTags: ThinkTagsMode,
+    skipped: (fields: readonly string[]) => void = () => undefined,
+  ) {
+    this.#skipped = skipped;
     this.#calls = new ChatCalls(head, origin);
     this.#fields = new MessageFields(origin);
     this.#thinkTags = new ThinkTags(thinkTags);
@@ -106,6 +117,8 @@ export class ChatStream {
     this.#takeUsage(chunkUsage(chunk, choice));
     if (choice === undefined) {
       this.#annotations.read(chunk, null);
+      // An event with a name of its own is one that says so: a heartbeat.
+      if (isUnknownChunk(chunk) && (name === null || name === "message")) this.#skipped(Object.keys(chunk));
       return;
     }
     this.#hasChoice = true;
