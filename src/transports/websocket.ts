@@ -25,6 +25,9 @@ import { wantsKeepalive } from "./silence.ts";
 /** The library counts in 32 bits, and takes anything larger for no limit at all. */
 const LARGEST_MESSAGE = 2 ** 31 - 1;
 
+/** Where a WebSocket is opened: where responses are created, and the base URL itself, which LiveKit connects to. */
+const UPGRADE_PATHS: readonly string[] = [...RESPONSES_PATHS, "/v1"];
+
 type Upgrades = UpgradeServer<typeof ServerSocket>;
 
 /**
@@ -123,7 +126,7 @@ export class WebSockets {
     checkUrl(url, limits);
     await door.checkHost(request);
     const path = canonicalUrl(splitTarget(url).path).split("?", 1)[0] ?? "";
-    if (!(RESPONSES_PATHS as readonly string[]).includes(path.replace(/\/$/, ""))) {
+    if (!UPGRADE_PATHS.includes(path.replace(/\/$/, ""))) {
       throw new ApiError("not_found", `There is no WebSocket at '${path}'.`);
     }
     if (!policy.webSocket) {

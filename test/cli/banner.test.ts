@@ -37,9 +37,9 @@ test("it has a line to paste for each kind of client", () => {
 
 test("with keys it names the tenants and the header, and shows no key", () => {
   const apiKeys = [
-    { tenant: "a", key: "sk-1" },
-    { tenant: "a", key: "sk-2" },
-    { tenant: "b", key: "sk-3" },
+    { tenant: "a", key: "sk-1-of-sixteen-or-more" },
+    { tenant: "a", key: "sk-2-of-sixteen-or-more" },
+    { tenant: "b", key: "sk-3-of-sixteen-or-more" },
   ];
   const text = shown({ apiKeys, host: "0.0.0.0" });
   expect(text).toContain("of a, b");

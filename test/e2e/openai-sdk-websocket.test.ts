@@ -100,18 +100,18 @@ describe("lanes", () => {
   test("a fork continues another lane's response while that lane goes on", async () => {
     upstream.otherwise(echo);
     const { session } = await openSession();
-    const [left, right] = [session.lane("left"), session.lane("the-right-key-of-us")];
+    const [left, right] = [session.lane("left"), session.lane("right")];
     left.create({ model: "m", store: false, input: "root" });
     const { id } = await left.finalResponse();
     left.create({ model: "m", store: false, input: "left", previous_response_id: id });
-    right.create({ model: "m", store: false, input: "the-right-key-of-us", previous_response_id: id });
+    right.create({ model: "m", store: false, input: "right", previous_response_id: id });
     const ends = await Promise.all([left.finalResponse(), right.finalResponse()]);
     expect(ends.map(textOf)).toEqual(["re: left", "re: right"]);
     const forks = upstream.calls.slice(1).map(({ body }) => body.messages);
     const root = [user("root"), assistant("re: root")];
     expect(forks.toSorted(byText)).toEqual([
       [...root, user("left")],
-      [...root, user("the-right-key-of-us")],
+      [...root, user("right")],
     ]);
   });
 

@@ -33,3 +33,9 @@ test("Codex finds an empty catalogue of its own form beside the list of models",
   expect(json).toMatchObject({ object: "list", data: [{ id: MODEL }], models: [] });
   expect((await server.http().call("/v1/models")).json).not.toHaveProperty("models");
 });
+
+test("a WebSocket at the base URL itself is one for responses", async () => {
+  const server = await startServer({ steps: [answer("a")] });
+  const client = await server.connect({ path: "/v1" });
+  expect((await client.turn({ input: "Hi" })).response.status).toBe("completed");
+});

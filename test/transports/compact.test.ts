@@ -80,8 +80,9 @@ describe("POST /v1/responses/compact", () => {
     expect((JSON.parse(listed.text) as { readonly data: readonly unknown[] }).data).toHaveLength(2);
   });
 
-  test("that the model fails is an error, and of one that calls tools instead as well", async () => {
-    const server = await startServer({ steps: [[new Error("no")], callFunctions({ callId: "c", name: "f" })] });
+  test("that the model fails is an error, and of one that calls tools instead, also when it is asked without any, as well", async () => {
+    const call = callFunctions({ callId: "c", name: "f" });
+    const server = await startServer({ steps: [[new Error("no")], call, call] });
     for (let index = 0; index < 2; index += 1) {
       const { status, json } = await server.http().post(PATH, { model: MODEL, input: "a" });
       expect([status, json.error?.code]).toEqual([500, "server_error"]);
