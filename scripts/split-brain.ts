@@ -16,50 +16,106 @@ import { TestPostgres } from "../test/support/postgres.ts";
 
 const [rounds = 20, kills = 100] = process.argv.slice(2).map(Number);
 const RATE = 20;
-const tally = new Map<string, { right: number; wrong: string[] }>();
+/** A round that takes longer counts as wrong, and new servers take the place of the old ones. */
+const ROUND_MS = 60_000;
 
-function count(what: string, isRight: boolean, seen: unknown): void {
-  const row = tally.get(what) ?? { right: 0, wrong: [] };
-  if (isRight) row.right += 1;
-  else row.wrong.push(JSON.stringify(seen));
-  tally.set(what, row);
+type Servers = readonly [FenceServer, FenceServer];
+type Row = { right: number; wrong: string[] };
+
+class Attack {
+  readonly #store: string;
+  readonly #tally = new Map<string, Row>();
+  #servers: Servers | null = null;
+
+  constructor(store: string) {
+    this.#store = store;
+  }
+
+  /** Plays one round and counts it. */
+  async round<T>(what: string, play: (servers: Servers) => Promise<T>, isRight: (seen: T) => boolean): Promise<void> {
+    const row = this.#tally.get(what) ?? { right: 0, wrong: [] };
+    this.#tally.set(what, row);
+    try {
+      const seen = await inTime(this.#open().then(play));
+      if (isRight(seen)) row.right += 1;
+      else row.wrong.push(JSON.stringify(seen));
+    } catch (error) {
+      row.wrong.push(String(error));
+      await this.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    const servers = this.#servers ?? [];
+    this.#servers = null;
+    for (const server of servers) await server.kill();
+  }
+
+  print(database: string): void {
+    for (const [what, { right, wrong }] of this.#tally) {
+      process.stdout.write(`${String(right).padStart(4)} of ${right + wrong.length}  ${database}: ${what}\n`);
+      for (const each of wrong) process.stdout.write(`        ${each}\n`);
+    }
+  }
+
+  async #open(): Promise<Servers> {
+    this.#servers ??= [await FenceServer.start(this.#store, RATE), await FenceServer.start(this.#store, RATE)];
+    return this.#servers;
+  }
 }
 
-async function attack(database: string, store: string): Promise<void> {
-  const servers = [await FenceServer.start(store, RATE), await FenceServer.start(store, RATE)] as const;
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`no end within ${ROUND_MS / 1000} s`)), ROUND_MS);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+    // It may still fail, when its servers are killed.
+    work.catch(() => undefined);
+  }
+}
+
+async function run(database: string, store: string): Promise<void> {
+  const attack = new Attack(store);
   for (let round = 0; round < rounds; round += 1) {
     for (const how of PAUSES) {
-      const paused = await pauseRound(servers, how);
-      const agrees =
-        paused.client === "response.failed server_error" &&
-        paused.stores.every((status) => status === "failed") &&
-        new Set(paused.next).size === 1;
-      count(`${database}: a response whose server ${how} has one end`, agrees, paused);
-      const retried = await retryRound(servers, how);
-      const isOnce = retried.first === "response.failed server_error" && retried.second === "response.completed";
-      count(`${database}: a request whose server ${how} is acknowledged once`, isOnce, retried);
-      const deleted = await deleteRound(servers, how);
-      const isGone = deleted.stores.join() === "200,404,404" && deleted.client !== "response.completed";
-      count(`${database}: a response deleted while its server ${how} is gone`, isGone, deleted);
+      await attack.round(
+        `a response whose server ${how} has one end`,
+        (servers) => pauseRound(servers, how),
+        ({ client, stores, next }) =>
+          client === "response.failed server_error" &&
+          stores.every((status) => status === "failed") &&
+          new Set(next).size === 1,
+      );
+      await attack.round(
+        `a request whose server ${how} is acknowledged once`,
+        (servers) => retryRound(servers, how),
+        ({ first, second }) => first === "response.failed server_error" && second === "response.completed",
+      );
+      await attack.round(
+        `a response deleted while its server ${how} is gone`,
+        (servers) => deleteRound(servers, how),
+        ({ stores, client }) => stores.join() === "200,404,404" && client !== "response.completed",
+      );
     }
   }
   for (let kill = 0; kill < kills; kill += 1) {
-    const seen = await killRound(store, servers[1], Math.random() * 400);
-    const isGone = seen.every((each) => /^(200 404|404 404|404)$/.test(each));
-    count(`${database}: four responses deleted after a kill are gone`, isGone, seen);
+    await attack.round(
+      "four responses deleted after a kill are gone",
+      ([, server]) => killRound(store, server, Math.random() * 400),
+      (seen) => seen.every((each) => /^(200 404|404 404|404)$/.test(each)),
+    );
   }
-  for (const server of servers) await server.kill();
+  await attack.close();
+  attack.print(database);
 }
 
 const file = newFile();
-await attack("SQLite", file.url);
+await run("SQLite", file.url);
 file.remove();
 if (TestPostgres.missing === null) {
   const postgres = await TestPostgres.start();
-  await attack("PostgreSQL", await postgres.emptyPlace());
+  await run("PostgreSQL", await postgres.emptyPlace());
   await postgres.stop();
-}
-for (const [what, { right, wrong }] of tally) {
-  process.stdout.write(`${String(right).padStart(4)} of ${right + wrong.length}  ${what}\n`);
-  for (const each of wrong) process.stdout.write(`        ${each}\n`);
 }
