@@ -290,6 +290,7 @@ function engineLimits(config: Config, { contextBytes }: Sizes): Limits {
     compactBytes: config.compactBytes,
     contextBytes,
     conversationDays: config.conversationDays,
+    conversationItems: config.maxConversationItems,
     acceptMs: config.acceptTimeout * 1000,
   };
 }

@@ -19,6 +19,15 @@ export const MEMORY_SETTINGS = {
     }),
     group: "Memory",
   },
+  maxConversationItems: {
+    ...integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 10_000,
+      description: "Items that one conversation may have; a further turn or item is refused.",
+    }),
+    group: "Memory",
+  },
   conversationDays: {
     ...integer({
       minimum: 0,

@@ -83,6 +83,7 @@ const EXAMPLES: { readonly [Name in (typeof SETTING_NAMES)[number]]: string } = 
   compactBytes: "1MiB",
   storeBytes: "1MiB",
   sessionBytes: "1MiB",
+  maxConversationItems: "5",
   conversationDays: "7",
   storeQuotaBytes: "1GiB",
   storeQuotaBytesPerTenant: "1GiB",

@@ -26,7 +26,14 @@ type Runner = {
 };
 
 type Claim = { readonly fingerprint: string; readonly responseId: string };
-type Known = { readonly fingerprint: string; readonly run: Promise<Followed>; readonly at: number; bytes: number };
+type Known = {
+  readonly tenant: Tenant;
+  readonly fingerprint: string;
+  readonly run: Promise<Followed>;
+  readonly at: number;
+  /** What is kept of it; 0 while it runs. */
+  bytes: number;
+};
 
 /** How long a key stands for its request. */
 const KEPT_MS = 24 * 60 * 60 * 1000;
@@ -42,7 +49,6 @@ export class Claims {
   readonly #records: Records;
   readonly #runtime: Runtime;
   readonly #known = new Map<string, Known>();
-  #bytes = 0;
 
   constructor(records: Records, runtime: Runtime) {
     this.#records = records;
@@ -60,7 +66,8 @@ export class Claims {
     this.#forget(name);
     // Before anything is waited for, so that of two requests at once the second finds the first.
     const run = this.#begin(options, runner, name);
-    this.#known.set(name, { fingerprint: options.fingerprint, run, at: this.#runtime.now(), bytes: 0 });
+    const { tenant, fingerprint } = options;
+    this.#known.set(name, { tenant, fingerprint, run, at: this.#runtime.now(), bytes: 0 });
     run.catch(() => this.#forget(name));
     return run;
   }
@@ -134,16 +141,30 @@ export class Claims {
     const known = this.#known.get(name);
     if (known === undefined) return;
     known.bytes = bytes;
-    this.#bytes += bytes;
-    for (const [oldest, { bytes: size }] of this.#known) {
-      if (this.#bytes <= KEPT_BYTES && this.#known.size <= KEPT_RUNS) return;
-      // What still runs has no size yet, and is bounded by the number of runs.
-      if (size > 0) this.#forget(oldest);
+    for (let oldest = this.#surplus(); oldest !== undefined; oldest = this.#surplus()) this.#forget(oldest);
+  }
+
+  /**
+   * What is to be forgotten next, if too much is kept: the oldest of the tenant that has most, so that no tenant takes
+   * what is kept for another. What still runs is bounded by the number of runs.
+   */
+  #surplus(): string | undefined {
+    const held = new Map<Tenant, { oldest: string; share: number }>();
+    let [bytes, runs] = [0, 0];
+    for (const [name, known] of this.#known) {
+      if (known.bytes === 0) continue;
+      bytes += known.bytes;
+      runs += 1;
+      const share = known.bytes / KEPT_BYTES + 1 / KEPT_RUNS;
+      const own = held.get(known.tenant);
+      if (own === undefined) held.set(known.tenant, { oldest: name, share });
+      else own.share += share;
     }
+    if (bytes <= KEPT_BYTES && runs <= KEPT_RUNS) return undefined;
+    return [...held.values()].reduce((most, each) => (each.share > most.share ? each : most)).oldest;
   }
 
   #forget(name: string): void {
-    this.#bytes -= this.#known.get(name)?.bytes ?? 0;
     this.#known.delete(name);
   }
 

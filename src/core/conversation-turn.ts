@@ -23,13 +23,15 @@ export class ConversationTurn {
   /**
    * What the turn continues; null at the beginning.
    * @param responseId names the turn to others that want to change the conversation meanwhile
-   * @throws ApiError `not_found`, `conversation_locked`
+   * @throws ApiError `not_found`, `conversation_locked`, `conversation_full`
    */
   async parent(responseId: string): Promise<ResponseNode | null> {
     if (!this.#adds) return this.#conversations.chain(this.#id);
     this.#taking = this.#take(responseId);
     this.#hold = await this.#taking;
-    return this.#hold.parent;
+    const { parent } = this.#hold;
+    this.#conversations.checkLength(parent, 1);
+    return parent;
   }
 
   async #take(responseId: string): Promise<ConversationHold> {

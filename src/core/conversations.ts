@@ -1,7 +1,11 @@
 import type { Conversation, Metadata } from "../protocol/conversation.ts";
-import { conversationItemNotFound, conversationNotFound, itemAlreadyInConversation } from "../protocol/errors.ts";
+import {
+  conversationFull,
+  conversationItemNotFound,
+  conversationNotFound,
+  itemAlreadyInConversation,
+} from "../protocol/errors.ts";
 import type { Item } from "../protocol/items.ts";
-import type { ListedItem } from "../protocol/listed-item.ts";
 import { addedNode } from "./added-node.ts";
 import {
   chainOf,
@@ -14,7 +18,7 @@ import {
   valueOf,
 } from "./conversation-hold.ts";
 import type { ContextMemory } from "./context-memory.ts";
-import { itemsOf, listed } from "./input-items.ts";
+import { type ChainItem, countItems, itemsOf } from "./input-items.ts";
 import { resolveReferences, storedItems, withStoredContent } from "./item-references.ts";
 import { LeaseLost, putUnder } from "./lease.ts";
 import type { ResponseNode } from "./node.ts";
@@ -73,8 +77,8 @@ export class Conversations {
   }
 
   /** All of its items, oldest first. */
-  async items(id: string): Promise<readonly ListedItem[]> {
-    return itemsOf(await this.chain(id)).map(listed);
+  async items(id: string): Promise<readonly ChainItem[]> {
+    return itemsOf(await this.chain(id));
   }
 
   /** The chain that it stands on now; null when it is empty. */
@@ -82,17 +86,18 @@ export class Conversations {
     return chainOf(this.#ports, await this.#record(id), this.#memory.chain);
   }
 
-  /** Adds items. @throws ApiError `conversation_locked`, `item_not_found`, `item_already_in_conversation` */
-  async add(id: string, items: readonly Item[]): Promise<readonly ListedItem[]> {
+  /** Adds items. @throws ApiError `conversation_locked`, `item_not_found`, `item_already_in_conversation`, `conversation_full` */
+  async add(id: string, items: readonly Item[]): Promise<readonly ChainItem[]> {
     const hold = await this.hold(id, this.#ports.runtime.newId("response"));
     try {
       const { parent } = hold;
+      this.checkLength(parent, items.length);
       const there = new Set(itemsOf(parent).map((each) => each.id));
       if (items.some(({ id }) => typeof id === "string" && there.has(id))) throw itemAlreadyInConversation();
       const node = this.#node(parent, await this.#resolve(items));
       if (node === null) return [];
       await this.#put(node, hold);
-      return itemsOf(node).slice(-node.input.length).map(listed);
+      return itemsOf(node).slice(-node.input.length);
     } finally {
       await hold.release();
     }
@@ -115,6 +120,12 @@ export class Conversations {
       await hold.release();
     }
     return this.get(id);
+  }
+
+  /** @throws ApiError `conversation_full` when so many items more are too many */
+  checkLength(chain: ResponseNode | null, more: number): void {
+    const { conversationItems: most } = this.#ports.limits;
+    if (countItems(chain) + more > most) throw conversationFull(most);
   }
 
   /** @throws ApiError `tenant_storage_exceeded`, `server_storage_exceeded` */

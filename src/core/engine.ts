@@ -1,10 +1,9 @@
 import { ApiError, previousResponseNotFound } from "../protocol/errors.ts";
-import type { ListedItem } from "../protocol/listed-item.ts";
 import type { CreateRequest } from "../protocol/request.ts";
 import { type MemoryLease, Memory } from "./budget.ts";
 import { ContextMemory } from "./context-memory.ts";
 import { Conversations } from "./conversations.ts";
-import { inputItems, ownInput } from "./input-items.ts";
+import { type ChainItem, inputItems, ownInput } from "./input-items.ts";
 import { resolveReferences, storedItems } from "./item-references.ts";
 import { isContinuable, type ResponseNode } from "./node.ts";
 import { checkItemIds } from "./pairing.ts";
@@ -116,7 +115,7 @@ export class Engine {
    * What a stored response was made from, oldest first. Where the responses before it were not all stored, that is its own
    * input only.
    */
-  async inputItems(tenant: Tenant, id: string, lease: MemoryLease): Promise<readonly ListedItem[] | undefined> {
+  async inputItems(tenant: Tenant, id: string, lease: MemoryLease): Promise<readonly ChainItem[] | undefined> {
     const { chain: admit } = new ContextMemory(lease);
     const chain = await this.#ports.store.load(tenant, id, admit);
     if (chain !== undefined) return inputItems(chain);

@@ -72,11 +72,17 @@ export async function withStoredContent(
 ): Promise<readonly Item[]> {
   const finder = new Finder(source, memory.chain);
   const found: Item[] = [];
+  let bytes = 0;
   for (const item of items) {
     const { id } = item;
     const isNamed = typeof id === "string" && !isItem(item, "item_reference");
-    found.push((isNamed ? await finder.search(id) : undefined) ?? item);
+    const stored = isNamed ? await finder.search(id) : undefined;
+    found.push(stored ?? item);
+    if (stored === undefined) continue;
+    bytes += finder.sizeOf(stored);
+    memory.checkContext(bytes);
   }
+  memory.items(bytes);
   return found;
 }
 

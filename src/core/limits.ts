@@ -27,6 +27,8 @@ export type Limits = {
   /** Bytes of a turn's context: its chain, its input, and what both refer to; and days that a conversation is kept, 0 is for good. */
   readonly contextBytes: number;
   readonly conversationDays: number;
+  /** Items that a conversation may have: a page, and a change of its items, costs as much as it has. */
+  readonly conversationItems: number;
   /** Milliseconds that the first event of a turn waits for the backend to accept the request; 0 does not wait. */
   readonly acceptMs: number;
 };
@@ -47,5 +49,6 @@ export const DEFAULT_LIMITS: Limits = {
   leaseMs: 15_000,
   contextBytes: 256 * 1024 * 1024,
   conversationDays: 0,
+  conversationItems: 10_000,
   acceptMs: 0,
 };

@@ -100,6 +100,11 @@ export function conversationItemNotFound(id: string): ApiError {
   return new ApiError("not_found", `Item with id '${id}' not found in this conversation.`);
 }
 
+export function conversationFull(most: number): ApiError {
+  const message = `A conversation may have at most ${most} items. Begin another one, or delete items of this one.`;
+  return new ApiError("conversation_full", message, { param: "conversation" });
+}
+
 export function itemAlreadyInConversation(): ApiError {
   return new ApiError("item_already_in_conversation", "Item already in conversation", { param: "items" });
 }

@@ -21,12 +21,32 @@ const INTEGER = /^-?\d+$/;
 
 /** @throws SyntaxError */
 export function parseExactJson(text: string): unknown {
-  if (!MAY_BE_ROUNDED.test(text)) return JSON.parse(text);
+  if (!MAY_BE_ROUNDED.test(text) || !hasLargeInteger(text)) return JSON.parse(text);
   return exact.parse(text, (_key, value, { source }) =>
     typeof value === "number" && !Number.isSafeInteger(value) && source !== undefined && INTEGER.test(source)
       ? exact.rawJSON(source)
       : value,
   );
+}
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+const [ZERO, NINE] = [48, 57];
+
+/** Whether a large number stands outside of all texts: reading with a reviver takes ten times as long. */
+function hasLargeInteger(json: string): boolean {
+  let digits = 0;
+  for (let at = 0; at < json.length; at++) {
+    const unit = json.charCodeAt(at);
+    if (unit === QUOTE) {
+      for (at++; at < json.length && json.charCodeAt(at) !== QUOTE; at++) {
+        if (json.charCodeAt(at) === BACKSLASH) at++;
+      }
+    }
+    digits = unit >= ZERO && unit <= NINE ? digits + 1 : 0;
+    if (digits === 16) return true;
+  }
+  return false;
 }
 
 export function isRawInteger(value: unknown): value is RawInteger {

@@ -96,6 +96,7 @@ export const ERROR = {
   previous_response_not_found: { status: 400, type: "invalid_request_error" },
   item_already_in_conversation: { status: 400, type: "invalid_request_error" },
   conversation_locked: { status: 400, type: "invalid_request_error" },
+  conversation_full: { status: 400, type: "invalid_request_error", ours: true },
   tool_call_not_found: { status: 400, type: "invalid_request_error", ours: true },
   tool_output_missing: { status: 400, type: "invalid_request_error", ours: true },
   duplicate_item: { status: 400, type: "invalid_request_error", ours: true },

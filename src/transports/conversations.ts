@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Conversations } from "../core/conversations.ts";
+import { listed } from "../core/input-items.ts";
 import type { Tenant } from "../core/ports.ts";
 import {
   type ConversationDeleted,
@@ -40,12 +41,12 @@ export function serveConversations(api: FastifyInstance, { engine, limits }: Tra
   resource(api, "/conversations/:id/items", {
     GET: async (request) => {
       const query = parsePageQuery(request.query);
-      return pageOf(await mine(request).items(named(request).id), query);
+      return pageOf(await mine(request).items(named(request).id), query, listed);
     },
     POST: async (request) => {
       const items = parseConversationItems(await parseBody(request.body, limits));
       const added = await mine(request).add(named(request).id, items);
-      return pageOf(added, { limit: added.length, order: "asc", after: null, before: null });
+      return pageOf(added, { limit: added.length, order: "asc", after: null, before: null }, listed);
     },
   });
   resource(api, "/conversations/:id/items/:item", {
@@ -53,7 +54,7 @@ export function serveConversations(api: FastifyInstance, { engine, limits }: Tra
       const { id, item } = named(request);
       const found = (await mine(request).items(id)).find((each) => each.id === item);
       if (found === undefined) throw conversationItemNotFound(item);
-      return found;
+      return listed(found);
     },
     DELETE: async (request) => {
       const { id, item } = named(request);

@@ -50,14 +50,24 @@ function name(value: unknown): string | null {
 }
 
 /**
- * The page of a list that is there as a whole, oldest item first.
+ * The page of a list of which all items are at hand, oldest first; only those of the page are shown.
  * @throws ApiError `item_not_found` when a cursor is no item of the list
  */
-export function pageOf<T extends { readonly id: string }>(items: readonly T[], query: PageQuery): Page<T> {
-  const ordered = query.order === "asc" ? items : items.toReversed();
-  const start = query.after === null ? 0 : find(ordered, query.after, "after") + 1;
-  const end = query.before === null ? ordered.length : find(ordered, query.before, "before");
-  const data = ordered.slice(start, Math.min(end, start + query.limit));
+export function pageOf<T extends Listed, S extends Listed>(
+  items: readonly T[],
+  { limit, order, after, before }: PageQuery,
+  show: (item: T) => S,
+): Page<S> {
+  const { length } = items;
+  const place = (index: number): number => (order === "asc" ? index : length - 1 - index);
+  const find = (id: string, param: "after" | "before"): number => place(placeOf(items, id, param));
+  const start = after === null ? 0 : find(after, "after") + 1;
+  const end = before === null ? length : find(before, "before");
+  const data: S[] = [];
+  for (let index = start; index < Math.min(end, start + limit); index++) {
+    const item = items[place(index)];
+    if (item !== undefined) data.push(show(item));
+  }
   return {
     object: "list",
     data,
@@ -67,7 +77,9 @@ export function pageOf<T extends { readonly id: string }>(items: readonly T[], q
   };
 }
 
-function find(items: readonly { readonly id: string }[], id: string, param: "after" | "before"): number {
+type Listed = { readonly id: string };
+
+function placeOf(items: readonly Listed[], id: string, param: "after" | "before"): number {
   const index = items.findIndex((item) => item.id === id);
   if (index !== -1) return index;
   throw new ApiError("item_not_found", `No item found with id '${id}'`, { param });

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { ContextMemory } from "../core/context-memory.ts";
+import { listed } from "../core/input-items.ts";
 import type { Tenant } from "../core/ports.ts";
 import { ApiError, responseNotFound } from "../protocol/errors.ts";
 import type { Response } from "../protocol/response.ts";
@@ -43,7 +44,7 @@ export function serveStored(api: FastifyInstance, path: string, context: Transpo
     GET: async (request) => {
       const { tenant, id } = named(request);
       const query = parsePageQuery(request.query);
-      return pageOf(found(await engine.inputItems(tenant, id, leaseOf(request)), id), query);
+      return pageOf(found(await engine.inputItems(tenant, id, leaseOf(request)), id), query, listed);
     },
   });
 }

@@ -552,7 +552,7 @@ describe("context management", () => {
     const { id: conversation } = await conversations.create({ items: [developer("Be brief.")], metadata: {} });
     await turn(open(), { conversation, input: "u1" }).response();
     await turn(open(), { conversation, input: "u2", context_management: MANAGED }).response();
-    const types = (await conversations.items(conversation)).map(({ type }) => type);
+    const types = (await conversations.items(conversation)).map(({ item }) => item.type);
     expect(types.join(" ")).toBe("message message message message compaction message");
     await turn(open(), { conversation, input: [TRIGGER] }).response();
     await turn(open(), { conversation, input: "u3" }).response();

@@ -8,6 +8,7 @@ import { answer, finish, Gate, type Step } from "../../src/testing/index.ts";
 import { Memory } from "../../src/core/budget.ts";
 import { ContextMemory } from "../../src/core/context-memory.ts";
 import { Conversations } from "../../src/core/conversations.ts";
+import { listed } from "../../src/core/input-items.ts";
 import { JournalStore, makeEngine, settled, type TestEngine, turn } from "./harness.ts";
 
 const user = (content: string): Item => ({ type: "message", role: "user", content });
@@ -24,7 +25,7 @@ async function talk(steps: Iterable<Step>, store: Store = new MemoryStore({ budg
 /** The texts of a conversation's items, oldest first. */
 async function textsOf({ engine }: TestEngine, id: string): Promise<readonly unknown[]> {
   const items = await engine.conversations("acme", engine.memory.of("acme").open()).items(id);
-  return items.map(({ content }) => (content as readonly { text: string }[])[0]?.text);
+  return items.map((item) => (listed(item)["content"] as readonly { text: string }[])[0]?.text);
 }
 
 /** The code of what a promise is rejected with. */
@@ -33,6 +34,16 @@ const code = (promise: Promise<unknown>): Promise<unknown> =>
     () => "done",
     (error: { code?: string }) => error.code ?? error,
   );
+
+test("a conversation of as many items as it may have takes no further turn and no further item", async () => {
+  const { engine, open } = makeEngine({ steps: [answer("one")], limits: { conversationItems: 3 } });
+  const conversations = engine.conversations("acme", engine.memory.of("acme").open());
+  const { id } = await conversations.create({ items: [user("zero")], metadata: {} });
+  expect(await turn(open(), { conversation: id }).code()).toBe("completed");
+  expect(await turn(open(), { conversation: id }).code()).toBe("conversation_full");
+  expect(await code(conversations.add(id, [user("x")]))).toBe("conversation_full");
+  expect(await textsOf({ engine } as TestEngine, id)).toEqual(["zero", "Hi", "one"]);
+});
 
 describe("while a turn runs in a conversation", () => {
   test("no other turn runs in it and no item changes, from any connection, and its metadata may", async () => {

@@ -51,6 +51,7 @@ export const LIMITS: Limits = {
   turnsPerTenant: 1 << 30,
   contextBytes: Infinity,
   conversationDays: 0,
+  conversationItems: 10_000,
   acceptMs: 0,
   turnsInFlight: 3,
   queuedTurns: 4,

@@ -83,6 +83,20 @@ test("each tenant has its own keys", async () => {
   expect(new Set(ids).size).toBe(2);
 });
 
+test("a tenant that sends many unstored requests takes nothing that is kept for another", async () => {
+  const keys = [
+    { tenant: "a", key: "key-of-tenant-a-0001" },
+    { tenant: "b", key: "key-of-tenant-b-0001" },
+  ];
+  const server = await startServer({ keys, steps: Array.from({ length: 301 }, (_, index) => answer(`${index}`)) });
+  const ask = (tenant: number, key: string) =>
+    server.http(keys[tenant]?.key).create({ input: "x", store: false }, { headers: { "idempotency-key": key } });
+  const first = await ask(0, "mine");
+  for (let index = 0; index < 300; index += 1) await ask(1, `theirs-${index}`);
+  expect((await ask(0, "mine")).text).toBe(first.text);
+  expect(server.backend.calls).toHaveLength(301);
+});
+
 test("an unstored request leaves no record of itself", async () => {
   const store = new MemoryStore({ budgetBytes: 1 << 26 });
   const server = await startServer({ steps: [answer("one")], store });
