@@ -39,7 +39,7 @@ export function parseItems(items: readonly object[], path: string): readonly Ite
 const STEP_ITEMS = 256;
 
 /** The same, in steps that each take little time. */
-export function* itemsInSteps(items: readonly object[], path: string): Generator<void, readonly Item[]> {
+function* itemsInSteps(items: readonly object[], path: string): Generator<void, readonly Item[]> {
   const parsed: Item[] = [];
   for (const [index, item] of items.entries()) {
     parsed.push(parseItem(item as { readonly [field: string]: unknown }, `${path}[${index}]`));

@@ -10,7 +10,7 @@ type Job = () => boolean;
  * Work that takes long, of all clients together: in each turn of the event loop one slice of it is done and no more, however
  * many clients have sent something large. They take turns at it.
  */
-export class LongWork {
+class LongWork {
   readonly #jobs: Job[] = [];
   #isRunning = false;
 
