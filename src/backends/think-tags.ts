@@ -28,6 +28,7 @@ export class ThinkTags {
   #state: State;
   /** Text that may be a part of a tag, or white space that nothing has followed yet. */
   #held = "";
+  #holdsOnlySpace = true;
 
   constructor(mode: ThinkTagsMode) {
     if (mode === "off") this.#state = { at: "text" };
@@ -50,6 +51,22 @@ export class ThinkTags {
   }
 
   push(piece: string): readonly Spoken[] {
+    if (this.#holdsOnlySpace && this.#awaits && piece.trim() === "") {
+      // More white space decides nothing. What is held is not looked at again, so that the work stays linear.
+      this.#held += piece;
+      return [];
+    }
+    const said = this.#take(piece);
+    this.#holdsOnlySpace = this.#held.trim() === "";
+    return said;
+  }
+
+  /** Whether white space may be held back. */
+  get #awaits(): boolean {
+    return this.#state.at === "start" || this.#state.at === "thinking";
+  }
+
+  #take(piece: string): readonly Spoken[] {
     const text = this.#held + piece;
     this.#held = "";
     switch (this.#state.at) {
